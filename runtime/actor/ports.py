@@ -1,0 +1,88 @@
+"""The seams around one live actor: what it asks of its host, and how the host identifies it.
+
+A host is the only thing that differs between "one process" and "a cluster"; `ActorTask` knows it by `HostPort` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client import Client
+    from runtime.hosting.sockets import ClientSocket
+    from runtime.metrics import Metrics
+    from runtime.options import HostOptions
+    from runtime.protocol.messages import ActorSpecifier
+    from runtime.storage.base import Storage
+
+
+class StopReason(StrEnum):
+    """Why the control plane orders a generation to stop (STOP-001)."""
+
+    SLEEP_INTENT = "sleep_intent"
+    GOING_AWAY = "going_away"
+    LOST = "lost"
+    STOP_INTENT = "stop_intent"
+    DESTROY = "destroy"
+
+    @property
+    def kind(self) -> StopKind:
+        """The local kind of the stop: which cleanup hook runs."""
+        return StopKind.DESTROY if self in (StopReason.STOP_INTENT, StopReason.DESTROY) else StopKind.SLEEP
+
+
+class StopKind(StrEnum):
+    """Which cleanup hook a stop runs."""
+
+    SLEEP = "sleep"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class ActorIdentity:
+    """Who a generation is. `input` is the decoded creation input or `UNDEFINED`."""
+
+    actor_id: str
+    name: str
+    key: tuple[str, ...] | None
+    namespace: str
+    generation: int
+    input: Any
+    region: str = "default"
+
+    @property
+    def specifier(self) -> ActorSpecifier:
+        """The `actor` member of errors and responses (WIRE-163)."""
+        from runtime.protocol.keys import serialize_key
+        from runtime.protocol.messages import ActorSpecifier
+
+        return ActorSpecifier(self.actor_id, self.generation, serialize_key(self.key) if self.key else "")
+
+
+class HostPort(Protocol):
+    """What one actor asks of its host. The sync methods are fire-and-forget intents and never raise or block."""
+
+    storage: Storage
+    options: HostOptions
+    metrics: Metrics
+
+    def request_sleep(self, actor_id: str, generation: int) -> None:
+        """Sleep intent: order a stop with SLEEP_INTENT later (SLEEP-020)."""
+
+    def request_destroy(self, actor_id: str, generation: int) -> None:
+        """Stop intent: order a stop with STOP_INTENT later (DESTROY-002)."""
+
+    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
+        """Replace the one alarm of the actor, durably; None clears it (TASK-240)."""
+
+    def client(self) -> Client:
+        """The process-wide client to this host's own namespace, for actor-to-actor calls."""
+        ...
+
+    def open_sockets(self, actor_id: str) -> Sequence[ClientSocket]:
+        """Client sockets of the actor that are hibernating at this host (HIB-051)."""
+        ...

@@ -1,0 +1,44 @@
+"""The only place that reads time or arms timers.
+
+Why a module of functions: the event loop is the clock. A virtual-time loop offers `wall_time()`; an ordinary loop does not, and then the
+machine's wall clock is read. Code that takes its time from here runs unchanged in both (design: time).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def now_ms() -> int:
+    """Wall-clock time in integer milliseconds since the Unix epoch (virtual when the loop is)."""
+    return int(wall_time() * 1000)
+
+
+def wall_time() -> float:
+    """Wall-clock time in seconds since the Unix epoch (virtual when the loop is)."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return time.time()
+    virtual = getattr(loop, "wall_time", None)
+    return float(virtual()) if virtual is not None else time.time()
+
+
+def monotonic() -> float:
+    """Seconds on the running loop's own clock; only differences mean anything."""
+    return asyncio.get_running_loop().time()
+
+
+def call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+    """Run `callback(*args)` after `delay` seconds; negative delays run at once."""
+    return asyncio.get_running_loop().call_later(max(0.0, delay), callback, *args)
+
+
+async def sleep(delay: float) -> None:
+    """Wait `delay` seconds; negative or NaN delays yield once."""
+    await asyncio.sleep(delay if delay > 0 else 0)

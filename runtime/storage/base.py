@@ -1,0 +1,95 @@
+"""The storage seam: durable ordered rows per actor, committed in atomic batches.
+
+Why rows of (table, key, value) and not one SQL schema per concept: every owner (state, queue, schedules, connections, key-value,
+workflow) encodes its own rows, one batch of any of them is atomic (DB-023..027), and a store needs five methods to be complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HOST_SCOPE = ""
+"""The scope of rows that belong to the host (actor records, namespaces, pools), not to an actor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Insert or replace one row."""
+
+    table: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove one row; a missing row is no error."""
+
+    table: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRange:
+    """Remove rows with start <= key < end (`end=None`: to the end of the table)."""
+
+    table: str
+    start: bytes = b""
+    end: bytes | None = None
+
+
+Op = Put | Delete | DeleteRange
+
+
+class Database(Protocol):
+    """One actor's own SQLite database; opened on first use. See `runtime.actor.database` for what actor code gets."""
+
+    async def execute(self, sql: str, params: Sequence[object] | dict[str, object] = ()) -> list[dict[str, object]]:
+        """Run SQL on the database's own thread and return its rows."""
+        ...
+
+    async def close(self) -> None:
+        """Close after running work ended; later calls raise."""
+        ...
+
+
+class Storage(Protocol):
+    """Where a host keeps everything durable. All methods may be called concurrently."""
+
+    async def open(self) -> None:
+        """Open or create; raises when the data is newer than this runtime supports (DB-012)."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and close."""
+        ...
+
+    async def commit(self, scope: str, ops: Sequence[Op]) -> None:
+        """Apply `ops` in order as one atomic batch; returns when durable. Batches of one scope keep their order."""
+        ...
+
+    async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
+        """One row's value."""
+        ...
+
+    async def scan(
+        self, scope: str, table: str, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """Rows with start <= key < end in key order."""
+        ...
+
+    async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
+        """Every row of the scope except tables `kv` and `workflow`, by table, in key order: what a start needs in one read."""
+        ...
+
+    async def erase(self, scope: str) -> None:
+        """Remove every row and the database of the scope (destroy)."""
+        ...
+
+    def database_path(self, scope: str) -> str:
+        """The SQLite path (or `file:...?mode=memory` URI) of the scope's own database."""
+        ...
