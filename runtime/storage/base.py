@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 HOST_SCOPE = ""
 """The scope of rows that belong to the host (actor records, namespaces, pools), not to an actor."""
 
+LAZY_TABLES = frozenset({"kv", "kv_raw", "workflow"})
+"""Tables that `Storage.load` leaves out because their owners read them on demand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Put:
@@ -43,6 +46,25 @@ class DeleteRange:
 
 
 Op = Put | Delete | DeleteRange
+
+
+def check_batch(ops: Sequence[Op]) -> None:
+    """Refuse a malformed batch before anything of it is applied.
+
+    Raises:
+        TypeError: An operation of an unknown kind, or a key, bound or value that is not bytes.
+    """
+    for op in ops:
+        if isinstance(op, Put):
+            parts: tuple[object, ...] = (op.key, op.value)
+        elif isinstance(op, Delete):
+            parts = (op.key,)
+        elif isinstance(op, DeleteRange):
+            parts = (op.start,) if op.end is None else (op.start, op.end)
+        else:
+            raise TypeError(f"not a storage operation: {op!r}")
+        if not all(isinstance(part, bytes) for part in parts):
+            raise TypeError(f"storage keys and values must be bytes: {op!r}")
 
 
 class Database(Protocol):
@@ -83,7 +105,7 @@ class Storage(Protocol):
         ...
 
     async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
-        """Every row of the scope except tables `kv` and `workflow`, by table, in key order: what a start needs in one read."""
+        """Every row of the scope except `LAZY_TABLES`, by table, in key order: what a start needs in one read."""
         ...
 
     async def erase(self, scope: str) -> None:
