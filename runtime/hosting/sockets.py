@@ -93,6 +93,11 @@ class SocketSink(Protocol):
         """The client is gone; called at most once, and never after the sink closed the socket itself."""
 
 
+def byte_size(data: str | bytes) -> int:
+    """The payload size of a frame; text counts in UTF-8."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
 def failure_reason(error: ActorError, ray_id: str) -> str:
     """The close reason of a gateway failure (WIRE-262)."""
     return f"{error.group}.{error.code}#{ray_id}".encode()[:MAX_REASON_BYTES].decode(errors="ignore")
@@ -133,6 +138,11 @@ class ClientSocket:
         return self._numbered & 0xFFFF
 
     @property
+    def attached(self) -> bool:
+        """Whether a generation takes the messages right now."""
+        return self._sink is not None
+
+    @property
     def closed(self) -> bool:
         """Whether either side closed it."""
         return self.state is SocketState.CLOSED
@@ -143,7 +153,7 @@ class ClientSocket:
         """Take one client message: number it, keep it if it may have to be replayed, hand it over or wake the actor."""
         if self.state is SocketState.CLOSED:
             return
-        size = len(data)
+        size = byte_size(data)
         if size > MAX_FRAME_BYTES:
             self.fail(make_error("core.internal_error"))
             return
@@ -215,7 +225,7 @@ class ClientSocket:
         behind = (self._numbered - index) & 0xFFFF
         limit = self._numbered - behind
         while kept and kept[0][0] <= limit:
-            self._kept_bytes -= len(kept.popleft()[2])
+            self._kept_bytes -= byte_size(kept.popleft()[2])
 
     def hibernate(self) -> None:
         """Detach from a generation that sleeps; unacknowledged messages wake the actor again at once (HIB-021)."""
@@ -287,6 +297,7 @@ class SocketTable:
         self._wake = wake
         self._sockets: dict[str, dict[bytes, ClientSocket]] = {}
         self._wakes: dict[str, asyncio.Task[None]] = {}
+        self._wanted_again: set[str] = set()
         self._allocated = 0
         self._closing = False
 
@@ -318,16 +329,27 @@ class SocketTable:
 
     def wake(self, actor_id: str) -> None:
         """Start the actor in the background; at most one wake per actor is under way."""
-        if actor_id not in self._wakes and not self._closing:
+        if self._closing:
+            return
+        if actor_id in self._wakes:
+            self._wanted_again.add(actor_id)
+        else:
             self._wakes[actor_id] = asyncio.get_running_loop().create_task(self._run_wake(actor_id))
 
     async def _run_wake(self, actor_id: str) -> None:
         try:
-            await self._wake(actor_id)
-        except ActorError as error:
+            # A socket may fall asleep again before this task notices that the wake it asked for before was granted.
+            while True:
+                self._wanted_again.discard(actor_id)
+                await self._wake(actor_id)
+                if actor_id not in self._wanted_again:
+                    return
+        except Exception as exc:
+            error = exc if isinstance(exc, ActorError) else make_error("core.internal_error")
             for socket in self.hibernating(actor_id):
                 socket.close(1011, failure_reason(error, socket.upgrade.ray_id))
         finally:
+            self._wanted_again.discard(actor_id)
             self._wakes.pop(actor_id, None)
 
     async def close(self) -> None:
