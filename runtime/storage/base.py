@@ -1,7 +1,8 @@
 """The storage seam: durable ordered rows per actor, committed in atomic batches.
 
-Why rows of (table, key, value) and not one SQL schema per concept: every owner (state, queue, schedules, connections, key-value,
-workflow) encodes its own rows, one batch of any of them is atomic (DB-023..027), and a store needs five methods to be complete.
+Why rows of (table, key, value) and not one SQL schema per concept: every owner (state, queue, schedules,
+connections, key-value, workflow) encodes its own rows, one batch of any of them is atomic (DB-023..027), and
+a store needs five methods to be complete.
 """
 
 from __future__ import annotations
@@ -68,9 +69,13 @@ def check_batch(ops: Sequence[Op]) -> None:
 
 
 class Database(Protocol):
-    """One actor's own SQLite database; opened on first use. See `runtime.actor.database` for what actor code gets."""
+    """One actor's own SQLite database; opened on first use. See `runtime.actor.database` for what actor code
+    gets.
+    """
 
-    async def execute(self, sql: str, params: Sequence[object] | dict[str, object] = ()) -> list[dict[str, object]]:
+    async def execute(
+        self, sql: str, params: Sequence[object] | dict[str, object] = ()
+    ) -> list[dict[str, object]]:
         """Run SQL on the database's own thread and return its rows."""
         ...
 
@@ -91,7 +96,9 @@ class Storage(Protocol):
         ...
 
     async def commit(self, scope: str, ops: Sequence[Op]) -> None:
-        """Apply `ops` in order as one atomic batch; returns when durable. Batches of one scope keep their order."""
+        """Apply `ops` in order as one atomic batch; returns when durable. Batches of one scope keep their
+        order.
+        """
         ...
 
     async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
@@ -99,13 +106,22 @@ class Storage(Protocol):
         ...
 
     async def scan(
-        self, scope: str, table: str, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
+        self,
+        scope: str,
+        table: str,
+        start: bytes = b"",
+        end: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
         """Rows with start <= key < end in key order."""
         ...
 
     async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
-        """Every row of the scope except `LAZY_TABLES`, by table, in key order: what a start needs in one read."""
+        """Every row of the scope except `LAZY_TABLES`, by table, in key order: what a start needs in one
+        read.
+        """
         ...
 
     async def erase(self, scope: str) -> None:

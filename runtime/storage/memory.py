@@ -1,7 +1,8 @@
 """Storage in memory: the same ordering and atomicity as SQLite, lost with the process.
 
-One `MemoryStorage` object is one "disk": closing and opening it again keeps its data, so that a host restart can be simulated inside one
-process. Every write copies its bytes, and a batch is checked completely before the first of its operations is applied.
+One `MemoryStorage` object is one "disk": closing and opening it again keeps its data, so that a host restart
+can be simulated inside one process. Every write copies its bytes, and a batch is checked completely before
+the first of its operations is applied.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class _Table:
 
 
 class MemoryStorage:
-    """`Storage` without files. Actor databases are named in-memory SQLite databases that live until `erase` or the end of the object."""
+    """`Storage` without files. Actor databases are named in-memory SQLite databases that live until `erase`
+    or the end of the object.
+    """
 
     def __init__(self) -> None:
         self._scopes: dict[str, dict[str, _Table]] = {}
@@ -76,7 +79,8 @@ class MemoryStorage:
         tables = self._scopes.setdefault(scope, {})
         for op in ops:
             tables.setdefault(op.table, _Table()).apply(op)
-        # A durable store never answers in the same tick; neither does this one, so that code under test meets the same interleavings.
+        # A durable store never answers in the same tick; neither does this one, so that code under test meets
+        # the same interleavings.
         await asyncio.sleep(0)
 
     async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
@@ -86,7 +90,14 @@ class MemoryStorage:
         return rows.values.get(key) if rows else None
 
     async def scan(
-        self, scope: str, table: str, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
+        self,
+        scope: str,
+        table: str,
+        start: bytes = b"",
+        end: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
         """Rows with start <= key < end in key order, at most `limit` of them counted after ordering."""
         self._check_open()
@@ -132,4 +143,3 @@ class MemoryStorage:
     def _check_open(self) -> None:
         if not self._open:
             raise RuntimeError("storage is closed")
-

@@ -1,0 +1,299 @@
+"""Storage in one directory: a SQLite file for all runtime rows, one more per actor that uses a database.
+
+Why one file for all rows: a commit costs a write to the log whatever its size, so all batches that wait
+    when the writer becomes free
+go into one transaction (group commit). Each caller is answered after COMMIT. A batch that fails is
+    retried alone, so that it fails alone.
+
+Durability, with the default `synchronous="normal"`: an acknowledged batch survives the death of the process
+(`kill -9`) at any moment, because COMMIT has handed it to the operating system. When the machine loses power
+the file stays sound, but the last batches since the latest checkpoint may be missing. `synchronous="full"`
+waits for the disk at every group commit and survives power loss too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from runtime.storage.base import LAZY_TABLES, Delete, Put, check_batch
+from runtime.storage.directory import DirectoryLock, StorageVersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runtime.storage.base import Op
+
+Synchronous = Literal["off", "normal", "full"]
+
+SCHEMA = (
+    """
+    CREATE TABLE rows (scope TEXT NOT NULL, tbl TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
+                       PRIMARY KEY (scope, tbl, key)) WITHOUT ROWID
+    """,
+)
+"""One step per schema version; `PRAGMA user_version` counts the steps done."""
+
+READERS = 4
+_PUT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)"
+_DELETE = "DELETE FROM rows WHERE scope = ? AND tbl = ? AND key = ?"
+_DELETE_RANGE = "DELETE FROM rows WHERE scope = ?1 AND tbl = ?2 AND key >= ?3 AND (?4 IS NULL OR key < ?4)"
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One caller's batch; `ops=None` erases the scope."""
+
+    scope: str
+    ops: Sequence[Op] | None
+    done: asyncio.Future[None]
+
+
+class SQLiteStorage:
+    """`Storage` in a data directory, created when missing.
+
+    Args:
+        directory: Where the files live. One process at a time may use it.
+        synchronous: What an acknowledged commit survives, see the module's text.
+    """
+
+    def __init__(self, directory: str | Path, *, synchronous: Synchronous = "normal") -> None:
+        self.directory = Path(directory)
+        self._synchronous = synchronous
+        self._lock = DirectoryLock(self.directory)
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._waiting: list[_Batch] = []
+        self._writing: asyncio.Future[list[BaseException | None]] | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._write_connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Lock the directory, open the file and bring its schema up to date (DB-011, DB-012).
+
+        Raises:
+            StorageLockedError: Another process uses the directory.
+            StorageVersionError: The data was written by a newer runtime.
+        """
+        if self._writer is not None:
+            return
+        writer = ThreadPoolExecutor(1, thread_name_prefix="storage-writer")
+        try:
+            self._write_connection = await asyncio.get_running_loop().run_in_executor(writer, self._open_file)
+        except BaseException:
+            writer.shutdown()
+            raise
+        self._writer = writer
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage-reader")
+
+    async def close(self) -> None:
+        """Write what is waiting, close the file and release the directory."""
+        while self._writing is not None or self._waiting:
+            if self._writing is not None:
+                await asyncio.wait([self._writing])
+            await asyncio.sleep(0)
+        writer, readers, self._writer, self._readers = self._writer, self._readers, None, None
+        if writer is None or readers is None:
+            return
+        await asyncio.to_thread(readers.shutdown)
+        await asyncio.get_running_loop().run_in_executor(writer, self._close_file)
+        writer.shutdown()
+
+    async def commit(self, scope: str, ops: Sequence[Op]) -> None:
+        """Apply `ops` as one atomic batch and return when it is durable (DB-023..027). A cancelled caller
+        does not take it back.
+        """
+        check_batch(ops)
+        if ops:
+            await self._enqueue(scope, tuple(ops))
+
+    async def erase(self, scope: str) -> None:
+        """Remove every row of the scope after the batches before it, then the scope's database files."""
+        await self._enqueue(scope, None)
+
+    async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
+        """One row's value."""
+        rows = await self._read(
+            "SELECT value FROM rows WHERE scope = ? AND tbl = ? AND key = ?", (scope, table, key)
+        )
+        return rows[0][0] if rows else None
+
+    async def scan(
+        self,
+        scope: str,
+        table: str,
+        start: bytes = b"",
+        end: bytes | None = None,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[tuple[bytes, bytes]]:
+        """Rows with start <= key < end in key order, at most `limit` of them counted after ordering."""
+        sql = "SELECT key, value FROM rows WHERE scope = ? AND tbl = ? AND key >= ?"
+        params: list[object] = [scope, table, start]
+        if end is not None:
+            sql += " AND key < ?"
+            params.append(end)
+        sql += f" ORDER BY key {'DESC' if reverse else 'ASC'} LIMIT ?"
+        params.append(-1 if limit is None else limit)
+        return await self._read(sql, params)
+
+    async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
+        """Every row of the scope except `LAZY_TABLES`, by table, in key order."""
+        lazy = ", ".join("?" * len(LAZY_TABLES))
+        sql = f"SELECT tbl, key, value FROM rows WHERE scope = ? AND tbl NOT IN ({lazy}) ORDER BY tbl, key"
+        tables: dict[str, list[tuple[bytes, bytes]]] = {}
+        for table, key, value in await self._read(sql, (scope, *LAZY_TABLES)):
+            tables.setdefault(table, []).append((key, value))
+        return tables
+
+    def database_path(self, scope: str) -> str:
+        """The file of the scope's own database; its directory exists."""
+        folder = self.directory / "actors"
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder / f"{quote(scope, safe='')}.sqlite3")
+
+    # Writing: the event loop collects, one thread applies.
+
+    async def _enqueue(self, scope: str, ops: Sequence[Op] | None) -> None:
+        if self._writer is None:
+            raise RuntimeError("storage is closed")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Batch(scope, ops, done))
+        self._start_writing()
+        await done
+
+    def _start_writing(self) -> None:
+        if self._writing is not None or not self._waiting or self._writer is None:
+            return
+        batches, self._waiting = self._waiting, []
+        self._writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, batches)
+        self._writing.add_done_callback(lambda future: self._written(batches, future))
+
+    def _written(self, batches: list[_Batch], future: asyncio.Future[list[BaseException | None]]) -> None:
+        self._writing = None
+        failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        outcomes = [failure] * len(batches) if failure is not None else future.result()
+        for batch, error in zip(batches, outcomes, strict=True):
+            if batch.done.done():
+                continue
+            if error is None:
+                batch.done.set_result(None)
+            else:
+                batch.done.set_exception(error)
+        self._start_writing()
+
+    def _write(self, batches: list[_Batch]) -> list[BaseException | None]:
+        try:
+            self._transaction(batches)
+        except Exception as error:
+            if len(batches) == 1:
+                return [error]
+            return [outcome for batch in batches for outcome in self._write([batch])]
+        return [self._remove_database(batch.scope) if batch.ops is None else None for batch in batches]
+
+    def _transaction(self, batches: list[_Batch]) -> None:
+        assert self._write_connection is not None
+        execute = self._write_connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            # Runs of the same statement share one call into SQLite; the order of operations stays.
+            for sql, run in groupby(
+                (step for batch in batches for step in _steps(batch)), key=lambda step: step[0]
+            ):
+                self._write_connection.executemany(sql, (params for _, params in run))
+            execute("COMMIT")
+        except BaseException:
+            if self._write_connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _remove_database(self, scope: str) -> OSError | None:
+        path = self.database_path(scope)
+        try:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(path + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            return error
+        return None
+
+    # Reading: a few threads, a connection each. WAL lets them read while the writer writes.
+
+    async def _read(self, sql: str, params: Sequence[object]) -> list[Any]:
+        if self._readers is None:
+            raise RuntimeError("storage is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._select, sql, params)
+
+    def _select(self, sql: str, params: Sequence[object]) -> list[Any]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection.execute(sql, params).fetchall()
+
+    # Files: only on the writer thread, except for the readers' own connections.
+
+    def _open_file(self) -> sqlite3.Connection:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        try:
+            self._local = threading.local()
+            connection = self._connect()
+            connection.execute("PRAGMA journal_mode = WAL")
+            _upgrade(connection)
+        except BaseException:
+            self._close_file()
+            raise
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        path = self.directory / "runtime.sqlite3"
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        self._connections.append(connection)
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def _close_file(self) -> None:
+        # The connection opened first is the writer; closed last, it checkpoints and removes the log.
+        while self._connections:
+            self._connections.pop().close()
+        self._write_connection = None
+        self._lock.release()
+
+
+def _steps(batch: _Batch) -> Iterable[tuple[str, tuple[object, ...]]]:
+    if batch.ops is None:
+        yield "DELETE FROM rows WHERE scope = ?", (batch.scope,)
+        return
+    for op in batch.ops:
+        if isinstance(op, Put):
+            yield _PUT, (batch.scope, op.table, op.key, op.value)
+        elif isinstance(op, Delete):
+            yield _DELETE, (batch.scope, op.table, op.key)
+        else:
+            yield _DELETE_RANGE, (batch.scope, op.table, op.start, op.end)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(SCHEMA):
+        raise StorageVersionError(version, len(SCHEMA))
+    for number, step in enumerate(SCHEMA[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(step)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
