@@ -1,1 +1,21 @@
-"""TBD."""
+"""The conformance harness: pytest plug-in, targets, clock, ledger, gate, flake loops and the `conform` command.
+
+A driver test needs only these names (and the fixtures `conform`, `clock`, `eventually`, `expect_error`, `boundary`, `witness`):
+
+    from harness import suite, timing, requirement, capability, encodings, inconclusive
+"""
+
+from harness.errors import HarnessError, Inconclusive, StaleHandleError, inconclusive
+from harness.marks import capability, encodings, requirement, suite, timing
+
+__all__ = [
+    "HarnessError",
+    "Inconclusive",
+    "StaleHandleError",
+    "capability",
+    "encodings",
+    "inconclusive",
+    "requirement",
+    "suite",
+    "timing",
+]

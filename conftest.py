@@ -1,0 +1,3 @@
+"""Registers the harness plug-in, nothing else."""
+
+pytest_plugins = ["harness.plugin"]

@@ -1,0 +1,52 @@
+"""What a target may or may not be able to do.
+
+A target declares its capabilities; a test names the one it needs with `@capability(...)`. A test whose capability is not declared gets the
+verdict *skip(capability)*; a declared capability that does not work is an ordinary failure.
+"""
+
+from __future__ import annotations
+
+from harness.errors import UsageError
+
+KNOWN: dict[str, str] = {
+    "overload": "bounded inboxes answer actor.overloaded at once (TASK-003, TASK-004, WIRE-840)",
+    "close_ack": "raw WebSockets go through the full close acknowledgement cycle (RAWWS-050..069)",
+    "tagged_values": "JSON carries every value of the compat layer (WIRE section 7.2)",
+    "destroy_like_sleep": "destroy persists hibernatable connections as sleep does (HIB-060, profile seed)",
+    "reentrancy": "onStateChange re-entrancy fails with actor.state_mutation_reentrant",
+    "abort_grace": "state is saved even when the grace deadline was exceeded",
+    "namespaces": "namespaces and pools can be created through the manager API",
+    "inspector": "the inspector endpoints are served",
+    "metrics": "the metrics endpoint is served",
+    "admin_token": "the target was started with an admin token",
+    "runtime_socket": "the actor runtime socket is served",
+}
+"""Every capability a mark or a target may name, with one sentence of explanation."""
+
+ALL = frozenset(KNOWN)
+
+
+def parse(names: str | None) -> frozenset[str]:
+    """Read a comma-separated list; `all` means every known capability.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    if not names:
+        return frozenset()
+    wanted = frozenset(part.strip() for part in names.split(",") if part.strip())
+    if wanted == {"all"}:
+        return ALL
+    check(wanted)
+    return wanted
+
+
+def check(names: frozenset[str]) -> None:
+    """Reject names that no target could declare.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    unknown = sorted(names - ALL)
+    if unknown:
+        raise UsageError(f"unknown capability {', '.join(unknown)}; known: {', '.join(sorted(ALL))}")

@@ -1,0 +1,27 @@
+"""The clock tests use: the running loop's, virtual or real."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+class Clock:
+    """Time as the test and (in virtual mode) the target see it."""
+
+    def __init__(self, *, virtual: bool) -> None:
+        """`virtual` tells a test whether waiting costs anything; it must not change what is tested."""
+        self.virtual = virtual
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        wall = getattr(asyncio.get_running_loop(), "wall_time", time.time)
+        return int(wall() * 1000)
+
+    def monotonic(self) -> float:
+        """Seconds on the loop's clock; only differences mean anything."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass. Only for "nothing must happen meanwhile": to wait for something, use `eventually`."""
+        await asyncio.sleep(seconds)

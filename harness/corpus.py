@@ -1,0 +1,116 @@
+"""What makes a pytest item a test of the corpus, and what its marks say.
+
+A module belongs to the corpus when its `pytestmark` names a `suite`. Its tests run on the session's one loop, once per variant of the
+matrix, and carry ids of the form `suite::test[encoding-storage]`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.identity import TestId, Variant
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+
+TEST: pytest.StashKey[CorpusTest] = pytest.StashKey()
+"""Set on every item that belongs to the corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusTest:
+    """One test in one variant."""
+
+    id: TestId
+    variant: Variant
+    requirements: tuple[str, ...]
+    capabilities: frozenset[str]
+    timing: bool
+    doc: str
+    location: str
+
+    def check(self) -> None:
+        """Every test says what it checks.
+
+        Raises:
+            HarnessError: it has no requirement id or no docstring.
+        """
+        if not self.requirements:
+            raise HarnessError(f"{self.id} names no requirement; add @requirement(...)")
+        if not self.doc:
+            raise HarnessError(f"{self.id} has no docstring; say in one sentence what must hold")
+
+
+def suite_of(node: pytest.Item | pytest.Collector) -> str | None:
+    """The suite a node belongs to, if any."""
+    mark = node.get_closest_marker("suite")
+    return None if mark is None else str(mark.args[0])
+
+
+def adopt_module(collector: pytest.Collector) -> None:
+    """Run the tests of a corpus module on the session's loop."""
+    if suite_of(collector) is not None and collector.get_closest_marker("asyncio") is None:
+        collector.add_marker(pytest.mark.asyncio(loop_scope="session"))
+
+
+def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
+    """Multiply a corpus test by the matrix."""
+    if suite_of(metafunc.definition) is None:
+        return
+    allowed = _strings(metafunc.definition, "encodings")
+    variants = [one for one in settings.variants if not allowed or one.encoding in allowed]
+    metafunc.fixturenames.append("variant")
+    metafunc.parametrize("variant", variants, ids=[str(one) for one in variants], indirect=True)
+
+
+def describe(item: pytest.Function) -> CorpusTest | None:
+    """Read a corpus test off its item; None when it is not one."""
+    suite = suite_of(item)
+    callspec = getattr(item, "callspec", None)
+    if suite is None or callspec is None or "variant" not in callspec.params:
+        return None
+    variant: Variant = callspec.params["variant"]
+    # Classes and further parameters are part of the name; the variant is not.
+    owners = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    extra = callspec.id.removeprefix(str(variant)).removeprefix("-")
+    name = "::".join([*owners, item.originalname or item.name]) + (f"({extra})" if extra else "")
+    return CorpusTest(
+        id=TestId(suite, name, str(variant)),
+        variant=variant,
+        requirements=_strings(item, "requirement"),
+        capabilities=frozenset(_strings(item, "capability")),
+        timing=item.get_closest_marker("timing") is not None,
+        doc=inspect.getdoc(item.function) or "",
+        location=item.nodeid,
+    )
+
+
+def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Split items into those that this session runs and the rest, keeping their order; other tests are kept."""
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    index, count = settings.shard
+    position = 0
+    for item in items:
+        test = item.stash.get(TEST, None)
+        if test is None:
+            kept.append(item)
+            continue
+        wanted = not settings.suites or test.id.suite in settings.suites
+        if settings.lane != "all":
+            wanted = wanted and test.timing == (settings.lane == "timing")
+        if wanted:
+            wanted = position % count == index
+            position += 1
+        (kept if wanted else dropped).append(item)
+    return kept, dropped
+
+
+def _strings(node: pytest.Item | Any, mark: str) -> tuple[str, ...]:
+    found = [str(arg) for one in node.iter_markers(mark) for arg in one.args]
+    return tuple(dict.fromkeys(found))

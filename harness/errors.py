@@ -1,0 +1,36 @@
+"""What can go wrong in a test apart from the target misbehaving.
+
+A verdict has to say whose fault it is, so these are kept apart from assertion failures: a `HarnessError` blames the test or the harness, an
+`Inconclusive` blames nobody.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """The test or the harness is at fault; the verdict is `error`, never `fail`."""
+
+
+class StaleHandleError(HarnessError):
+    """A handle from before a sleep or destroy boundary was used after it; reacquire it by key."""
+
+
+class TargetError(HarnessError):
+    """The target could not be started, reached or stopped."""
+
+
+class UsageError(HarnessError):
+    """An option, a target specification or a mark makes no sense."""
+
+
+class Inconclusive(Exception):
+    """The test could not tell; the verdict is `inconclusive`, never `pass`."""
+
+
+def inconclusive(reason: str) -> None:
+    """End the running test with the verdict *inconclusive*.
+
+    Raises:
+        Inconclusive: always.
+    """
+    raise Inconclusive(reason)

@@ -1,0 +1,57 @@
+"""Waiting for something that is observed, with a deadline, instead of for time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.005
+LONGEST_PAUSE = 0.05
+
+
+class Eventually:
+    """`await eventually(fn, until=..., timeout=..., what=...)`."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        """`scale` multiplies every time-out, for slow targets."""
+        self._scale = scale
+
+    async def __call__(
+        self,
+        fn: Callable[[], Awaitable[T] | T],
+        until: Callable[[T], Any] = bool,
+        timeout: float = 5.0,
+        what: str = "the condition",
+    ) -> T:
+        """Call `fn` (sync or async) again and again until `until(value)` is true; return that value.
+
+        An exception of `fn` ends the wait: catch inside `fn` what is expected meanwhile.
+
+        Raises:
+            AssertionError: it did not happen within `timeout` seconds; names `what` and the last value.
+        """
+        limit = timeout * self._scale
+        deadline = asyncio.get_running_loop().time() + limit
+        pause, calls = FIRST_PAUSE, 0
+        last: Any = "(no value yet)"
+        # The deadline also ends a call that hangs.
+        timer = asyncio.timeout_at(deadline)
+        try:
+            async with timer:
+                while True:
+                    result = fn()
+                    last = await result if inspect.isawaitable(result) else result
+                    calls += 1
+                    if until(last):
+                        return last  # type: ignore[no-any-return]
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, LONGEST_PAUSE)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+        raise AssertionError(f"{what} did not happen within {limit:g} s ({calls} polls); last value: {last!r}")

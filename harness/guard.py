@@ -1,0 +1,86 @@
+"""Runs a corpus test under a real-time limit that ends it without harming the session's loop.
+
+pytest-timeout's own ways would raise inside whatever callback happens to run, or end the process. Here the limit cancels the test's task;
+only when that does not help (the loop is blocked) pytest-timeout's thread method ends the process with all stacks printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+RUNNING: pytest.StashKey[Guard] = pytest.StashKey()
+PATIENCE = 15.0
+"""Real seconds between the cancellation of a test and the end of the process."""
+
+
+class Guard:
+    """The limit of one test item."""
+
+    def __init__(self, item: pytest.Function, test: Callable[..., Awaitable[Any]]) -> None:
+        """Wrap the test; `item.obj` is replaced."""
+        self._item = item
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reason: str | None = None
+        self._timers: list[threading.Timer] = []
+        self.before_pass: Callable[[], None] | None = None
+
+        @functools.wraps(test)
+        async def guarded(*args: Any, **kwargs: Any) -> None:
+            __tracebackhide__ = True
+            self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+            virtual: Any = self._loop
+            if hasattr(virtual, "on_stall"):
+                virtual.on_stall = self._cancel
+            try:
+                await test(*args, **kwargs)
+            except asyncio.CancelledError:
+                if self._reason is None:
+                    raise
+                pytest.fail(self._reason)
+            finally:
+                self._task = None
+                if hasattr(virtual, "on_stall"):
+                    virtual.on_stall = None
+            if self.before_pass is not None:
+                self.before_pass()
+
+        item.obj = guarded
+
+    def arm(self, settings: Any) -> None:
+        """Start the clock; `settings` are pytest-timeout's."""
+        limit: float = settings.timeout
+        self._reason = None
+        self._start(limit, lambda: self._expire(limit))
+        self._start(limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))
+
+    def disarm(self) -> None:
+        """Stop the clock."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _start(self, delay: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(delay, action)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def _expire(self, limit: float) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._cancel, f"timed out after {limit:g} s of real time")
+
+    def _cancel(self, reason: str) -> None:
+        if self._task is not None:
+            self._reason = reason
+            self._task.cancel()

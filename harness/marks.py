@@ -1,0 +1,83 @@
+"""The marks a driver test carries.
+
+    pytestmark = [suite("actor-sleep"), timing]
+
+    @requirement("SLEEP-012", "SLEEP-013")
+    @capability("close_ack")
+    @encodings("json", "cbor")
+    async def test_action_resets_idle_timer(conform): ...
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import capabilities
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENCODINGS = ("json", "cbor", "bare")
+_REQUIREMENT = re.compile(r"^[A-Z]+-\d{3}[a-z]?$")
+_SUITE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+
+timing = pytest.mark.timing
+"""The suite depends on time: one worker, never in parallel, never reordered."""
+
+
+def suite(name: str) -> pytest.MarkDecorator:
+    """Name the suite of a module; this is also what makes a module part of the corpus.
+
+    Raises:
+        UsageError: the name is not lower-case words joined by dashes.
+    """
+    if not _SUITE.match(name):
+        raise UsageError(f"suite name {name!r} must be lower-case words joined by dashes")
+    return pytest.mark.suite(name)
+
+
+def requirement(*ids: str) -> pytest.MarkDecorator:
+    """Tie a test to the requirement ids it checks, such as `SLEEP-012`.
+
+    Raises:
+        UsageError: no id was given or one is malformed.
+    """
+    bad = [one for one in ids if not _REQUIREMENT.match(one)]
+    if bad or not ids:
+        raise UsageError(f"malformed requirement id {bad or ids!r}; an id looks like SLEEP-012")
+    return pytest.mark.requirement(*ids)
+
+
+def capability(*names: str) -> pytest.MarkDecorator:
+    """Skip the test, as *unsupported*, on targets that do not declare all of these capabilities.
+
+    Raises:
+        UsageError: a name is not in `harness.capabilities.KNOWN`.
+    """
+    capabilities.check(frozenset(names))
+    return pytest.mark.capability(*names)
+
+
+def encodings(*names: str) -> pytest.MarkDecorator:
+    """Run the test in these encodings only (it is not collected for the others).
+
+    Raises:
+        UsageError: a name is not json, cbor or bare.
+    """
+    return pytest.mark.encodings(*check_encodings(names))
+
+
+def check_encodings(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in canonical order.
+
+    Raises:
+        UsageError: a name is not json, cbor or bare, or there is none.
+    """
+    bad = [one for one in names if one not in ENCODINGS]
+    if bad or not names:
+        raise UsageError(f"unknown encoding {', '.join(bad) or '(none)'}; known: {', '.join(ENCODINGS)}")
+    return tuple(one for one in ENCODINGS if one in names)

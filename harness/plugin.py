@@ -1,0 +1,208 @@
+"""The pytest plug-in: options, loop, matrix, verdicts and events. Each hook hands over to the module that knows the concept."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import corpus, settings, verdicts
+from harness.corpus import TEST
+from harness.errors import UsageError
+from harness.guard import RUNNING, Guard
+from harness.recorder import Recorder, ResultWriter
+from harness.session_fixtures import (
+    SETTINGS,
+    TARGET,
+    WITNESS,
+    boundary,
+    clock,
+    conform,
+    corpus_test,
+    deployments,
+    eventually,
+    expect_error,
+    variant,
+    witness,
+)
+from harness.targets import TimeMode
+from harness.virtual_loop import new_virtual_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+# Fixtures become known to pytest by being names of the plug-in module.
+__all__ = [
+    "boundary",
+    "clock",
+    "conform",
+    "corpus_test",
+    "deployments",
+    "eventually",
+    "expect_error",
+    "variant",
+    "witness",
+]
+
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+PHASES: pytest.StashKey[list[verdicts.Phase]] = pytest.StashKey()
+BEGAN: pytest.StashKey[float] = pytest.StashKey()
+TIME_LIMIT = 60.0
+"""Real seconds per test before scaling by the target; the mark `timeout(seconds)` overrides."""
+
+MARKS = (
+    "suite(name): makes a module part of the corpus",
+    "timing: depends on time; one worker, never in parallel",
+    "requirement(*ids): the requirement ids a test checks",
+    "capability(*names): skipped on targets that do not declare them",
+    "encodings(*names): collected for these encodings only",
+    "virtual_time: run this unit test on a virtual-time loop",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of `harness.settings`."""
+    settings.add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options and open the event file."""
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    try:
+        config.stash[SETTINGS], config.stash[TARGET] = settings.from_config(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[RECORDER] = Recorder(config.stash[SETTINGS].events)
+    config.pluginmanager.register(ResultWriter(config.stash[RECORDER]), "conform-results")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
+    """The loop of a test: virtual for the corpus in virtual time and for unit tests marked `virtual_time`."""
+    in_corpus = corpus.suite_of(item) is not None
+    virtual = config.stash[SETTINGS].time is TimeMode.VIRTUAL if in_corpus else item.get_closest_marker("virtual_time") is not None
+    return {"virtual": new_virtual_loop} if virtual else {"real": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> None:
+    """Put corpus modules on the session's loop before pytest-asyncio looks at them."""
+    corpus.adopt_module(collector)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Multiply corpus tests by the matrix."""
+    corpus.parametrize(metafunc, metafunc.config.stash[SETTINGS])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Describe the corpus tests, select this session's share, and announce it."""
+    wanted = config.stash[SETTINGS]
+    known = set()
+    for item in items:
+        if isinstance(item, pytest.Function) and (test := corpus.describe(item)) is not None:
+            item.stash[TEST] = test
+            known.add(test.id.suite)
+    if missing := set(wanted.suites) - known:
+        raise pytest.UsageError(f"no such suite: {', '.join(sorted(missing))}; there are: {', '.join(sorted(known))}")
+    items[:], dropped = corpus.select(items, wanted)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write what will run, after every plug-in had its say, and wrap the tests."""
+    recorder = session.config.stash[RECORDER]
+    recorder.session(session.config.stash[SETTINGS], session.config.stash[TARGET])
+    scale = session.config.stash[TARGET].time_scale
+    for item in session.items:
+        test = item.stash.get(TEST, None)
+        if test is None:
+            continue
+        assert isinstance(item, pytest.Function)
+        recorder.collected(
+            id=str(test.id),
+            suite=test.id.suite,
+            encoding=test.variant.encoding,
+            storage=test.variant.storage,
+            requirements=test.requirements,
+            capabilities=sorted(test.capabilities),
+            timing=test.timing,
+            doc=test.doc,
+            location=test.location,
+        )
+        mark = item.get_closest_marker("timeout")
+        limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT
+        item.add_marker(pytest.mark.timeout(limit * scale), append=False)
+        if inspect.iscoroutinefunction(item.obj):
+            item.stash[RUNNING] = Guard(item, item.obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Time corpus tests by `harness.guard`; leave the others to pytest-timeout."""
+    guard = item.stash.get(RUNNING, None)
+    if guard is None:
+        return None
+    guard.arm(settings)
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
+    """The counterpart of `pytest_timeout_set_timer`."""
+    guard = item.stash.get(RUNNING, None)
+    if guard is None:
+        return None
+    guard.disarm()
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Check the marks and skip what the target does not declare."""
+    test = item.stash.get(TEST, None)
+    if test is None:
+        return
+    item.config.stash[RECORDER].started(str(test.id))
+    test.check()
+    missing = test.capabilities - item.config.stash[TARGET].capabilities
+    if missing:
+        pytest.skip(f"capability {', '.join(sorted(missing))} is not declared by the target")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge each phase; the last one gives the test its verdict."""
+    report = yield
+    test = item.stash.get(TEST, None)
+    if test is None:
+        return report
+    if call.when == "setup":
+        item.stash[PHASES] = []
+        item.stash[BEGAN] = call.start
+    raised = call.excinfo.value if call.excinfo is not None else None
+    item.stash[PHASES].append(verdicts.phase_verdict(report, raised))
+    if call.when == "teardown":
+        report.user_properties.append(("conform", _result(item, test, call)))
+    return report
+
+
+def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[None]) -> dict[str, Any]:
+    decided = verdicts.combine(item.stash[PHASES])
+    witnessed = item.stash.get(WITNESS, None)
+    return {
+        "id": str(test.id),
+        "verdict": str(decided.verdict),
+        "message": decided.message,
+        "detail": decided.detail,
+        "seconds": round(call.stop - item.stash[BEGAN], 6),
+        "witnesses": witnessed.windows if witnessed is not None else {},
+    }

@@ -1,0 +1,107 @@
+"""`conform`: what one test holds of the target, in its encoding."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from harness.handles import Address, HandleBook, TrackedHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client import Client
+    from harness.identity import TestId, Variant
+    from harness.targets import Endpoint, Target
+
+_RUN = secrets.token_hex(4)
+_COUNTER = itertools.count(1)
+
+
+class Conform:
+    """The session of one test with the target.
+
+    Attributes:
+        client: a client of its own, in the test's encoding; `encoding` is the plain name.
+        http: an `httpx.AsyncClient` on the endpoint, for raw requests.
+        key: a key nobody else uses; the default key of every handle made here.
+        endpoint, namespace, pool, token: where the target answers.
+    """
+
+    def __init__(self, target: Target, endpoint: Endpoint, variant: Variant, test: TestId) -> None:
+        """Made by the `conform` fixture, which also closes it."""
+        from client import Client
+
+        self.target = target
+        self.endpoint = endpoint.url
+        self.namespace = endpoint.namespace
+        self.pool = endpoint.pool
+        self.token = endpoint.token
+        self.encoding = variant.encoding
+        self.storage = variant.storage
+        self.test = test
+        self.handles = HandleBook()
+        self.key = self.unique_key()
+        self._make_client = Client
+        self.client: Client = self.new_client()
+        self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0)
+
+    def new_client(self, **options: Any) -> Client:
+        """A further client with other options (encoding, token, headers ...); dispose it with `async with`."""
+        options = {
+            "namespace": self.namespace,
+            "pool": self.pool,
+            "token": self.token,
+            "encoding": self.encoding,
+            **options,
+        }
+        return self._make_client(self.endpoint, **options)
+
+    @property
+    def rest(self) -> Any:
+        """The manager API of the client."""
+        return self.client.rest
+
+    def unique_key(self, suffix: str | None = None) -> list[str]:
+        """A key that no other test, worker or run uses; `suffix` becomes a last component."""
+        key = [f"{self.test.name.partition('[')[0]}-{_RUN}-{next(_COUNTER)}"]
+        return key if suffix is None else [*key, suffix]
+
+    def has(self, capability: str) -> bool:
+        """Whether the target declares the capability."""
+        return capability in self.target.capabilities
+
+    def get_or_create(self, name: str, key: Sequence[str] | str | None = None, **options: Any) -> TrackedHandle:
+        """A handle that creates the actor when there is none; the key defaults to `self.key`."""
+        return self._by_key("get_or_create", name, key, options)
+
+    def get(self, name: str, key: Sequence[str] | str | None = None, **options: Any) -> TrackedHandle:
+        """A handle to an existing actor; the key defaults to `self.key`."""
+        return self._by_key("get", name, key, options)
+
+    def get_for_id(self, name: str, actor_id: str, **options: Any) -> TrackedHandle:
+        """A handle to the actor with this id."""
+        return self.handles.track(self.client.get_for_id(name, actor_id, **options), Address(name, actor_id=actor_id))
+
+    async def create(self, name: str, key: Sequence[str] | str | None = None, **options: Any) -> TrackedHandle:
+        """Create an actor (it must not exist) and return a handle to it; the key defaults to `self.key`."""
+        parts = self._key(key)
+        handle = await self.client.create(name, parts, **options)
+        return self.handles.track(handle, Address(name, tuple(parts)))
+
+    async def aclose(self) -> None:
+        """Dispose the client and close the raw one."""
+        await self.client.dispose()
+        await self.http.aclose()
+
+    def _by_key(self, method: str, name: str, key: Sequence[str] | str | None, options: dict[str, Any]) -> TrackedHandle:
+        parts = self._key(key)
+        return self.handles.track(getattr(self.client, method)(name, parts, **options), Address(name, tuple(parts)))
+
+    def _key(self, key: Sequence[str] | str | None) -> list[str]:
+        if key is None:
+            return self.key
+        return [key] if isinstance(key, str) else list(key)

@@ -1,0 +1,131 @@
+"""The fixtures of a driver test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from harness import expect
+from harness.boundary import Boundary
+from harness.clock import Clock
+from harness.corpus import TEST
+from harness.errors import UsageError
+from harness.eventually import Eventually
+from harness.guard import RUNNING
+from harness.session import Conform
+from harness.targets import Endpoint, Target, TimeMode, resolve
+from harness.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from harness.corpus import CorpusTest
+    from harness.identity import Variant
+    from harness.settings import Settings
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+TARGET: pytest.StashKey[Target] = pytest.StashKey()
+WITNESS: pytest.StashKey[Witness] = pytest.StashKey()
+
+
+class Deployments:
+    """The targets of a session: one per storage, started on first use, up until the session ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is started yet."""
+        self._settings = settings
+        self._running: dict[str, tuple[Target, Endpoint]] = {}
+        self._failed: dict[str, Exception] = {}
+
+    async def get(self, storage: str) -> tuple[Target, Endpoint]:
+        """The target with this storage.
+
+        Raises:
+            TargetError: it does not start; every test that needs it gets the same error, without another try.
+        """
+        if storage in self._failed:
+            raise self._failed[storage]
+        if storage not in self._running:
+            target = resolve(self._settings.target)
+            try:
+                self._running[storage] = target, await target.start(storage)
+            except Exception as error:
+                self._failed[storage] = error
+                await target.stop()
+                raise
+        return self._running[storage]
+
+    async def stop(self) -> None:
+        """Stop them all."""
+        for target, _ in self._running.values():
+            await target.stop()
+        self._running.clear()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def deployments(request: pytest.FixtureRequest) -> AsyncIterator[Deployments]:
+    """The running targets of the session."""
+    running = Deployments(request.config.stash[SETTINGS])
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+def corpus_test(request: pytest.FixtureRequest) -> CorpusTest:
+    """What the harness knows of the running test."""
+    test = request.node.stash.get(TEST, None)
+    if test is None:
+        raise UsageError("this fixture is for corpus tests: give the module pytestmark = [suite(...)]")
+    return test  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """The encoding and storage of the running test."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def conform(corpus_test: CorpusTest, deployments: Deployments) -> AsyncIterator[Conform]:
+    """The session with the target, in the test's encoding."""
+    target, endpoint = await deployments.get(corpus_test.variant.storage)
+    session = Conform(target, endpoint, corpus_test.variant, corpus_test.id)
+    yield session
+    await session.aclose()
+
+
+@pytest.fixture
+def clock(request: pytest.FixtureRequest) -> Clock:
+    """The clock, virtual or real."""
+    return Clock(virtual=request.config.stash[SETTINGS].time is TimeMode.VIRTUAL)
+
+
+@pytest.fixture
+def eventually(request: pytest.FixtureRequest) -> Eventually:
+    """`await eventually(fn, until=..., timeout=5.0, what="...")`."""
+    return Eventually(request.config.stash[TARGET].time_scale)
+
+
+@pytest.fixture
+def expect_error() -> Any:
+    """`async with expect_error("group", "code") as caught:`."""
+    return expect.expect_error
+
+
+@pytest.fixture
+def boundary(conform: Conform, eventually: Eventually) -> Boundary:
+    """Crosses sleep and destroy boundaries; handles from before become stale."""
+    return Boundary(conform, eventually)
+
+
+@pytest.fixture
+def witness(request: pytest.FixtureRequest) -> Witness:
+    """`witness.hit("window", bool)`: a timing test proves that it hit its window."""
+    made = Witness()
+    request.node.stash[WITNESS] = made
+    guard = request.node.stash.get(RUNNING, None)
+    if guard is not None:
+        guard.before_pass = made.check
+    return made

@@ -1,0 +1,146 @@
+"""What one session was asked to do, from the pytest options of the plug-in; the same options serve `conform` and plain `pytest`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.identity import Variant
+from harness.marks import ENCODINGS, check_encodings
+from harness.targets import Target, TargetOptions, TimeMode, resolve
+
+if TYPE_CHECKING:
+    import pytest
+
+LANES = ("all", "parallel", "timing")
+OPTIONS = (
+    ("--target", "reference", "reference, reference-process, http://host:port or module:factory"),
+    ("--namespace", "default", "namespace at a URL target"),
+    ("--pool", "default", "pool at a URL target"),
+    ("--token", None, "token for a URL target"),
+    ("--target-name", None, "name of a URL target, also of its ledger"),
+    ("--capabilities", None, "comma-separated capabilities of a URL target, or 'all'"),
+    ("--time-scale", None, "factor on every time limit of a URL target"),
+    ("--profile", None, "requirement profile of a URL target: peer-2.3 or seed"),
+    ("--time", None, "virtual or real; the default is the target's own"),
+    ("--encoding", None, "comma-separated encodings: json, cbor, bare (default: all)"),
+    ("--storage", None, "comma-separated storages of the target (default: its first)"),
+    ("--suite", None, "comma-separated suites (default: all)"),
+    ("--lane", "all", "all, parallel (no timing suites) or timing (only those)"),
+    ("--shard", "0/1", "run every n-th test: index/count"),
+    ("--events", None, "write the session's events to this file as NDJSON"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the plug-in's options."""
+    group = parser.getgroup("conform", "conformance of actor runtimes")
+    for flag, default, text in OPTIONS:
+        group.addoption(flag, dest=_dest(flag), default=default, help=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One session: target, time, matrix and selection."""
+
+    target: TargetOptions = field(default_factory=TargetOptions)
+    time: TimeMode = TimeMode.VIRTUAL
+    encodings: tuple[str, ...] = ENCODINGS
+    storages: tuple[str, ...] = ("memory",)
+    suites: tuple[str, ...] = ()
+    lane: str = "all"
+    shard: tuple[int, int] = (0, 1)
+    events: Path | None = None
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The columns of the matrix in their fixed order."""
+        return [Variant(encoding, storage) for storage in self.storages for encoding in self.encodings]
+
+
+def from_config(config: pytest.Config) -> tuple[Settings, Target]:
+    """Read and check the options of a pytest session.
+
+    Raises:
+        UsageError: an option makes no sense for this target.
+    """
+
+    def get(flag: str) -> str | None:
+        value: str | None = config.getoption(_dest(flag))
+        return value
+
+    scale = get("--time-scale")
+    options = TargetOptions(
+        spec=get("--target") or "reference",
+        namespace=get("--namespace") or "default",
+        pool=get("--pool") or "default",
+        token=get("--token"),
+        name=get("--target-name"),
+        capabilities=get("--capabilities"),
+        time_scale=_number("--time-scale", scale) if scale else None,
+        profile=get("--profile"),
+    )
+    target = resolve(options)
+    lane = get("--lane") or "all"
+    if lane not in LANES:
+        raise UsageError(f"--lane {lane!r}: use {', '.join(LANES)}")
+    events = get("--events")
+    return Settings(
+        target=options,
+        time=time_mode(target, get("--time")),
+        encodings=check_encodings(split(get("--encoding")) or ENCODINGS),
+        storages=_storages(target, split(get("--storage"))),
+        suites=split(get("--suite")),
+        lane=lane,
+        shard=_shard(get("--shard") or "0/1"),
+        events=Path(events) if events else None,
+    ), target
+
+
+def split(text: str | None) -> tuple[str, ...]:
+    """The parts of a comma-separated option."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def time_mode(target: Target, asked: str | None) -> TimeMode:
+    """The mode asked for, or the target's default.
+
+    Raises:
+        UsageError: the target cannot run in it.
+    """
+    if asked is None:
+        return target.time_modes[0]
+    if asked not in [mode.value for mode in target.time_modes]:
+        known = ", ".join(mode.value for mode in target.time_modes)
+        raise UsageError(f"target {target.name} cannot run in {asked!r} time; it can in: {known}")
+    return TimeMode(asked)
+
+
+def _storages(target: Target, asked: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [one for one in asked if one not in target.storages]
+    if unknown:
+        raise UsageError(f"target {target.name} has no storage {', '.join(unknown)}; it has {', '.join(target.storages)}")
+    return asked or target.storages[:1]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        index, count = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise UsageError(f"--shard {text!r}: use index/count, such as 0/4") from None
+    if not 0 <= index < count:
+        raise UsageError(f"--shard {text!r}: the index counts from 0 and is less than the count")
+    return index, count
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{flag} {text!r} is not a number") from None
+
+
+def _dest(flag: str) -> str:
+    return "conform_" + flag.removeprefix("--").replace("-", "_")

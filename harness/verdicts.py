@@ -1,0 +1,74 @@
+"""From what pytest saw of a test to its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import HarnessError, Inconclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Verdict(StrEnum):
+    """The outcome of one test in one variant. `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+    FLAKY = "flaky"
+
+    @property
+    def good(self) -> bool:
+        """Whether a run with only such verdicts ends with status 0."""
+        return self in (Verdict.PASS, Verdict.SKIP)
+
+
+_RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.FAIL: 3, Verdict.ERROR: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What one phase (setup, call, teardown) contributes."""
+
+    verdict: Verdict
+    message: str = ""
+    detail: str = ""
+
+
+def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Phase:
+    """Judge one phase of one test.
+
+    A failing assertion is the target's fault only while the test itself runs: what goes wrong before and after is the harness's.
+    """
+    if report.passed:
+        return Phase(Verdict.PASS)
+    message = _message(report, raised)
+    if report.skipped:
+        return Phase(Verdict.SKIP, message)
+    if isinstance(raised, Inconclusive):
+        return Phase(Verdict.INCONCLUSIVE, message)
+    if report.when != "call" or isinstance(raised, HarnessError):
+        return Phase(Verdict.ERROR, message, report.longreprtext)
+    return Phase(Verdict.FAIL, message, report.longreprtext)
+
+
+def combine(phases: Sequence[Phase]) -> Phase:
+    """The phase that decides the test: the worst, the first of equals."""
+    return max(phases, key=lambda phase: _RANK[phase.verdict])
+
+
+def _message(report: pytest.TestReport, raised: BaseException | None) -> str:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    if raised is None:
+        return report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else str(report.outcome)
+    first = (str(raised).strip().splitlines() or [""])[0]
+    name = type(raised).__name__
+    return first if isinstance(raised, (AssertionError, Inconclusive)) and first else f"{name}: {first}".rstrip(": ")
