@@ -1,9 +1,8 @@
 """Storage in one directory: a SQLite file for all runtime rows, one more per actor that uses a database.
 
-Why one file for all rows: a commit costs a write to the log whatever its size, so all batches that wait
-    when the writer becomes free
-go into one transaction (group commit). Each caller is answered after COMMIT. A batch that fails is
-    retried alone, so that it fails alone.
+Why one file for all rows: a commit costs a write to the log whatever its size, so all batches that wait when
+the writer becomes free go into one transaction (group commit). Each caller is answered after COMMIT. A batch
+that fails is retried alone, so that it fails alone.
 
 Durability, with the default `synchronous="normal"`: an acknowledged batch survives the death of the process
 (`kill -9`) at any moment, because COMMIT has handed it to the operating system. When the machine loses power
