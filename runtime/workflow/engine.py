@@ -1,0 +1,143 @@
+"""Passes: run the workflow function from its first line again and again until it returns or fails (sections 3, 12, 13)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.errors import ActorError
+from runtime.workflow.context import WorkflowContext
+from runtime.workflow.errors import Evicted, RollbackStop, WorkflowFailure, Yield, describe
+from runtime.workflow.run import Pass, WorkflowRun
+from runtime.workflow.step import run_rollback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.actor.context import Context
+    from runtime.actor.task import ActorTask
+
+
+class StoredWorkflowError(Exception):
+    """The error of a workflow that failed in an earlier generation, met again after its rollback (WF-136)."""
+
+
+async def run_workflow(task: ActorTask, context: Context, body: Callable[[WorkflowContext], Any], on_error: Callable[..., Any] | None) -> None:
+    """The run handler of a workflow actor; returns when the workflow ended or the generation is stopping.
+
+    Raises:
+        Exception: What fails the run handler (WF-182); the failures of WF-181 end it normally with a warning.
+    """
+    run = WorkflowRun(task, context, on_error)
+    task.workflow = run
+    try:
+        await run.load()
+        await _drive(run, body)
+    except Evicted:
+        await _flush_quietly(run)
+    finally:
+        await run.close()
+
+
+async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
+    if run.history.outcome.state == "rolling_back":
+        await _roll_back(run, body)
+        raise StoredWorkflowError((run.history.outcome.error or {}).get("message", ""))
+    finished = run.history.outcome.state == "completed"
+    while True:
+        run.current = Pass()
+        if not finished:
+            run.history.set_outcome("running")
+        try:
+            output = await body(WorkflowContext(run))
+        except Yield as wait:
+            run.history.set_outcome("sleeping")
+            await run.flush()
+            await _wait(run, wait)
+        except Exception as error:
+            await _fail(run, body, error)
+            return
+        else:
+            run.history.set_outcome("completed", output=output)
+            await run.flush()
+            return
+
+
+async def _wait(run: WorkflowRun, wait: Yield) -> None:
+    """Wait for what a pass yielded for; the alarm brings a sleeping actor back at the deadline (WF-084)."""
+    if wait.deadline_ms is not None:
+        await run.context.run.set_wake_at(wait.deadline_ms)
+    if wait.names is not None:
+        await _wait_for_message(run, wait)
+    elif wait.deadline_ms is not None:
+        while (remaining := wait.deadline_ms - clock.now_ms()) > 0:
+            await WorkflowContext(run).pause(remaining / 1000)
+    run.check_evicted()
+    if wait.deadline_ms is not None:
+        await run.context.run.set_wake_at(None)
+
+
+async def _wait_for_message(run: WorkflowRun, wait: Yield) -> None:
+    timeout = None if wait.deadline_ms is None else max(0.0, (wait.deadline_ms - clock.now_ms()) / 1000)
+    try:
+        await run.task.context().queue.wait_for_names_available(wait.names or (), timeout=timeout)
+    except ActorError as error:
+        if (error.group, error.code) == ("actor", "aborted"):
+            raise Evicted from None
+        if (error.group, error.code) != ("queue", "timed_out"):
+            raise
+
+
+async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error: Exception) -> None:
+    """End the workflow with an error: roll back, record, report, and decide how the run handler ends (section 13)."""
+    stored = describe(error)
+    already_failed = run.history.outcome.state == "failed"
+    reported = isinstance(error, WorkflowFailure) and error.failure is not None
+    if not already_failed:
+        run.history.set_outcome("rolling_back", error=stored)
+        await run.flush()
+        await _roll_back(run, body)
+    if not reported:
+        await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
+    if not isinstance(error, WorkflowFailure):
+        raise error
+    run.task.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")
+
+
+async def _roll_back(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
+    """Run the handlers of completed steps in reverse order, each at most once to completion (WF-131..138)."""
+    run.current = collecting = Pass(rollback=True)
+    try:
+        await body(WorkflowContext(run))
+    except (RollbackStop, Yield):
+        pass
+    except Exception:  # noqa: BLE001, S110 - the replayed code meets the failure that started the rollback
+        pass
+    for entry, handler in reversed(collecting.handlers):
+        meta = entry.meta
+        if meta is None or meta.rollback_completed_at is not None:
+            continue
+        run.check_evicted()
+        try:
+            await run_rollback(run, handler, entry.data.get("output"))
+        except Exception as error:
+            meta.rollback_error = f"{describe(error)['name']}: {describe(error)['message']}"
+            run.history.touch(entry)
+            await run.flush()
+            event = {"workflowId": run.context.actor_id, "stepName": str(entry.location[-1]), "error": describe(error)}
+            await run.report({"rollback": event})
+            raise
+        meta.rollback_completed_at, meta.rollback_error = clock.now_ms(), None
+        run.history.touch(entry)
+        await run.flush()
+    run.history.set_outcome("failed", error=run.history.outcome.error)
+    await run.flush()
+
+
+async def _flush_quietly(run: WorkflowRun) -> None:
+    """Eviction flushes what is dirty and keeps the current state (WF-027)."""
+    try:
+        await run.flush()
+    except Exception as error:  # noqa: BLE001 - the generation is ending; the next one repeats what was not saved
+        run.task.log.debug("workflow flush at eviction failed", error=str(error))
+

@@ -1,0 +1,231 @@
+"""The recorded history of one workflow: entries by location, in memory, with what still has to be flushed.
+
+The whole history of a workflow is in memory while its actor lives: pruning keeps it small (WF-076), and a pass looks up every entry.
+Rows (table `workflow`): `n<index>` name registry, `e<id>` entry, `m<id>` metadata, `s` state, `o` output, `x` error.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.protocol import cbor
+from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+from runtime.storage.base import Delete, Op, Put
+from runtime.workflow.errors import HistoryDivergedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TABLE = "workflow"
+MAX_VALUE = 262_144
+MAX_ROWS = 128
+MAX_FLUSH = 524_288
+
+Location = tuple[str | int, ...]
+"""Names from the root; an integer is an iteration of the loop named before it."""
+
+PENDING, RUNNING, COMPLETED, FAILED, EXHAUSTED = "pending", "running", "completed", "failed", "exhausted"
+
+
+def path_text(location: Location) -> str:
+    """The location as messages show it: `orders/~3/charge` (WF-030)."""
+    return "/".join(f"~{item}" if isinstance(item, int) else item for item in location)
+
+
+def encode(value: Any) -> bytes:
+    """A durable workflow value."""
+    return cbor.dumps(to_wire(value))
+
+
+def decode(data: bytes) -> Any:
+    """The inverse of `encode`."""
+    return from_wire(cbor.loads(data))
+
+
+@dataclass(slots=True)
+class Metadata:
+    """Attempts and times of a step or loop; times are epoch milliseconds, `kind` is the kind of a terminal failure."""
+
+    status: str = PENDING
+    error: str | None = None
+    attempts: int = 0
+    last_attempt_at: int = 0
+    created_at: int = 0
+    completed_at: int | None = None
+    rollback_completed_at: int | None = None
+    rollback_error: str | None = None
+    kind: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One durable operation. `kind` is a kind of section 4 of the specification, `data` its own fields."""
+
+    id: str
+    location: Location
+    kind: str
+    data: dict[str, Any]
+    order: int
+    meta: Metadata | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """State, output and error of the workflow as a whole (WF-026, WF-185)."""
+
+    state: str = PENDING
+    output: Any = UNDEFINED
+    error: dict[str, Any] | None = None
+
+
+class FlushTooLargeError(Exception):
+    """A value or a flush is over its limit (WF-141, WF-142)."""
+
+
+@dataclass(slots=True)
+class History:
+    """Entries, names and outcome, with dirty marks. Pure: `take_changes` gives the batch, the caller commits it."""
+
+    entries: dict[Location, Entry] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=Outcome)
+    _dirty: dict[str, Entry] = field(default_factory=dict)
+    _new_names: list[str] = field(default_factory=list)
+    _outcome_dirty: bool = False
+    _deleted: list[Entry] = field(default_factory=list)
+    _order: int = 0
+
+    @classmethod
+    def load(cls, rows: Iterable[tuple[bytes, bytes]]) -> History:
+        """Rebuild from storage rows."""
+        history = cls()
+        by_id: dict[str, Entry] = {}
+        metas: dict[str, Metadata] = {}
+        for key, value in rows:
+            tag, rest, item = key[:1], key[1:].decode(), decode(value)
+            if tag == b"n":
+                history.names[item] = int(rest)
+            elif tag == b"e":
+                entry = Entry(rest, tuple(item["location"]), item["kind"], item["data"], item["order"])
+                by_id[rest] = entry
+                history._order = max(history._order, entry.order + 1)
+            elif tag == b"m":
+                metas[rest] = Metadata(**item)
+            elif tag == b"s":
+                history.outcome.state = item
+            elif tag == b"o":
+                history.outcome.output = item
+            elif tag == b"x":
+                history.outcome.error = item
+        for entry in by_id.values():
+            entry.meta = metas.get(entry.id)
+            history.entries[entry.location] = entry
+        return history
+
+    def find(self, location: Location, kind: str) -> Entry | None:
+        """The entry there; raises `HistoryDivergedError` when it has another kind (WF-033)."""
+        entry = self.entries.get(location)
+        if entry is not None and entry.kind != kind:
+            raise HistoryDivergedError(f'Expected {kind} "{location[-1]}" at {path_text(location)}, found {entry.kind}')
+        return entry
+
+    def add(self, location: Location, kind: str, data: dict[str, Any], *, with_meta: bool = False) -> Entry:
+        """Record a new entry; durable with the next flush."""
+        for item in location:
+            if isinstance(item, str) and item not in self.names:
+                self.names[item] = len(self.names)
+                self._new_names.append(item)
+        entry = Entry(str(uuid.uuid4()), location, kind, data, self._order)
+        self._order += 1
+        if with_meta:
+            entry.meta = Metadata(created_at=clock.now_ms())
+        self.entries[location] = entry
+        self.touch(entry)
+        return entry
+
+    def touch(self, entry: Entry) -> None:
+        """Mark an entry as changed."""
+        self._dirty[entry.id] = entry
+
+    def set_outcome(self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None) -> None:
+        """Change the workflow's own state, output and error."""
+        if (self.outcome.state, self.outcome.output, self.outcome.error) != (state, output, error):
+            self.outcome = Outcome(state, output, error)
+            self._outcome_dirty = True
+
+    def below(self, scope: Location) -> list[Entry]:
+        """Entries strictly inside a scope."""
+        size = len(scope)
+        return [entry for location, entry in self.entries.items() if len(location) > size and location[:size] == scope]
+
+    def delete(self, entries: Iterable[Entry]) -> None:
+        """Forget entries; their rows go after the next successful flush (WF-144)."""
+        for entry in list(entries):
+            self.entries.pop(entry.location, None)
+            self._dirty.pop(entry.id, None)
+            self._deleted.append(entry)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether a flush has anything to write (WF-147)."""
+        return bool(self._dirty or self._new_names or self._outcome_dirty or self._deleted)
+
+    def take_changes(self) -> tuple[list[Op], list[Op], Changes]:
+        """The writes, the deletions that follow them, and what to give back to `restore` when the commit fails.
+
+        Raises:
+            FlushTooLargeError: A value or the whole flush is too large; nothing was taken.
+        """
+        writes: list[Put] = [Put(TABLE, f"n{self.names[name]}".encode(), encode(name)) for name in self._new_names]
+        for entry in self._dirty.values():
+            body = {"location": list(entry.location), "kind": entry.kind, "data": entry.data, "order": entry.order}
+            writes.append(Put(TABLE, b"e" + entry.id.encode(), encode(body)))
+            if entry.meta is not None:
+                meta = {name: getattr(entry.meta, name) for name in Metadata.__slots__}
+                writes.append(Put(TABLE, b"m" + entry.id.encode(), encode(meta)))
+        if self._outcome_dirty:
+            writes.append(Put(TABLE, b"s", encode(self.outcome.state)))
+            writes.append(Put(TABLE, b"o", encode(self.outcome.output)))
+            writes.append(Put(TABLE, b"x", encode(self.outcome.error)))
+        _check_limits(writes)
+        deletions: list[Op] = []
+        for entry in self._deleted:
+            deletions += [Delete(TABLE, b"e" + entry.id.encode()), Delete(TABLE, b"m" + entry.id.encode())]
+        taken = Changes(self._dirty, self._new_names, self._outcome_dirty, self._deleted)
+        self._dirty, self._new_names, self._outcome_dirty, self._deleted = {}, [], False, []
+        return list(writes), deletions, taken
+
+    def restore(self, taken: Changes) -> None:
+        """Mark what a failed flush took as unsaved again (WF-143)."""
+        gone = {entry.id for entry in self._deleted}
+        self._dirty = {k: v for k, v in taken.dirty.items() if k not in gone} | self._dirty
+        self._new_names = taken.new_names + self._new_names
+        self._outcome_dirty |= taken.outcome
+        self._deleted = taken.deleted + self._deleted
+
+    def clear(self) -> None:
+        """Forget everything (replay from the beginning)."""
+        self.delete(list(self.entries.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one flush took out of a history."""
+
+    dirty: dict[str, Entry]
+    new_names: list[str]
+    outcome: bool
+    deleted: list[Entry]
+
+
+def _check_limits(writes: list[Put]) -> None:
+    total = 0
+    for write in writes:
+        if len(write.value) > MAX_VALUE:
+            raise FlushTooLargeError(f"workflow value of {len(write.value)} bytes is over the limit of {MAX_VALUE}")
+        total += len(write.key) + len(write.value)
+    if len(writes) > MAX_ROWS or total > MAX_FLUSH:
+        raise FlushTooLargeError(f"workflow flush of {len(writes)} rows and {total} bytes is over the limit")

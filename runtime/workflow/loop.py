@@ -1,0 +1,78 @@
+"""Durable loops: stored iteration and state, pruning of old iterations (section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.protocol.values import UNDEFINED
+from runtime.workflow.errors import RollbackStop
+from runtime.workflow.history import COMPLETED, RUNNING, Entry
+from runtime.workflow.options import Break, Continue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.workflow.context import WorkflowContext
+
+
+async def run_loop(
+    scope: WorkflowContext, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int
+) -> Any:
+    """One call of `loop`: continue at the stored iteration until the body breaks."""
+    history, location = scope.run.history, (*scope.location, name)
+    entry = history.find(location, "loop")
+    if entry is None:
+        if scope.run.current.rollback:
+            raise RollbackStop
+        entry = history.add(location, "loop", {"state": state, "iteration": 0}, with_meta=True)
+        assert entry.meta is not None  # noqa: S101 - with_meta
+        entry.meta.status = RUNNING
+    assert entry.meta is not None  # noqa: S101 - loops always have metadata
+    # Entries of finished iterations belong to the past: a pass starts at the stored iteration and visits nothing before it (WF-073).
+    scope.run.current.visited.update(item.location for item in history.below(location) if _iteration(item, location) < entry.data["iteration"])
+    if entry.meta.status == COMPLETED:
+        scope.run.current.visited.update(item.location for item in history.below(location))
+        return entry.data.get("output")
+    while True:
+        iteration = entry.data["iteration"]
+        inner = scope.child((*location, iteration))
+        result = await (body(inner) if state is UNDEFINED else body(inner, entry.data["state"]))
+        scope.check_visited(inner.location)
+        if scope.run.current.rollback:
+            # A rollback replay never moves the loop (WF-133); the iteration after this one was never recorded.
+            raise RollbackStop
+        if isinstance(result, Break):
+            return await _break(scope, entry, result, size)
+        if not isinstance(result, Continue):
+            if state is not UNDEFINED:
+                raise TypeError(
+                    f'Loop "{name}" returned undefined for a stateful iteration. Return Loop.continue(state) or Loop.break(value).'
+                )
+            result = Continue(entry.data["state"])
+        entry.data = {**entry.data, "state": result.state, "iteration": iteration + 1}
+        history.touch(entry)
+        if (iteration + 1) % prune_interval == 0:
+            await _prune(scope, entry, size)
+        scope.run.check_evicted()
+
+
+async def _break(scope: WorkflowContext, entry: Entry, result: Break, size: int) -> Any:
+    assert entry.meta is not None  # noqa: S101 - loops always have metadata
+    entry.data = {**entry.data, "output": result.value}
+    entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
+    scope.run.history.touch(entry)
+    await _prune(scope, entry, size)
+    return result.value
+
+
+async def _prune(scope: WorkflowContext, entry: Entry, size: int) -> None:
+    """Forget iterations older than the newest `size`, and flush (WF-076, WF-077)."""
+    history, oldest = scope.run.history, entry.data["iteration"] - size
+    history.delete(item for item in history.below(entry.location) if _iteration(item, entry.location) < oldest)
+    await scope.run.flush()
+
+
+def _iteration(entry: Entry, location: tuple[str | int, ...]) -> int:
+    number = entry.location[len(location)]
+    return number if isinstance(number, int) else -1

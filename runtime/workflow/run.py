@@ -1,0 +1,105 @@
+"""One workflow of one live generation: what all its contexts share.
+
+`WorkflowRun` owns the history and its flushes, the pass in progress, and the tasks of step bodies. Contexts (`context.py`) order the
+work; `engine.py` runs pass after pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runtime.workflow.errors import Evicted
+from runtime.workflow.history import TABLE, Entry, History, Location
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.actor.context import Context
+    from runtime.actor.task import ActorTask
+
+
+@dataclass(slots=True)
+class Pass:
+    """One execution of the workflow function. `rollback` passes execute nothing new and collect handlers (WF-133)."""
+
+    rollback: bool = False
+    visited: set[Location] = field(default_factory=set)
+    handlers: list[tuple[Entry, Callable[..., Any]]] = field(default_factory=list)
+    uncompleted: list[Any] = field(default_factory=list)
+
+
+class WorkflowRun:
+    """The workflow of one generation. Not for user code."""
+
+    def __init__(self, task: ActorTask, context: Context, on_error: Callable[..., Any] | None) -> None:
+        self.task = task
+        self.context = context
+        self.history = History()
+        self.current = Pass()
+        self._on_error = on_error
+        self._flushing = asyncio.Lock()
+        self._bodies: set[asyncio.Task[Any]] = set()
+
+    async def load(self) -> None:
+        """Read the history from storage."""
+        rows = await self.task.host.storage.scan(self.task.identity.actor_id, TABLE)
+        self.history = History.load(rows)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the generation is stopping."""
+        return self.task.abort.aborted
+
+    def check_evicted(self) -> None:
+        """End the pass when the generation is stopping (WF-025)."""
+        if self.stopping:
+            raise Evicted
+
+    async def flush(self) -> None:
+        """Write everything that changed, with the actor's state, in one batch (WF-140).
+
+        A failed flush leaves everything unsaved for the next one (WF-143). Deletions follow in a batch of their own (WF-144).
+        """
+        async with self._flushing:
+            if not self.history.is_dirty:
+                return
+            writes, deletions, taken = self.history.take_changes()
+            try:
+                if writes:
+                    await self.task.saver.save_now(extra=writes)
+            except BaseException:
+                self.history.restore(taken)
+                raise
+            if deletions:
+                await self.task.commit(deletions)
+
+    def start_body(self, body: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Run a step body as a task that outlives a time-out of its attempt (WF-047) but not the generation."""
+
+        async def invoke() -> Any:
+            return await body
+
+        child = asyncio.get_running_loop().create_task(invoke())
+        self._bodies.add(child)
+        child.add_done_callback(self._bodies.discard)
+        return child
+
+    async def close(self) -> None:
+        """Cancel step bodies that are still running (WF-193) and wait for them."""
+        bodies = list(self._bodies)
+        for body in bodies:
+            body.cancel()
+        await asyncio.gather(*bodies, return_exceptions=True)
+
+    async def report(self, event: dict[str, Any]) -> None:
+        """Call the error hook; what it raises is logged and ignored (WF-170, WF-173)."""
+        if self._on_error is None:
+            return
+        try:
+            result = self._on_error(self.context, event)
+            if hasattr(result, "__await__"):
+                await result
+        except Exception as error:  # noqa: BLE001 - a failing hook must not change the workflow
+            self.task.log.warning("workflow error hook failed", error=str(error))

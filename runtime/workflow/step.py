@@ -1,0 +1,255 @@
+"""Steps: attempts, retries, time-outs, and the guarded context that a step body gets (sections 2.3 and 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.workflow.errors import (
+    CRITICAL,
+    EXHAUSTED,
+    ROLLBACK,
+    TIMEOUT,
+    CriticalError,
+    RollbackCheckpointError,
+    RollbackError,
+    RollbackStop,
+    StepExhaustedError,
+    StepFailure,
+    StepTimeoutError,
+    WorkflowFailure,
+    Yield,
+    describe,
+    error_name,
+)
+from runtime.workflow.history import COMPLETED, RUNNING, Entry, Metadata
+from runtime.workflow.history import EXHAUSTED as STATUS_EXHAUSTED
+from runtime.workflow.history import FAILED as STATUS_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.actor.context import Context
+    from runtime.workflow.context import WorkflowContext
+    from runtime.workflow.options import StepOptions
+    from runtime.workflow.run import WorkflowRun
+
+GUARD_KEY = "__rivet_actor_workflow_guard_triggered"
+_GUARDED = {
+    "state": "state",
+    "vars": "vars",
+    "db": "db",
+    "client": "client",
+    "broadcast": "broadcast",
+    "keep_awake": "keepAwake",
+    "wait_until": "waitUntil",
+    "destroy": "destroy",
+}
+
+
+class StepContext:
+    """What a step body gets: the actor, but only while the step runs (WF-010).
+
+    Always: `actor_id`, `name`, `key`, `log`, `abort_signal`. Only while the step runs: `state`, `vars`, `db`, `client()`, `broadcast`,
+    `queue.send`, `keep_awake`, `wait_until`, `destroy`.
+
+    Raises:
+        RuntimeError: A guarded member was used after the step ended: `<feature> is only available inside workflow steps`.
+    """
+
+    def __init__(self, run: WorkflowRun) -> None:
+        self._run = run
+        self._open = True
+        self.actor_id = run.context.actor_id
+        self.name = run.context.name
+        self.key = run.context.key
+        self.log = run.context.log
+        self.abort_signal = run.task.abort
+        self.queue = _StepQueue(self)
+
+    def __getattr__(self, member: str) -> Any:
+        feature = _GUARDED.get(member)
+        if feature is None:
+            raise AttributeError(f"a step context has no member {member!r}")
+        return getattr(self._use(feature), member)
+
+    def _use(self, feature: str) -> Context:
+        if not self._open:
+            self._trip()
+            raise RuntimeError(f"{feature} is only available inside workflow steps")
+        return self._run.context
+
+    def _trip(self) -> None:
+        context = self._run.context
+        context.wait_until(context.kv.put(GUARD_KEY, "true"))
+        if self._run.task.definition.has_state and "guardTriggered" in context.state:
+            context.state["guardTriggered"] = True
+
+    def _close(self) -> None:
+        self._open = False
+
+
+class _StepQueue:
+    """The sending half of the actor's queue."""
+
+    def __init__(self, step: StepContext) -> None:
+        self._step = step
+
+    async def send(self, name: str, body: Any = None) -> Any:
+        """Send to the actor's own queue."""
+        return await self._step._use("queue.send").queue.send(name, body)  # noqa: SLF001 - same module
+
+
+async def run_step(scope: WorkflowContext, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
+    """One call of `step`: replay, back off, or run one attempt."""
+    run = scope.run
+    location = (*scope.location, name)
+    entry = run.history.find(location, "step")
+    if entry is not None and entry.meta is not None and entry.meta.status == COMPLETED:
+        if options.rollback is not None:
+            run.current.handlers.append((entry, options.rollback))
+        return entry.data.get("output")
+    if entry is not None and entry.meta is not None and entry.meta.status == STATUS_EXHAUSTED:
+        raise _stored_failure(name, entry.meta)
+    if run.current.rollback:
+        raise RollbackStop
+    if options.rollback is not None and not scope.has_checkpoint:
+        raise RollbackCheckpointError
+    if entry is None:
+        entry = run.history.add(location, "step", {}, with_meta=True)
+    meta = _meta(entry)
+    if meta.attempts and meta.status in (STATUS_FAILED, RUNNING):
+        retry_at = meta.last_attempt_at + options.backoff_ms(meta.attempts)
+        if clock.now_ms() < retry_at:
+            raise Yield(retry_at)
+    return await _attempt(scope, entry, name, body, options)
+
+
+async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
+    run, meta = scope.run, _meta(entry)
+    started = clock.now_ms()
+    try:
+        output = await _run_body(run, name, body, options)
+        entry.data = {"output": output}
+        meta.status, meta.completed_at, meta.error = COMPLETED, clock.now_ms(), None
+        meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
+        run.history.touch(entry)
+        if not options.ephemeral:
+            await run.flush()
+    except Exception as error:  # noqa: BLE001 - every failure of a body is an attempt that failed
+        if meta.status == COMPLETED:
+            # The body ran but its flush failed: that is a failure of the step (WF-052).
+            meta.attempts -= 1
+            entry.data = {}
+        await _failed(scope, entry, name, error, started, options)
+    if options.rollback is not None:
+        run.current.handlers.append((entry, options.rollback))
+    return entry.data.get("output")
+
+
+async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
+    context = StepContext(run)
+    result = body(context) if _takes_context(body) else body()
+    if not inspect.isawaitable(result):
+        context._close()  # noqa: SLF001 - same module
+        return result
+    child = run.start_body(result)
+    child.add_done_callback(lambda _: context._close())  # noqa: SLF001 - same module
+    limit = options.timeout if options.timeout is not None and options.timeout > 0 else None
+    try:
+        done, _ = await asyncio.wait({child}, timeout=limit)
+    except asyncio.CancelledError:
+        child.cancel()
+        raise
+    if not done:
+        raise StepTimeoutError(f'Step "{name}" timed out after {round((limit or 0) * 1000)}ms')
+    return child.result()
+
+
+def _takes_context(body: Callable[..., Any]) -> bool:
+    try:
+        return bool(inspect.signature(body).parameters)
+    except (TypeError, ValueError):
+        return True
+
+
+async def _failed(
+    scope: WorkflowContext, entry: Entry, name: str, error: Exception, started: int, options: StepOptions
+) -> None:
+    """Account for a failed attempt: yield for a retry or raise the terminal failure (WF-043..049, WF-170)."""
+    run, meta = scope.run, _meta(entry)
+    meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
+    meta.error = f"{error_name(error)}: {describe(error)['message']}"
+    kind = _terminal_kind(error, options)
+    if kind is None and meta.attempts > options.max_retries:
+        kind = EXHAUSTED
+    meta.status, meta.kind = (STATUS_FAILED, None) if kind is None else (STATUS_EXHAUSTED, kind)
+    run.history.touch(entry)
+    retry_at = started + options.backoff_ms(meta.attempts)
+    event: dict[str, Any] = {
+        "workflowId": run.context.actor_id,
+        "stepName": name,
+        "attempt": meta.attempts,
+        "maxRetries": options.max_retries,
+        "remainingRetries": max(0, options.max_retries - (meta.attempts - 1)),
+        "willRetry": kind is None,
+    }
+    if kind is None:
+        event |= {"retryDelay": options.backoff_ms(meta.attempts), "retryAt": retry_at}
+    await run.report({"step": {**event, "error": describe(error)}})
+    # The attempt count is durable before the next attempt can start, so a wake continues with the next number (WF-044).
+    await run.flush()
+    if kind is None:
+        raise Yield(retry_at)
+    if kind in (CRITICAL, ROLLBACK):
+        assert isinstance(error, WorkflowFailure)  # noqa: S101 - narrows the type
+        error.failure = _failure(name, meta)
+        raise error
+    raise _stored_failure(name, meta) from error
+
+
+def _terminal_kind(error: Exception, options: StepOptions) -> str | None:
+    if isinstance(error, RollbackError):
+        return ROLLBACK
+    if isinstance(error, CriticalError):
+        return CRITICAL
+    if isinstance(error, StepTimeoutError) and not options.retry_on_timeout:
+        return TIMEOUT
+    return None
+
+
+def _failure(name: str, meta: Metadata) -> StepFailure:
+    error, _, message = (meta.error or "Error: ").partition(": ")
+    return StepFailure(meta.kind or EXHAUSTED, name, meta.attempts, {"name": error, "message": message})
+
+
+def _stored_failure(name: str, meta: Metadata) -> WorkflowFailure:
+    """The terminal failure a recorded step raises in every later pass (WF-053)."""
+    failure = _failure(name, meta)
+    if failure.kind == EXHAUSTED:
+        error: WorkflowFailure = StepExhaustedError(f'Step "{name}" exhausted retries: {meta.error}')
+    elif failure.kind == ROLLBACK:
+        error = RollbackError(failure.error["message"])
+    else:
+        error = CriticalError(failure.error["message"])
+    error.failure = failure
+    return error
+
+
+def _meta(entry: Entry) -> Metadata:
+    if entry.meta is None:
+        entry.meta = Metadata(created_at=clock.now_ms())
+    return entry.meta
+
+
+async def run_rollback(run: WorkflowRun, handler: Callable[..., Any], output: Any) -> None:
+    """Run one rollback handler with a step context and the step's stored output (WF-131)."""
+    context = StepContext(run)
+    try:
+        result = handler(context, output)
+        if inspect.isawaitable(result):
+            await result
+    finally:
+        context._close()  # noqa: SLF001 - same module
