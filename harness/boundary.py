@@ -25,9 +25,7 @@ class Boundary:
         self._conform = conform
         self._eventually = eventually
 
-    async def sleep(
-        self, handle: TrackedHandle, via: SleepVia = "action", *, action: str = "triggerSleep", timeout: float = 15.0
-    ) -> str:
+    async def sleep(self, handle: TrackedHandle, via: SleepVia = "action", *, action: str = "triggerSleep", timeout: float = 15.0) -> str:
         """Put the actor to sleep and wait until it is: by its sleep action, by the manager API, or by leaving it alone.
 
         Returns:
@@ -46,9 +44,7 @@ class Boundary:
         self._conform.handles.cross(address_of(handle), actor_id, "boundary.sleep")
         return actor_id
 
-    async def destroy(
-        self, handle: TrackedHandle, via: DestroyVia = "action", *, action: str = "destroy", timeout: float = 15.0
-    ) -> str:
+    async def destroy(self, handle: TrackedHandle, via: DestroyVia = "action", *, action: str = "destroy", timeout: float = 15.0) -> str:
         """Destroy the actor, by its destroy action or by the manager API, and wait until it is gone.
 
         Returns:

@@ -38,9 +38,7 @@ class TrackedHandle:
 
     def __getattr__(self, name: str) -> Any:
         if self._stale is not None:
-            raise StaleHandleError(
-                f"handle of {self._address.name} used after {self._stale}; reacquire it by key after the boundary"
-            )
+            raise StaleHandleError(f"handle of {self._address.name} used after {self._stale}; reacquire it by key after the boundary")
         return getattr(self._handle, name)
 
     def __repr__(self) -> str:
@@ -65,7 +63,7 @@ class HandleBook:
         for handle in self._handles:
             other = handle._address
             same_key = address.key is not None and (other.name, other.key) == (address.name, address.key)
-            if handle._stale is None and (same_key or actor_id in (other.actor_id,) or other == address):
+            if handle._stale is None and (same_key or actor_id == other.actor_id or other == address):
                 handle._stale = boundary
                 crossed += 1
         return crossed

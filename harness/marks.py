@@ -1,5 +1,6 @@
 """The marks a driver test carries.
 
+Example:
     pytestmark = [suite("actor-sleep"), timing]
 
     @requirement("SLEEP-012", "SLEEP-013")

@@ -95,7 +95,7 @@ class ResultWriter:
         failures = self._failures.setdefault(report.nodeid, [])
         if report.when == "setup":
             self._repeating.discard(report.nodeid)
-        if report.outcome == "rerun":
+        if str(report.outcome) == "rerun":
             self._repeating.add(report.nodeid)
             failures.append((report.longreprtext.strip().splitlines() or ["failed"])[-1])
         result = dict(report.user_properties).get("conform")

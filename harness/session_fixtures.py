@@ -104,13 +104,13 @@ def clock(request: pytest.FixtureRequest) -> Clock:
 
 @pytest.fixture
 def eventually(request: pytest.FixtureRequest) -> Eventually:
-    """`await eventually(fn, until=..., timeout=5.0, what="...")`."""
+    """Waits for what is observed: `await eventually(fn, until=..., timeout=5.0, what="...")`."""
     return Eventually(request.config.stash[TARGET].time_scale)
 
 
 @pytest.fixture
 def expect_error() -> Any:
-    """`async with expect_error("group", "code") as caught:`."""
+    """Expects a structured error: `async with expect_error("group", "code") as caught:`."""
     return expect.expect_error
 
 

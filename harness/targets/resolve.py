@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.targets.base import Target
+
+if TYPE_CHECKING:
+    from harness.targets.base import Target
 
 
 @dataclass(frozen=True, slots=True)
