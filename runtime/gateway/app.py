@@ -1,0 +1,254 @@
+"""The ASGI application: manager, gateway and actor host on one port (WIRE-001..008).
+
+Dispatch order is WIRE-002: `/health/ws`, `/gateway/...`, a target header or sub-protocol, and the REST API for everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+import structlog
+
+from runtime.errors import ActorError, gateway_status, make_error
+from runtime.gateway import cors
+from runtime.gateway.actor_http import ActorHttp, fetch_failed
+from runtime.gateway.headers import RequestHeaders
+from runtime.gateway.ray import new_ray
+from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, error_reply, internal_error, read_body, send_reply
+from runtime.gateway.rest import RestApi
+from runtime.gateway.routing import Router, check_actor_id, skip_from_header
+from runtime.gateway.websocket import refuse_websocket, serve_websocket
+from runtime.hosting.sockets import Upgrade
+from runtime.http import Request
+from runtime.protocol.gateway_url import QueryRoute
+
+if TYPE_CHECKING:
+    from runtime.gateway.replies import Headers, Receive, Scope, Send
+    from runtime.hosting.standalone import StandaloneHost
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 20 * 1024 * 1024
+GATEWAY = b"/gateway"
+TARGET = b"x-rivet-target"
+REST_TARGET = "api-public"
+ACTOR_TARGET = "actor"
+TARGET_PREFIX = "rivet_target."
+ACTOR_PREFIX = "rivet_actor."
+SKIP_ENTRY = "rivet_skip_ready_wait"
+INTERNAL_ORIGIN = "http://127.0.0.1"
+
+
+class GatewayApp:
+    """The application of one host; its lifespan opens and closes the host. Mountable below any path."""
+
+    def __init__(self, host: StandaloneHost) -> None:
+        self.host = host
+        self._rest = RestApi(host)
+        self._router = Router(host)
+        self._actors = ActorHttp(host)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.host.open()
+        except Exception as error:
+            log.exception("host could not be opened")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            await self.host.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # HTTP
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _raw_path(scope)
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        ray = (b"x-rivet-ray-id", new_ray().encode())
+        if self.host.endpoint is None:
+            self._learn_endpoint(scope)
+        try:
+            if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
+                reply, extra = await self._gateway(scope, path, headers, receive)
+            else:
+                target = cors.header(headers, TARGET)
+                if target is None or target == b"api-public":
+                    reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
+                else:
+                    reply, extra = await self._by_header(scope, path, headers, target, receive)
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("request failed", path=path.decode("latin-1"))
+            reply, extra = error_reply(internal_error(), 500), ()
+        await send_reply(send, reply, (ray, *extra))
+
+    async def _gateway(
+        self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], receive: Receive
+    ) -> tuple[Reply, Headers]:
+        origin = None
+        for name, value in headers:
+            if name == b"origin":
+                origin = value
+        method: str = scope["method"]
+        if method == "OPTIONS":
+            wanted = cors.header(headers, b"access-control-request-headers")
+            return Reply(204, cors.gateway_preflight(origin, wanted)), ()
+        extra = cors.gateway_headers(origin)
+        try:
+            route = self._router.parse(path, scope["query_string"])
+            if route is None:
+                return await self._rest.handle(method, path, scope["query_string"], headers, receive), extra
+            skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
+            body = await read_body(receive, MAX_BODY)
+            actor_id = await self._router.resolve(route)
+            reply = await self._actors.handle(actor_id, method, route.path, route.query, headers, body, skip_ready_wait=skip)
+        except ActorError as error:
+            reply = error_reply(error, gateway_status(error))
+        except BodyTooLarge:
+            reply = _body_too_large()
+        return reply, extra
+
+    async def _by_header(
+        self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], target: bytes, receive: Receive
+    ) -> tuple[Reply, Headers]:
+        """`x-rivet-target` (WIRE-003, WIRE-240, WIRE-241)."""
+        origin = cors.header(headers, b"origin")
+        extra = cors.gateway_headers(origin)
+        try:
+            if target.decode("latin-1") != ACTOR_TARGET:
+                raise no_route(headers, path)
+            if scope["method"] == "OPTIONS":
+                wanted = cors.header(headers, b"access-control-request-headers")
+                return Reply(204, cors.gateway_preflight(origin, wanted)), ()
+            if path != b"/request" and not path.startswith(b"/request/"):
+                raise no_route(headers, path)
+            actor = cors.header(headers, b"x-rivet-actor")
+            if actor is None:
+                raise make_error("guard.missing_header", header="x-rivet-actor")
+            actor_id = check_actor_id(actor.decode("latin-1"))
+            skip = skip_from_header(headers)
+            body = await read_body(receive, MAX_BODY)
+            reply = await self._actors.handle(
+                actor_id, scope["method"], path.decode("latin-1"), scope["query_string"].decode("latin-1"), headers, body,
+                skip_ready_wait=skip,
+            )  # fmt: skip
+        except ActorError as error:
+            reply = error_reply(error, gateway_status(error))
+        except BodyTooLarge:
+            reply = _body_too_large()
+        return reply, extra
+
+    def _learn_endpoint(self, scope: Scope) -> None:
+        server = scope.get("server")
+        if server is not None and server[1] is not None:
+            name = f"[{server[0]}]" if ":" in server[0] else server[0]
+            self.host.endpoint = f"http://{name}:{server[1]}{scope.get('root_path', '')}"
+
+    # WebSocket
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _raw_path(scope)
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        ray = new_ray()
+        if self.host.endpoint is None:
+            self._learn_endpoint(scope)
+        origin = cors.header(headers, b"origin")
+        extra: Headers = ((b"x-rivet-ray-id", ray.encode()),)
+        try:
+            if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
+                extra = (*extra, *cors.gateway_headers(origin))
+                actor_id, stripped, skip = await self._upgrade_by_path(scope, path, headers)
+            else:
+                actor_id, stripped, skip = self._upgrade_by_entry(scope, path, headers)
+                extra = (*extra, *cors.gateway_headers(origin))
+        except ActorError as error:
+            await refuse_websocket(error, ray, receive, send, extra)
+            return
+        except Exception:
+            log.exception("upgrade failed", path=path.decode("latin-1"))
+            await refuse_websocket(internal_error(), ray, receive, send, extra)
+            return
+        request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))
+        upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
+        await serve_websocket(self.host, upgrade, receive, send)
+
+    async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:
+        route = self._router.parse(path, scope["query_string"])
+        if route is None:
+            raise internal_error()
+        if route.token is None and cors.header(headers, b"sec-websocket-protocol") is None:
+            raise make_error("guard.missing_header", header="sec-websocket-protocol")
+        if isinstance(route, QueryRoute):
+            skip = route.skip_ready_wait
+        else:
+            skip = SKIP_ENTRY in scope["subprotocols"]
+        return await self._router.resolve(route), _with_query(route.path, route.query), skip
+
+    def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:
+        """`rivet_target.<value>` (WIRE-242); everything else is the REST API, which has no WebSockets (WIRE-006)."""
+        entries: list[str] = scope["subprotocols"]
+        target = _entry(entries, TARGET_PREFIX)
+        if path in (b"/health/ws", b"/health/ws/"):
+            raise no_route(headers, path)
+        if target is None or target == REST_TARGET:
+            raise internal_error()
+        if target != ACTOR_TARGET:
+            raise no_route(headers, path)
+        actor = _entry(entries, ACTOR_PREFIX)
+        if actor is None:
+            raise make_error("guard.missing_header", header="rivet_actor")
+        stripped = _with_query(path.decode("latin-1"), scope["query_string"].decode("latin-1"))
+        return check_actor_id(unquote(actor)), stripped, SKIP_ENTRY in entries
+
+
+def no_route(headers: list[tuple[bytes, bytes]], path: bytes) -> ActorError:
+    """`guard.no_route` (WIRE-003)."""
+    host = (cors.header(headers, b"host") or b"").decode("latin-1")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return make_error("guard.no_route", host=name, path=path.decode("latin-1"))
+
+
+def _body_too_large() -> Reply:
+    error = make_error("guard.invalid_request_body", reason="length limit exceeded")
+    return error_reply(error, gateway_status(error))
+
+
+def _entry(entries: list[str], prefix: str) -> str | None:
+    for entry in entries:
+        if entry.startswith(prefix):
+            return entry[len(prefix) :]
+    return None
+
+
+def _with_query(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as sent, below the mount point, without a fragment (WIRE-226)."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        raw = quote(scope["path"]).encode()
+    root: str = scope.get("root_path", "")
+    if root:
+        raw = raw.removeprefix(root.encode()) or b"/"
+    return raw if b"#" not in raw else raw.partition(b"#")[0]

@@ -1,0 +1,93 @@
+"""HTTP exchange with the ASGI server: reading bodies, sending replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import ActorError, make_error
+from runtime.protocol import jsontext
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Message = MutableMapping[str, Any]
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON_TYPE = (b"content-type", b"application/json")
+BODYLESS = frozenset({204, 304})
+
+
+class BodyTooLarge(Exception):
+    """A request body exceeds the limit of its route."""
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One complete HTTP response; `content-length` is added when it is sent."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole request body (WIRE-252).
+
+    Raises:
+        BodyTooLarge: It is longer than `limit` bytes.
+        ClientGone: The client disconnected first.
+    """
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            if size > limit:
+                raise BodyTooLarge
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise BodyTooLarge
+    return bytes(body)
+
+
+async def send_reply(send: Send, reply: Reply, extra: Headers = ()) -> None:
+    """Send a reply with `extra` headers in one piece (WIRE-253)."""
+    headers = [*reply.headers, *extra]
+    if reply.status not in BODYLESS:
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body if reply.status not in BODYLESS else b""})
+
+
+def json_reply(value: object, status: int = 200) -> Reply:
+    """A reply with a JSON body."""
+    return Reply(status, (JSON_TYPE,), jsontext.dumps(value))
+
+
+def error_reply(error: ActorError, status: int) -> Reply:
+    """A manager or gateway error: always JSON, never masked (WIRE-008, WIRE-837)."""
+    body: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
+    if error.metadata is not UNDEFINED and error.metadata is not None:
+        body["metadata"] = error.metadata
+    return json_reply(body, status)
+
+
+def internal_error() -> ActorError:
+    """An unstructured fault as clients see it."""
+    return make_error("core.internal_error")
