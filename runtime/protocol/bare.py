@@ -1,0 +1,129 @@
+"""BARE primitives (WIRE section 7.3)."""
+
+from __future__ import annotations
+
+from runtime.protocol.errors import DecodeError
+
+MAX_UINT = 2**64 - 1
+_MAX_UINT_BYTES = 10
+
+
+class Writer:
+    """Appends primitives to a growing buffer; `finish()` gives the bytes."""
+
+    __slots__ = ("_out",)
+
+    def __init__(self, prefix: bytes = b"") -> None:
+        self._out = bytearray(prefix)
+
+    def finish(self) -> bytes:
+        """The bytes written so far."""
+        return bytes(self._out)
+
+    def uint(self, value: int) -> Writer:
+        """LEB128."""
+        out = self._out
+        while value > 0x7F:  # noqa: PLR2004 - seven bits per byte
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        out.append(value)
+        return self
+
+    def u16(self, value: int) -> Writer:
+        """Two bytes, little endian."""
+        self._out += value.to_bytes(2, "little")
+        return self
+
+    def u64(self, value: int) -> Writer:
+        """Eight bytes, little endian."""
+        self._out += value.to_bytes(8, "little")
+        return self
+
+    def bool(self, value: bool) -> Writer:
+        """One byte, 0 or 1."""
+        self._out.append(1 if value else 0)
+        return self
+
+    def data(self, value: bytes) -> Writer:
+        """Length and bytes."""
+        self.uint(len(value))
+        self._out += value
+        return self
+
+    def str(self, value: str) -> Writer:
+        """Length and UTF-8."""
+        return self.data(value.encode())
+
+    def byte(self, value: int) -> Writer:
+        """One raw byte: a union tag or an optional's presence."""
+        self._out.append(value)
+        return self
+
+
+class Reader:
+    """Reads primitives from bytes; every method raises `DecodeError` when the bytes do not fit."""
+
+    __slots__ = ("_data", "_at")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        end = self._at + size
+        if size < 0 or end > len(self._data):
+            raise DecodeError("message is too short")
+        chunk = self._data[self._at : end]
+        self._at = end
+        return chunk
+
+    def byte(self) -> int:
+        """One raw byte."""
+        if self._at >= len(self._data):
+            raise DecodeError("message is too short")
+        value = self._data[self._at]
+        self._at += 1
+        return value
+
+    def uint(self) -> int:
+        """LEB128 of at most 64 bits."""
+        value = 0
+        for position in range(_MAX_UINT_BYTES):
+            part = self.byte()
+            value |= (part & 0x7F) << (7 * position)
+            if part < 0x80:  # noqa: PLR2004 - no continuation bit
+                if value > MAX_UINT:
+                    break
+                return value
+        raise DecodeError("integer is too large")
+
+    def u16(self) -> int:
+        """Two bytes, little endian."""
+        return int.from_bytes(self.take(2), "little")
+
+    def u64(self) -> int:
+        """Eight bytes, little endian."""
+        return int.from_bytes(self.take(8), "little")
+
+    def bool(self) -> bool:
+        """One byte, 0 or 1."""
+        value = self.byte()
+        if value > 1:
+            raise DecodeError(f"invalid bool {value}")
+        return value == 1
+
+    def data(self) -> bytes:
+        """Length and bytes."""
+        return self.take(self.uint())
+
+    def str(self) -> str:
+        """Length and UTF-8."""
+        try:
+            return self.data().decode()
+        except UnicodeDecodeError as error:
+            raise DecodeError("text is not UTF-8") from error
+
+    def at_end(self) -> bool:
+        """Whether everything was read."""
+        return self._at == len(self._data)

@@ -1,0 +1,199 @@
+"""Frames of the connection protocol in both directions (WIRE sections 7 and 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.protocol import cbor, jsontext
+from runtime.protocol.bare import Writer
+from runtime.protocol.encodings import Encoding
+from runtime.protocol.errors import DecodeError
+from runtime.protocol.messages import (
+    ActionRequest,
+    ActionResponse,
+    ErrorFrame,
+    Event,
+    Init,
+    SubscriptionRequest,
+    ToClient,
+    ToServer,
+    WireError,
+)
+from runtime.protocol.payload import (
+    VERSION_PREFIX,
+    args_of,
+    blob,
+    dump_document,
+    error_document,
+    error_of,
+    finish_client,
+    integer,
+    load_document,
+    member,
+    open_versioned,
+    read_actor,
+    read_metadata,
+    value_of,
+    write_actor,
+    write_error_tail,
+)
+from runtime.protocol.values import UNDEFINED, to_wire
+
+Frame = bytes | str
+"""A text or binary WebSocket message; json is text, cbor and bare are binary (WIRE-424)."""
+
+_CBOR_RESPONSE_HEAD = b"\xa1\x64body\xa2\x63tag\x6eActionResponse\x63val\xa2\x62id"
+_OLDEST = 1
+
+
+def encode_to_client(message: ToClient, encoding: Encoding) -> Frame:
+    """Encode a server frame; raises `ValueError` when a value has no form in this encoding."""
+    if encoding is Encoding.BARE:
+        return _bare_to_client(message)
+    if encoding is Encoding.CBOR and isinstance(message, ActionResponse):
+        return _CBOR_RESPONSE_HEAD + cbor.wide(message.id) + b"\x66output" + blob(message.output)
+    if encoding is Encoding.CBOR and isinstance(message, ErrorFrame):
+        return _cbor_error(message)
+    tag, value = _server_document(message)
+    body = dump_document({"body": {"tag": tag, "val": value}}, encoding)
+    return body.decode() if encoding is Encoding.JSON else body
+
+
+def _server_document(message: ToClient) -> tuple[str, dict[str, Any]]:
+    if isinstance(message, ActionResponse):
+        return "ActionResponse", {"id": ["$BigInt", str(message.id)], "output": to_wire(message.output)}
+    if isinstance(message, Event):
+        return "Event", {"name": message.name, "args": [to_wire(item) for item in message.args]}
+    if isinstance(message, Init):
+        return "Init", {"actorId": message.actor_id, "connectionId": message.connection_id}
+    action_id = None if message.action_id is None else ["$BigInt", str(message.action_id)]
+    return "Error", {**error_document(message.error), "actionId": action_id}
+
+
+def _cbor_error(message: ErrorFrame) -> bytes:
+    document = error_document(message.error)
+    head = b"\xa1\x64body\xa2\x63tag\x65Error\x63val" + bytes([0xA0 + len(document) + 1])
+    members = b"".join(cbor.dumps(name) + cbor.dumps(value) for name, value in document.items())
+    action_id = b"\xf6" if message.action_id is None else cbor.wide(message.action_id)
+    return head + members + b"\x68actionId" + action_id
+
+
+def _bare_to_client(message: ToClient) -> bytes:
+    writer = Writer(VERSION_PREFIX)
+    if isinstance(message, ActionResponse):
+        return writer.byte(2).uint(message.id).data(blob(message.output)).finish()
+    if isinstance(message, Event):
+        return writer.byte(3).str(message.name).data(blob_list(message.args)).finish()
+    if isinstance(message, Init):
+        return writer.byte(0).str(message.actor_id).str(message.connection_id).finish()
+    writer.byte(1)
+    write_error_tail(writer, message.error)
+    if message.action_id is None:
+        writer.byte(0)
+    else:
+        writer.byte(1).uint(message.action_id)
+    write_actor(writer, message.error.actor)
+    return writer.finish()
+
+
+def blob_list(items: list[Any]) -> bytes:
+    """A list as a CBOR blob whose elements, but not the list itself, go through the compat layer."""
+    return cbor.dumps([to_wire(item) for item in items])
+
+
+def decode_to_server(frame: Frame, encoding: Encoding) -> ToServer:
+    """Decode a client frame.
+
+    Raises:
+        ValueTagError: A well-formed action request with an unknown value tag; it carries the action id.
+        DecodeError: Anything else that is not a client frame (WIRE-531).
+    """
+    if encoding is Encoding.BARE:
+        return _bare_to_server(frame)
+    document = load_document(frame, encoding)
+    body = member(document, "body", dict)
+    value = member(body, "val", dict)
+    tag = body.get("tag")
+    if tag == "ActionRequest":
+        action_id = integer(value.get("id"))
+        return ActionRequest(action_id, member(value, "name", str), args_of(value.get("args"), action_id))
+    if tag == "SubscriptionRequest":
+        return SubscriptionRequest(member(value, "eventName", str), member(value, "subscribe", bool))
+    raise DecodeError(f"unknown message tag {tag!r}")
+
+
+def _bare_to_server(frame: Frame) -> ToServer:
+    reader, _ = open_versioned(frame, _OLDEST)
+    tag = reader.byte()
+    if tag == 0:
+        action_id, name = reader.uint(), reader.str()
+        return ActionRequest(action_id, name, args_of(cbor.loads(reader.data()), action_id))
+    if tag == 1:
+        return SubscriptionRequest(reader.str(), reader.bool())
+    raise DecodeError(f"unknown message tag {tag}")
+
+
+def encode_to_server(message: ToServer, encoding: Encoding) -> Frame:
+    """Encode a client frame."""
+    if encoding is Encoding.BARE:
+        writer = Writer(VERSION_PREFIX)
+        if isinstance(message, ActionRequest):
+            return writer.byte(0).uint(message.id).str(message.name).data(blob_list(message.args)).finish()
+        return writer.byte(1).str(message.event_name).bool(message.subscribe).finish()
+    if isinstance(message, ActionRequest):
+        tag = "ActionRequest"
+        value = {"id": message.id, "name": message.name, "args": [to_wire(item) for item in message.args]}
+    else:
+        tag, value = "SubscriptionRequest", {"eventName": message.event_name, "subscribe": message.subscribe}
+    body = dump_document({"body": {"tag": tag, "val": value}}, encoding)
+    return body.decode() if encoding is Encoding.JSON else body
+
+
+def decode_to_client(frame: Frame, encoding: Encoding) -> ToClient:
+    """Decode a server frame; raises `DecodeError`."""
+    if encoding is Encoding.BARE:
+        return _bare_from_server(frame)
+    if encoding is Encoding.JSON:
+        document = jsontext.loads(frame)
+    else:
+        document = load_document(frame, encoding)
+    body = member(document, "body", dict)
+    value = member(body, "val", dict)
+    tag = body.get("tag")
+    if tag == "ActionResponse":
+        return ActionResponse(integer(value.get("id")), value_of(value.get("output", UNDEFINED)))
+    if tag == "Event":
+        return Event(member(value, "name", str), [value_of(item) for item in member(value, "args", list)])
+    if tag == "Init":
+        return Init(member(value, "actorId", str), member(value, "connectionId", str))
+    if tag == "Error":
+        raw = value.get("actionId")
+        return ErrorFrame(error_of(value), None if raw is None or raw is UNDEFINED else integer(raw))
+    raise DecodeError(f"unknown message tag {tag!r}")
+
+
+def _bare_from_server(frame: Frame) -> ToClient:
+    reader, version = open_versioned(frame, _OLDEST)
+    tag = reader.byte()
+    message: ToClient
+    if tag == 0:
+        message = Init(reader.str(), reader.str())
+        if version == 1:
+            reader.str()
+    elif tag == 1:
+        group, code, text = reader.str(), reader.str(), reader.str()
+        metadata = read_metadata(reader)
+        action_id = reader.uint() if reader.bool() else None
+        actor = read_actor(reader) if version >= 4 else None  # noqa: PLR2004 - `actor` arrived in version 4
+        message = ErrorFrame(WireError(group, code, text, metadata, actor), action_id)
+    elif tag == 2:  # noqa: PLR2004 - union ordinals of the schema
+        message = ActionResponse(reader.uint(), value_of(cbor.loads(reader.data())))
+    elif tag == 3:  # noqa: PLR2004
+        name, args = reader.str(), cbor.loads(reader.data())
+        if not isinstance(args, list):
+            raise DecodeError("event arguments must be a list")
+        message = Event(name, [value_of(item) for item in args])
+    else:
+        raise DecodeError(f"unknown message tag {tag}")
+    finish_client(reader)
+    return message

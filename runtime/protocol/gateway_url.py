@@ -1,0 +1,219 @@
+"""Gateway URLs and WebSocket sub-protocol entries: building them and taking them apart (WIRE section 5, WIRE-905)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from runtime.errors import ActorError, make_error
+from runtime.protocol import cbor
+from runtime.protocol.errors import DecodeError
+from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CRASH_POLICIES = ("restart", "sleep", "destroy")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_KNOWN = frozenset({"namespace", "method", "key", "runner", "pool", "input", "region", "crash-policy", "token", "skip-ready-wait"})
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRoute:
+    """`/gateway/{actorId}[@{token}]/...`; `forward` is what the actor sees: path plus raw query."""
+
+    actor_id: str
+    token: str | None
+    forward: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRoute:
+    """`/gateway/{name}/...?rvt-...`; `input` is decoded, `UNDEFINED` when absent."""
+
+    name: str
+    namespace: str
+    method: str
+    key: tuple[str, ...]
+    pool: str | None
+    input: Any
+    region: str | None
+    crash_policy: str
+    token: str | None
+    skip_ready_wait: bool
+    forward: str
+
+
+def parse_gateway_path(raw_path: bytes, raw_query: bytes) -> DirectRoute | QueryRoute | None:
+    """Take a request target below `/gateway` apart; None means that it is not routed to an actor (WIRE-220..226).
+
+    Raises:
+        ActorError: guard.query_* for a malformed query form (WIRE-229).
+    """
+    raw_path = raw_path.partition(b"#")[0]
+    raw_query = raw_query.partition(b"#")[0]
+    if b"//" in raw_path or not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway":
+        return None
+    segment, _, rest = raw_path[len(b"/gateway/") :].partition(b"/")
+    parts = raw_query.split(b"&") if raw_query else []
+    ours = [part for part in parts if part.startswith(b"rvt-")]
+    if ours:
+        kept = b"&".join(part for part in parts if not part.startswith(b"rvt-"))
+        return _query_route(segment, ours, _forward(rest, kept))
+    actor_id, at, token = segment.partition(b"@")
+    if not actor_id or (at and not token):
+        return None
+    decoded = None if not at else _text(token)
+    return DirectRoute(_text(actor_id), decoded, _forward(rest, raw_query))
+
+
+def _forward(rest: bytes, query: bytes) -> str:
+    return "/" + rest.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return _unquote(raw)
+    except ValueError:
+        return raw.decode("latin-1")
+
+
+def _unquote(raw: bytes) -> str:
+    if _ESCAPE.search(raw):
+        raise ValueError("bad percent escape")
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw).decode()
+
+
+def _query_route(segment: bytes, parts: list[bytes], forward: str) -> QueryRoute:
+    if b"@" in segment:
+        raise make_error("guard.query_path_token_syntax")
+    name = _decode_param("name", segment)
+    if not name:
+        raise make_error("guard.query_empty_actor_name")
+    params = _query_params(parts)
+    namespace, method = params.get("namespace"), params.get("method")
+    if namespace is None:
+        raise _invalid("missing field `namespace`")
+    if method is None:
+        raise _invalid("missing field `method`")
+    if method not in ("get", "getOrCreate"):
+        raise _invalid(f"unknown method: {method}, expected get or getOrCreate")
+    policy = params.get("crash-policy", "sleep")
+    if policy not in _CRASH_POLICIES:
+        raise _invalid(f"unknown crash policy: {policy}, expected restart, sleep, or destroy")
+    skip = params.get("skip-ready-wait", "false")
+    if skip not in _BOOLEANS:
+        raise _invalid(f"invalid skip-ready-wait: {skip}, expected true, false, 1, or 0")
+    if method == "get" and any(one in params for one in ("input", "region", "crash-policy", "runner")):
+        raise make_error("guard.query_get_disallowed_params")
+    pool = params.get("pool") or params.get("runner")
+    if method == "getOrCreate" and not pool:
+        raise make_error("guard.query_missing_pool")
+    key = params.get("key")
+    return QueryRoute(
+        name,
+        namespace,
+        method,
+        tuple(key.split(",")) if key else (),
+        pool,
+        _decode_input(params["input"]) if "input" in params else UNDEFINED,
+        params.get("region"),
+        policy,
+        params.get("token"),
+        _BOOLEANS[skip],
+        forward,
+    )
+
+
+def _query_params(parts: list[bytes]) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for part in parts:
+        raw_name, _, raw_value = part.partition(b"=")
+        full = raw_name.decode("latin-1")
+        name = full.removeprefix("rvt-")
+        if name in params:
+            raise make_error("guard.query_duplicate_param", name=full)
+        if name not in _KNOWN:
+            raise _invalid(f"unknown field `{full}`")
+        params[name] = _decode_param(full, raw_value.replace(b"+", b" "))
+    return params
+
+
+def _decode_param(name: str, raw: bytes) -> str:
+    try:
+        return _unquote(raw)
+    except ValueError:
+        raise make_error("guard.query_invalid_percent_encoding", name=name) from None
+
+
+def _decode_input(text: str) -> Any:
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
+        raise make_error("guard.query_invalid_base64_input")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise make_error("guard.query_invalid_base64_input") from None
+    try:
+        return from_wire(cbor.loads(data))
+    except (DecodeError, ValueError) as error:
+        raise make_error("guard.query_invalid_cbor_input", detail=str(error)) from None
+
+
+def _invalid(detail: str) -> ActorError:
+    return make_error("guard.query_invalid_params", detail=detail)
+
+
+def direct_path(actor_id: str, path: str = "", token: str | None = None) -> str:
+    """`/gateway/<id>[@<token>]<path>`; `path` is empty or starts with `/` and may carry a query."""
+    at = f"@{quote(token, safe='')}" if token else ""
+    return f"/gateway/{quote(actor_id, safe='')}{at}{path}"
+
+
+def query_path(
+    name: str,
+    *,
+    namespace: str,
+    method: str,
+    key: Sequence[str],
+    path: str = "",
+    pool: str | None = None,
+    input_cbor: bytes | None = None,
+    region: str | None = None,
+    token: str | None = None,
+    skip_ready_wait: bool = False,
+) -> str:
+    """`/gateway/<name><path>?rvt-...` with the parameters in the order of WIRE-905; pool, input, region belong to getOrCreate."""
+    params = [("rvt-namespace", namespace), ("rvt-method", method)]
+    creating = method == "getOrCreate"
+    if creating and pool is not None:
+        params.append(("rvt-runner", pool))
+    if key:
+        params.append(("rvt-key", ",".join(key)))
+    if creating and input_cbor is not None:
+        params.append(("rvt-input", base64.urlsafe_b64encode(input_cbor).rstrip(b"=").decode()))
+    if creating and region is not None:
+        params.append(("rvt-region", region))
+    if creating:
+        params.append(("rvt-crash-policy", "sleep"))
+    if token is not None:
+        params.append(("rvt-token", token))
+    if skip_ready_wait:
+        params.append(("rvt-skip-ready-wait", "true"))
+    query = "&".join(f"{label}={quote(value, safe='')}" for label, value in params)
+    joint = "" if path.endswith(("?", "&")) else "&" if "?" in path else "?"
+    return f"/gateway/{quote(name, safe='')}{path}{joint}{query}"
+
+
+def encode_input(value: Any) -> bytes:
+    """Creation input as CBOR with the compat layer applied (WIRE-170)."""
+    return cbor.dumps(to_wire(value))
+
+
+def protocol_value(entries: Iterable[str], prefix: str) -> str | None:
+    """The rest of the first sub-protocol entry that starts with `prefix`, still percent-encoded."""
+    return next((entry[len(prefix) :] for entry in entries if entry.startswith(prefix)), None)

@@ -1,0 +1,158 @@
+"""Bodies of actor HTTP requests and responses in both directions (WIRE sections 6 and 7.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.protocol import cbor
+from runtime.protocol.bare import Writer
+from runtime.protocol.connection import blob_list
+from runtime.protocol.encodings import Encoding
+from runtime.protocol.errors import DecodeError
+from runtime.protocol.messages import QueueResult, QueueSend, WireError
+from runtime.protocol.payload import (
+    VERSION_PREFIX,
+    args_of,
+    blob,
+    dump_document,
+    error_document,
+    error_of,
+    finish_client,
+    load_document,
+    member,
+    open_versioned,
+    read_actor,
+    read_metadata,
+    value_of,
+    write_actor,
+    write_error_tail,
+)
+from runtime.protocol.values import UNDEFINED, to_wire
+
+_OLDEST = 1
+_OLDEST_QUEUE = 3
+
+
+def encode_action_request(args: list[Any], encoding: Encoding) -> bytes:
+    """The body of an action call."""
+    if encoding is Encoding.BARE:
+        return Writer(VERSION_PREFIX).data(blob_list(args)).finish()
+    return dump_document({"args": [to_wire(item) for item in args]}, encoding)
+
+
+def decode_action_request(body: bytes, encoding: Encoding) -> list[Any]:
+    """The positional arguments of an action call (WIRE-316); raises `ValueTagError` or `DecodeError`."""
+    if encoding is Encoding.BARE:
+        reader, _ = open_versioned(body, _OLDEST)
+        return args_of(cbor.loads(reader.data()))
+    document = load_document(body, encoding)
+    if isinstance(document, dict):
+        return args_of(document.get("args"))
+    if isinstance(document, list):
+        return []
+    raise DecodeError("an action request must be an object")
+
+
+def encode_action_response(output: Any, encoding: Encoding) -> bytes:
+    """The answer to an action call; raises `ValueError` when the output has no form in this encoding."""
+    if encoding is Encoding.JSON:
+        return b'{"output":' + dump_document(to_wire(output), encoding) + b"}"
+    if encoding is Encoding.BARE:
+        return Writer(VERSION_PREFIX).data(blob(output)).finish()
+    return b"\xa1\x66output" + blob(output)
+
+
+def decode_action_response(body: bytes, encoding: Encoding) -> Any:
+    """The output of an action call."""
+    if encoding is Encoding.BARE:
+        reader, _ = open_versioned(body, _OLDEST)
+        output = cbor.loads(reader.data())
+        finish_client(reader)
+        return value_of(output)
+    document = load_document(body, encoding)
+    if not isinstance(document, dict):
+        raise DecodeError("an action response must be an object")
+    return value_of(document.get("output", UNDEFINED))
+
+
+def encode_queue_request(send: QueueSend, encoding: Encoding, name: str | None = None) -> bytes:
+    """The body of a queue send; `name` is the redundant member that servers ignore (WIRE-330)."""
+    if encoding is Encoding.BARE:
+        writer = Writer(VERSION_PREFIX).data(blob(send.body))
+        if name is None:
+            writer.byte(0)
+        else:
+            writer.byte(1).str(name)
+        writer.byte(1).bool(send.wait)
+        return (writer.byte(0) if send.timeout_ms is None else writer.byte(1).u64(send.timeout_ms)).finish()
+    document: dict[str, Any] = {"body": to_wire(send.body), "wait": send.wait}
+    if name is not None:
+        document["name"] = name
+    if send.timeout_ms is not None:
+        document["timeout"] = send.timeout_ms
+    return dump_document(document, encoding)
+
+
+def decode_queue_request(body: bytes, encoding: Encoding) -> QueueSend:
+    """A queue send (WIRE-331): missing body is null, timeout an unsigned integer."""
+    if encoding is Encoding.BARE:
+        reader, _ = open_versioned(body, _OLDEST_QUEUE)
+        value = value_of(cbor.loads(reader.data()))
+        if reader.bool():
+            reader.str()
+        wait = reader.bool() and reader.bool()
+        return QueueSend(value, wait, reader.u64() if reader.bool() else None)
+    document = load_document(body, encoding)
+    if not isinstance(document, dict):
+        raise DecodeError("a queue send must be an object")
+    wait, timeout = document.get("wait"), document.get("timeout")
+    if wait not in (None, True, False):
+        raise DecodeError("member 'wait' must be a boolean")
+    if timeout is not None and (type(timeout) is not int or not 0 <= timeout < 2**64):
+        raise DecodeError("member 'timeout' must be an unsigned integer")
+    return QueueSend(value_of(document.get("body")), bool(wait), timeout)
+
+
+def encode_queue_response(result: QueueResult, encoding: Encoding) -> bytes:
+    """The answer to a queue send; `response` is absent when completed without one (WIRE-335)."""
+    if encoding is Encoding.BARE:
+        writer = Writer(VERSION_PREFIX).str(result.status)
+        return (writer.byte(0) if result.response is UNDEFINED else writer.byte(1).data(blob(result.response))).finish()
+    document: dict[str, Any] = {"status": result.status}
+    if result.response is not UNDEFINED:
+        document["response"] = to_wire(result.response)
+    return dump_document(document, encoding)
+
+
+def decode_queue_response(body: bytes, encoding: Encoding) -> QueueResult:
+    """The outcome of a queue send."""
+    if encoding is Encoding.BARE:
+        reader, _ = open_versioned(body, _OLDEST_QUEUE)
+        status = reader.str()
+        response = value_of(cbor.loads(reader.data())) if reader.bool() else UNDEFINED
+        finish_client(reader)
+        return QueueResult(status, response)
+    document = load_document(body, encoding)
+    return QueueResult(member(document, "status", str), value_of(document.get("response", UNDEFINED)))
+
+
+def encode_error(error: WireError, encoding: Encoding) -> bytes:
+    """An error body."""
+    if encoding is not Encoding.BARE:
+        return dump_document(error_document(error), encoding)
+    writer = Writer(VERSION_PREFIX)
+    write_error_tail(writer, error)
+    write_actor(writer, error.actor)
+    return writer.finish()
+
+
+def decode_error(body: bytes, encoding: Encoding) -> WireError:
+    """An error body; raises `DecodeError` when it is none."""
+    if encoding is not Encoding.BARE:
+        return error_of(load_document(body, encoding))
+    reader, version = open_versioned(body, _OLDEST)
+    group, code, message = reader.str(), reader.str(), reader.str()
+    metadata = read_metadata(reader)
+    actor = read_actor(reader) if version >= 4 else None  # noqa: PLR2004 - `actor` arrived in version 4
+    finish_client(reader)
+    return WireError(group, code, message, metadata, actor)

@@ -1,0 +1,180 @@
+"""What envelopes of both transports share: values as CBOR blobs or documents, errors, versions, member access."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime.protocol import cbor, jsontext
+from runtime.protocol.bare import Reader, Writer
+from runtime.protocol.encodings import Encoding
+from runtime.protocol.errors import DecodeError, ValueTagError
+from runtime.protocol.messages import ActorSpecifier, WireError
+from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+
+VERSION = 4
+"""The client protocol version that is always written (WIRE-411)."""
+
+VERSION_PREFIX = VERSION.to_bytes(2, "little")
+
+
+def blob(value: Any) -> bytes:
+    """A value as the CBOR blob that BARE messages carry."""
+    return cbor.dumps(to_wire(value))
+
+
+def open_versioned(data: bytes | str, oldest: int) -> tuple[Reader, int]:
+    """A reader behind the version prefix of a BARE message; raises `DecodeError` for versions not in oldest..4."""
+    if isinstance(data, str):
+        raise DecodeError("a text frame cannot be a BARE message")
+    reader = Reader(data)
+    version = reader.u16()
+    if not oldest <= version <= VERSION:
+        raise DecodeError(f"unsupported protocol version {version}")
+    return reader, version
+
+
+def load_document(data: bytes | str, encoding: Encoding) -> Any:
+    """Decode a json or cbor document, compat layer not yet applied."""
+    if encoding is Encoding.JSON:
+        return jsontext.loads(data)
+    if isinstance(data, str):
+        raise DecodeError("a text frame cannot be a CBOR message")
+    return cbor.loads(data)
+
+
+def dump_document(value: Any, encoding: Encoding) -> bytes:
+    """Encode a document whose values already went through the compat layer."""
+    return jsontext.dumps(value) if encoding is Encoding.JSON else cbor.dumps(value)
+
+
+def value_of(raw: Any, action_id: int | None = None) -> Any:
+    """Undo the compat layer; raises `ValueTagError` (WIRE-401)."""
+    try:
+        return from_wire(raw)
+    except ValueError as error:
+        raise ValueTagError(str(error), action_id) from error
+    except (TypeError, RecursionError) as error:
+        raise DecodeError(str(error)) from error
+
+
+def args_of(raw: Any, action_id: int | None = None) -> list[Any]:
+    """The positional arguments: a list is the list, null or missing none, anything else one argument (WIRE-316)."""
+    if type(raw) is list:
+        return [value_of(item, action_id) for item in raw]
+    if raw is None or raw is UNDEFINED:
+        return []
+    return [value_of(raw, action_id)]
+
+
+def member(document: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    """A required member of an object; raises `DecodeError` when it is missing or of another type."""
+    if not isinstance(document, dict) or not isinstance(document.get(name), kind) or isinstance(document.get(name), bool) and kind is int:
+        raise DecodeError(f"member {name!r} is missing or malformed")
+    return document[name]
+
+
+def plain(value: Any) -> Any:
+    """The JSON rendering of error metadata: members that are undefined vanish (WIRE-834)."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items() if item is not UNDEFINED}
+    if isinstance(value, (list, tuple)):
+        return [None if item is UNDEFINED else plain(item) for item in value]
+    return value
+
+
+def error_document(error: WireError) -> dict[str, Any]:
+    """The members of an error that both transports share; absent ones are omitted (WIRE-423)."""
+    document: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
+    if error.metadata is not UNDEFINED and error.metadata is not None:
+        document["metadata"] = plain(error.metadata)
+    if error.actor is not None:
+        document["actor"] = actor_document(error.actor)
+    return document
+
+
+def actor_document(actor: ActorSpecifier) -> dict[str, Any]:
+    """The `actor` member of an error."""
+    document: dict[str, Any] = {"actorId": actor.actor_id, "generation": actor.generation}
+    if actor.key is not None:
+        document["key"] = actor.key
+    return document
+
+
+def error_of(document: Any) -> WireError:
+    """The inverse of `error_document`."""
+    if not isinstance(document, dict):
+        raise DecodeError("an error must be an object")
+    actor = document.get("actor")
+    return WireError(
+        member(document, "group", str),
+        member(document, "code", str),
+        member(document, "message", str),
+        value_or_undefined(document.get("metadata")),
+        _actor_of(actor) if isinstance(actor, dict) else None,
+    )
+
+
+def value_or_undefined(raw: Any) -> Any:
+    """Optional metadata: null and missing are absent."""
+    return UNDEFINED if raw is None or raw is UNDEFINED else value_of(raw)
+
+
+def _actor_of(document: dict[str, Any]) -> ActorSpecifier:
+    key = document.get("key")
+    return ActorSpecifier(
+        member(document, "actorId", str), integer(document.get("generation")), key if isinstance(key, str) else None
+    )
+
+
+def integer(raw: Any) -> int:
+    """A non-negative integer: plain, or the compat form of a big one (WIRE-422)."""
+    if type(raw) is list and len(raw) == 2 and raw[0] == "$BigInt":  # noqa: PLR2004 - tags are pairs
+        try:
+            raw = int(raw[1])
+        except (TypeError, ValueError) as error:
+            raise DecodeError("malformed big integer") from error
+    if type(raw) is float and raw.is_integer():
+        raw = int(raw)
+    if type(raw) is not int or not 0 <= raw < 2**64:
+        raise DecodeError("expected a non-negative integer")
+    return raw
+
+
+def write_error_tail(writer: Writer, error: WireError) -> None:
+    """`group`, `code`, `message`, `metadata` of a BARE error."""
+    writer.str(error.group).str(error.code).str(error.message)
+    if error.metadata is UNDEFINED or error.metadata is None:
+        writer.byte(0)
+    else:
+        writer.byte(1).data(cbor.dumps(plain(error.metadata)))
+
+
+def write_actor(writer: Writer, actor: ActorSpecifier | None) -> None:
+    """An optional `ActorSpecifier`."""
+    if actor is None:
+        writer.byte(0)
+        return
+    writer.byte(1).str(actor.actor_id).uint(actor.generation)
+    if actor.key is None:
+        writer.byte(0)
+    else:
+        writer.byte(1).str(actor.key)
+
+
+def read_metadata(reader: Reader) -> Any:
+    """An optional CBOR blob."""
+    return value_or_undefined(cbor.loads(reader.data())) if reader.bool() else UNDEFINED
+
+
+def read_actor(reader: Reader) -> ActorSpecifier | None:
+    """An optional `ActorSpecifier`."""
+    if not reader.bool():
+        return None
+    actor_id, generation = reader.str(), reader.uint()
+    return ActorSpecifier(actor_id, generation, reader.str() if reader.bool() else None)
+
+
+def finish_client(reader: Reader) -> None:
+    """The client rejects trailing bytes (WIRE-413)."""
+    if not reader.at_end():
+        raise DecodeError("trailing bytes after the message")
