@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.protocol.values import UNDEFINED
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.actor.events import EventFrames
     from runtime.actor.watermark import Watermark
     from runtime.hosting.sockets import ClientSocket
+    from runtime.protocol.encodings import Encoding
 
 
 class ConnLink(Protocol):
@@ -21,12 +23,18 @@ class ConnLink(Protocol):
 
     socket: ClientSocket
     watermark: Watermark
+    encoding: Encoding | None
 
     def send_events(self, frames: EventFrames) -> None:
         """Queue one event; never raises."""
 
     def disconnect(self, reason: str) -> None:
         """Close the transport with 1000 and `reason`, and end the connection."""
+
+
+def new_conn_id() -> str:
+    """A random UUID (CONN-050)."""
+    return str(uuid.uuid4())
 
 
 class Conn:
@@ -40,7 +48,9 @@ class Conn:
         is_hibernatable: Whether it survives the sleep of its actor (HIB-001).
     """
 
-    __slots__ = ("_params", "_setup", "_state", "_table", "id", "is_hibernatable", "link", "persisted", "removed", "subscriptions")
+    __slots__ = (
+        "_params", "_setup", "_state", "_table", "complete_record", "id", "is_hibernatable", "link", "persisted", "removed", "subscriptions",
+    )  # fmt: skip
 
     def __init__(self, table: ConnectionTable, conn_id: str, *, hibernatable: bool = False) -> None:
         self.id = conn_id
@@ -48,6 +58,7 @@ class Conn:
         self.link: ConnLink | None = None
         self.removed = False
         self.persisted = False
+        self.complete_record = False
         self.subscriptions: set[str] = set()
         self._table = table
         self._params: Any = UNDEFINED
@@ -92,6 +103,10 @@ class Conn:
         """Install decoded params and tracked state; the pipeline's and the restore's business."""
         self._params = params
         self._state = state
+
+    def stored_values(self) -> tuple[Any, Any]:
+        """Params and state as they are written; not copies."""
+        return self._params, self._state
 
     def begin_setup(self, setup: asyncio.Future[bool]) -> None:
         """`on_connect` is about to run; a disconnect meanwhile waits for its outcome (CONN-016)."""

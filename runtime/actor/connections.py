@@ -11,82 +11,248 @@ What the actor task calls, in the order of a generation's life:
     table.freeze()                    when grace is over (predicate or deadline), right before the final save is collected
     await table.end_generation()      after storage is closed: closes the remaining transports; the last call
 
-It is a save source (`collect`, `settled`) of the `StateSaver`.
+`table.store` is a save source (`collect`, `settled`) of the `StateSaver`; the table registers it.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.close_ack import CloseInitiator
+from runtime.actor.conn import Conn
+from runtime.actor.conn_restore import Restore
+from runtime.actor.conn_setup import has_hooks
+from runtime.actor.conn_store import ConnStore
+from runtime.actor.events import EventHub
+from runtime.actor.ports import StopKind
+from runtime.actor.raw_link import RawLink
+from runtime.actor.socket_opening import open_socket
+from runtime.actor.tracking import track
+from runtime.actor.transient import Transient
+from runtime.actor.work import WorkKind
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractContextManager
 
-    from runtime.actor.conn import Conn
-    from runtime.actor.ports import StopKind
+    from runtime.actor.close_ack import CloseAck
+    from runtime.actor.close_cycle import CloseCycle
+    from runtime.actor.context import Context
     from runtime.actor.task import ActorTask
+    from runtime.actor.watermark import Watermark
     from runtime.hosting.sockets import ClientSocket
     from runtime.http import Request
-    from runtime.storage.base import Op
 
+STOPPED_REASON = "actor.stopped"
+
+
+class ConnsView(Mapping[str, Conn]):
+    """`c.conns`: a read-only mapping over the live connections; iterating sees a snapshot (CONN-060, CONN-062)."""
+
+    def __init__(self, conns: dict[str, Conn]) -> None:
+        self._conns = conns
+
+    def __getitem__(self, conn_id: str) -> Conn:
+        return self._conns[conn_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._conns))
+
+    def __len__(self) -> int:
+        return len(self._conns)
+
+    def values(self) -> tuple[Conn, ...]:  # type: ignore[override]
+        """The connections now."""
+        return tuple(self._conns.values())
+
+    def items(self) -> tuple[tuple[str, Conn], ...]:  # type: ignore[override]
+        """Ids and connections now."""
+        return tuple(self._conns.items())
 
 
 class ConnectionTable:
-    """The connections of one generation. `len()` counts live ones (SLEEP-010 row 8)."""
+    """The connections of one generation. `len()` counts live ones (SLEEP-010 row 8).
+
+    Attributes:
+        view: `c.conns`.
+        events: Subscriptions and the way to the subscribers.
+        store: What has to be persisted; registered as a save source.
+        cycles: Close cycles under way.
+        frozen: No client message is handled any more.
+        ended: The generation is over; nothing reaches a client (EVENT-031).
+        plain: Setting up a connection runs no user code: no connect hook, no parameter schema, no connection state.
+    """
 
     def __init__(self, task: ActorTask) -> None:
         self._task = task
+        self._conns: dict[str, Conn] = {}
+        self._stop_kind: StopKind | None = None
+        self.definition = task.definition
+        self.identity = task.identity
+        self.options = task.options
+        self.log = task.log
+        self.loop = asyncio.get_running_loop()
+        self.max_incoming = task.host.options.max_incoming_message_size
+        self.max_outgoing = task.host.options.max_outgoing_message_size
+        self.view: Mapping[str, Conn] = ConnsView(self._conns)
+        self.events = EventHub(task.definition.events, self.max_outgoing)
+        self.store = ConnStore(lambda within: task.saver.request(max_wait=within))
+        self.cycles: set[CloseCycle] = set()
+        self.frozen = False
+        self.ended = False
+        self.plain = not has_hooks(self) and task.definition.conn_state is UNDEFINED
+        self._restore = Restore(self)
+        task.saver.add_source(self.store)
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self._conns)
 
-    @property
-    def view(self) -> Mapping[str, Conn]:
-        """What user code sees as `c.conns` (CONN-060..062)."""
-        raise NotImplementedError
+    # What the actor task calls.
 
     def restore(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ClientSocket]) -> None:
         """Load the persisted connections before the startup hooks (HIB-050, HIB-051)."""
-        raise NotImplementedError
+        self._restore.load(rows, sockets)
 
     def resume(self) -> None:
         """Re-attach sockets, replay unacknowledged messages, disconnect stale connections; after the startup hooks."""
-        raise NotImplementedError
+        self._restore.resume()
 
-    def transient(self, params: Any = UNDEFINED, request: Request | None = None) -> AbstractAsyncContextManager[Conn]:
+    def transient(self, params: Any = None, request: Request | None = None) -> Transient:
         """The pipeline around one HTTP kind: entering runs the connect hooks, leaving starts `on_disconnect` (CONN-001)."""
-        raise NotImplementedError
+        return Transient(self, params, request)
 
     async def open_socket(self, socket: ClientSocket) -> None:
         """Run the pipeline of one admitted socket. Failures reach the client as close frames; nothing is raised."""
-        raise NotImplementedError
+        with self.region(WorkKind.WEBSOCKET_CALLBACK):
+            await open_socket(self, socket)
 
     def broadcast(self, name: str, args: Sequence[Any]) -> None:
         """Send an event to every subscribed connection; raises `actor.validation_error` (EVENT-001, EVENT-021)."""
-        raise NotImplementedError
+        if not self.ended:
+            self.events.broadcast(name, args)
 
     def begin_stop(self, kind: StopKind) -> None:
-        """Grace begins: queue hibernatable connections for persistence, disconnect the transient ones (CONN-081, HIB-060)."""
-        raise NotImplementedError
+        """Grace begins: queue hibernatable connections for persistence, disconnect the transient ones (CONN-081, HIB-060).
+
+        Raw sockets stay usable; their turn is `close_raw_sockets`, because their `on_disconnect` follows their close event.
+        """
+        self._stop_kind = kind
+        for conn in self.view.values():
+            if conn.is_hibernatable:
+                self.store.changed(conn)
+            elif conn.link is None:
+                self.leave_and_disconnect(conn)
 
     def close_raw_sockets(self) -> bool:
-        """Start the close cycle of every raw socket that cannot hibernate (RAWWS-066); True when any was started."""
-        raise NotImplementedError
+        """Start the close cycle of every raw socket that has no future (RAWWS-066); True when any was started."""
+        destroy = self._stop_kind is StopKind.DESTROY
+        ending = [conn for conn in self.view.values() if isinstance(conn.link, RawLink) and (destroy or not conn.is_hibernatable)]
+        for conn in ending:
+            # A hibernatable socket of a destroyed actor gets its close event but no disconnect (HIB-060).
+            conn.link.end(CloseInitiator.STOP, 1000, STOPPED_REASON, disconnect=not conn.is_hibernatable)
+        return bool(ending)
 
     def freeze(self) -> None:
         """No client message is handled from here on; unfinished close cycles are acknowledged as `aborted` (RAWWS-065)."""
-        raise NotImplementedError
+        self.frozen = True
+        self.close_raw_sockets()
+        for cycle in tuple(self.cycles):
+            cycle.abort()
+        if self._stop_kind is not StopKind.DESTROY:
+            for conn in self.view.values():
+                if conn.link is not None and conn.is_hibernatable:
+                    conn.link.socket.hibernate()
 
     async def end_generation(self) -> None:
-        """Close what is left with 1000 `actor.stopped` (CONN-083); hibernatable sockets stay open unless this is a destroy (HIB-062)."""
+        """Nothing reaches clients any more; hibernatable sockets stay open unless this is a destroy (CONN-083, HIB-062)."""
+        if not self.frozen:
+            self.freeze()
+        self.ended = True
+        for conn in self.view.values():
+            if conn.link is None:
+                continue
+            if conn.is_hibernatable and self._stop_kind is not StopKind.DESTROY:
+                conn.link.socket.rest()
+            else:
+                conn.link.socket.close(1000, STOPPED_REASON)
+        self._conns.clear()
+
+    # What `Conn` calls.
+
+    def send_event(self, conn: Conn, name: str, args: Sequence[Any]) -> None:
+        """`conn.send`."""
+        if not self.ended:
+            self.events.send(conn, name, args)
+
+    def disconnect(self, conn: Conn, reason: str) -> None:
+        """`conn.disconnect`: close the transport if there is one, and leave (CONN-070..072)."""
+        if conn.link is not None:
+            conn.link.disconnect(reason)
+        else:
+            self.leave_and_disconnect(conn)
+
+    def track_state(self, conn: Conn, value: Any, *, initial: bool) -> Any:
+        """Wrap connection state so that its mutations are refused in `on_state_change` and otherwise saved (CONN-052..055)."""
         raise NotImplementedError
 
-    def collect(self) -> list[Op]:
-        """Rows of dirty and removed hibernatable connections (HIB-011, HIB-012)."""
-        raise NotImplementedError
+    # Entering and leaving the list.
 
-    def settled(self, ok: bool) -> None:
-        """The collected rows are durable: acknowledge (HIB-034); or not: keep both sets pending."""
-        raise NotImplementedError
+    def enter(self, conn: Conn) -> None:
+        """List a connection whose steps up to `on_connect` succeeded (CONN-011)."""
+        self.relist(conn)
+        self.store.changed(conn)
+
+    def enter_plain(self, conn: Conn, params: Any) -> None:
+        """`enter` for an HTTP kind without hooks; the request around it already counts as activity."""
+        conn.adopt(params, UNDEFINED)
+        self._conns[conn.id] = conn
+        self._task.metrics.connection_opened()
+
+    def relist(self, conn: Conn) -> None:
+        """List a restored connection: it is as it was stored."""
+        self._conns[conn.id] = conn
+        self._task.metrics.connection_opened()
+        self._task.activity.changed()
+
+    def leave(self, conn: Conn) -> bool:
+        """Take a connection off the list, with subscriptions and record; False when it was off already (CONN-071)."""
+        if conn.removed:
+            return False
+        conn.removed = True
+        self.events.clear(conn)
+        self.store.removed(conn)
+        if self._conns.pop(conn.id, None) is None:
+            return False
+        self._task.metrics.connection_closed()
+        self._task.activity.changed()
+        return True
+
+    def leave_and_disconnect(self, conn: Conn) -> None:
+        """`leave`, then start `on_disconnect`, exactly once (CONN-001, CONN-070)."""
+        if self.leave(conn):
+            self.start_disconnect(conn)
+
+    def start_disconnect(self, conn: Conn) -> None:
+        """Run `on_disconnect` as work of the actor (CONN-077)."""
+        if "on_disconnect" in self.definition.hooks:
+            self.spawn(WorkKind.DISCONNECT_CALLBACK, self._disconnect_when_set_up(conn))
+
+    async def _disconnect_when_set_up(self, conn: Conn) -> None:
+        if await conn.setup_done():
+            await self.run_disconnect_hook(conn)
+
+    async def run_disconnect_hook(self, conn: Conn) -> bool:
+        """Run `on_disconnect`; False when it failed, which is logged and affects nothing else (CONN-076)."""
+        if "on_disconnect" not in self.definition.hooks:
+            return True
+        try:
+            context = self.context(conn=conn)
+            limit = self.options.on_connect_timeout
+            await self.call_hook("on_disconnect", context, conn, timeout=limit, label="onDisconnect")
+        except Exception:
+            self.log.error("onDisconnect failed", conn_id=conn.id, exc_info=True)
+            return False
+        return True

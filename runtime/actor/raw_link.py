@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtime.actor.close_ack import CloseInitiator
 from runtime.actor.close_cycle import CloseCycle
@@ -35,6 +35,8 @@ class RawLink:
 
     Messages are held until the handler has ended or has registered a message listener (RAWWS-005, HIB-053).
     """
+
+    encoding: ClassVar[None] = None
 
     def __init__(self, table: ConnectionTable, conn: Conn, socket: ClientSocket, watermark: int = 0) -> None:
         self.closed = False
@@ -152,7 +154,7 @@ class RawLink:
             self._release()
 
     def _release(self) -> None:
-        while self._held:
+        while self._held and not self._table.frozen:
             index, data = self._held.popleft()
             self._deliver(index, data)
         self._held = None
@@ -162,7 +164,7 @@ class RawLink:
         for listener in self.api.listeners("message"):
             self._invoke(listener, event, "message")
         if self._conn.is_hibernatable:
-            self._table.settle(self._conn, self.watermark, index, byte_size(data))
+            self._table.store.settle(self._conn, index, byte_size(data))
 
     def _invoke(self, listener: Callable[[Any], Any], event: object, kind: str) -> None:
         try:
@@ -183,7 +185,7 @@ class RawLink:
         # The probe reports on the messages before it, and is itself settled at once: it must not show up as pending.
         pending = [number for number in self.socket.pending_indexes() if number != index]
         handled, acknowledged = self.watermark.value, self._last_acknowledged(pending)
-        self._table.settle(self._conn, self.watermark, index, 0)
+        self._table.store.settle(self._conn, index, 0)
         answer = {PROBE: True, "lastSentIndex": handled, "lastAckedIndex": acknowledged, "pendingIndexes": pending}
         self.socket.send(json.dumps(answer, separators=(",", ":")))
 

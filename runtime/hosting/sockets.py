@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from runtime import clock
+from runtime.actor.close_ack import CloseLedger
 from runtime.errors import ActorError, make_error
 
 if TYPE_CHECKING:
@@ -228,13 +229,15 @@ class ClientSocket:
             self._kept_bytes -= byte_size(kept.popleft()[2])
 
     def hibernate(self) -> None:
-        """Detach from a generation that sleeps; unacknowledged messages wake the actor again at once (HIB-021)."""
-        if self.state is not SocketState.ACTIVE:
-            return
-        self._sink = None
-        self._flowing.clear()
-        self.state = SocketState.HIBERNATING
-        if self._kept:
+        """Detach from a generation whose final save is about to begin; what arrives from now on is for the next one."""
+        if self.state is SocketState.ACTIVE:
+            self._sink = None
+            self._flowing.clear()
+            self.state = SocketState.HIBERNATING
+
+    def rest(self) -> None:
+        """The generation is over: messages that it did not acknowledge wake the actor again at once (HIB-021)."""
+        if self.state is SocketState.HIBERNATING and self._kept:
             self._table.wake(self.upgrade.actor_id)
             self._watch_age()
 
@@ -298,6 +301,7 @@ class SocketTable:
         self._sockets: dict[str, dict[bytes, ClientSocket]] = {}
         self._wakes: dict[str, asyncio.Task[None]] = {}
         self._wanted_again: set[str] = set()
+        self.close_acks = CloseLedger()
         self._allocated = 0
         self._closing = False
 

@@ -1,0 +1,57 @@
+"""Where close acknowledgements are kept and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.actor.close_ack import KEPT_PER_ACTOR, CloseAck, CloseInitiator, CloseLedger, CloseOutcome
+
+
+def make_ack(conn_id: str, actor_id: str = "a") -> CloseAck:
+    return CloseAck(actor_id, 1, conn_id, CloseInitiator.CLIENT, 1000, "", True, 0, 0, CloseOutcome.SETTLED, 1, 2)
+
+
+async def test_a_published_acknowledgement_is_returned_at_once() -> None:
+    ledger = CloseLedger()
+    ledger.publish(make_ack("x"))
+    assert (await ledger.wait("a", "x", 0.0)).conn_id == "x"
+
+
+async def test_a_waiter_gets_the_next_one() -> None:
+    ledger = CloseLedger()
+    waiting = asyncio.create_task(ledger.wait("a", "x", 5.0))
+    await asyncio.sleep(0)
+    ledger.publish(make_ack("y"))
+    ledger.publish(make_ack("x", "other"))
+    assert not waiting.done()
+    ledger.publish(make_ack("x"))
+    assert await waiting == make_ack("x")
+
+
+async def test_waiting_ends_with_a_time_out_and_leaves_nothing_behind() -> None:
+    ledger = CloseLedger()
+    with pytest.raises(TimeoutError):
+        await ledger.wait("a", "x", 0.01)
+    assert ledger._waiters == {}
+
+
+def test_the_last_1024_per_actor_are_kept() -> None:
+    ledger = CloseLedger()
+    for number in range(KEPT_PER_ACTOR + 1):
+        ledger.publish(make_ack(str(number)))
+    assert ledger.get("a", "0") is None
+    assert ledger.get("a", "1") is not None
+    assert len(ledger.all("a")) == KEPT_PER_ACTOR
+
+
+def test_subscribers_see_every_acknowledgement_until_they_unsubscribe() -> None:
+    ledger = CloseLedger()
+    seen: list[str] = []
+    unsubscribe = ledger.subscribe(lambda ack: seen.append(ack.conn_id))
+    ledger.publish(make_ack("x"))
+    unsubscribe()
+    unsubscribe()
+    ledger.publish(make_ack("y"))
+    assert seen == ["x"]
