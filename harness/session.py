@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ class Conform:
     """The session of one test with the target.
 
     Attributes:
-        client: a client of its own, in the test's encoding; `encoding` is the plain name.
+        encoding, storage: the variant, as plain names.
         http: an `httpx.AsyncClient` on the endpoint, for raw requests.
         key: a key nobody else uses; the default key of every handle made here.
         endpoint, namespace, pool, token: where the target answers.
@@ -33,8 +34,6 @@ class Conform:
 
     def __init__(self, target: Target, endpoint: Endpoint, variant: Variant, test: TestId) -> None:
         """Made by the `conform` fixture, which also closes it."""
-        from client import Client
-
         self.target = target
         self.endpoint = endpoint.url
         self.namespace = endpoint.namespace
@@ -45,9 +44,12 @@ class Conform:
         self.test = test
         self.handles = HandleBook()
         self.key = self.unique_key()
-        self._make_client = Client
-        self.client: Client = self.new_client()
         self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0)
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """The client of the test, made on first use."""
+        return self.new_client()
 
     def new_client(self, **options: Any) -> Client:
         """A further client with other options (encoding, token, headers ...); dispose it with `async with`."""
@@ -58,7 +60,9 @@ class Conform:
             "encoding": self.encoding,
             **options,
         }
-        return self._make_client(self.endpoint, **options)
+        from client import Client
+
+        return Client(self.endpoint, **options)
 
     @property
     def rest(self) -> Any:
@@ -94,7 +98,8 @@ class Conform:
 
     async def aclose(self) -> None:
         """Dispose the client and close the raw one."""
-        await self.client.dispose()
+        if "client" in self.__dict__:
+            await self.client.dispose()
         await self.http.aclose()
 
     def _by_key(self, method: str, name: str, key: Sequence[str] | str | None, options: dict[str, Any]) -> TrackedHandle:

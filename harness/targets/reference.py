@@ -14,6 +14,14 @@ CAPABILITIES = capabilities.ALL - {"admin_token", "runtime_socket", "inspector",
 """What the reference runtime declares."""
 
 
+def serve_standard(storage: str | Path, *, host: str = "127.0.0.1", port: int = 0) -> AppServer:
+    """A server of the standard fixtures; `storage` is `memory` or a data directory. Nothing is started."""
+    from fixtures import standard_registry
+    from runtime import create_app
+
+    return AppServer(create_app(standard_registry(), storage=storage), host=host, port=port)
+
+
 class ReferenceTarget:
     """`storage` is `sqlite` (its embedded default, in a temporary directory) or `memory`."""
 
@@ -37,14 +45,11 @@ class ReferenceTarget:
         """
         if storage not in self.storages:
             raise TargetError(f"the reference runtime has no storage {storage!r}; it has {', '.join(self.storages)}")
-        from fixtures import standard_registry
-        from runtime import create_app
-
         place: str | Path = "memory"
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = Path(self._directory.name)
-        self._server = AppServer(create_app(standard_registry(), storage=place))
+        self._server = serve_standard(place)
         return Endpoint(await self._server.start())
 
     async def stop(self) -> None:

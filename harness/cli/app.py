@@ -1,0 +1,37 @@
+"""Puts the sub-commands together and turns faults of use into exit status 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from harness.cli import baseline, flake, gate, listing, run, serve
+from harness.cli.console import err
+from harness.errors import HarnessError
+
+app = typer.Typer(
+    name="conform",
+    help="Conformance of durable actor runtimes. Exit status: 0 fine, 1 verdicts, 2 usage or environment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.command)
+app.command("gate")(gate.command)
+app.command("serve")(serve.command)
+app.command("list")(listing.command)
+app.command("flake")(flake.command)
+app.add_typer(baseline.app, name="baseline")
+
+
+def main() -> None:
+    """Entry point of the `conform` script."""
+    try:
+        app()
+    except HarnessError as error:
+        err.print(f"conform: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

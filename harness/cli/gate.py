@@ -1,0 +1,106 @@
+"""`conform gate`: run the corpus (or read JUnit files) and compare with the ledger."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import options, summary
+from harness.cli.console import out
+from harness.cli.run import execute, write
+from harness.errors import UsageError
+from harness.ledger import store
+from harness.ledger.gate import Finding, Kind, Selection, judge
+from harness.run import junit
+from harness.targets import resolve
+
+if TYPE_CHECKING:
+    from harness.ledger.model import Ledger
+    from harness.run.request import RunRequest
+    from harness.run.results import RunReport
+
+JUnitInOption = Annotated[list[Path] | None, typer.Option("--junit-in", help="gate this JUnit file instead of running; repeat to merge")]
+LedgerOption = Annotated[Path | None, typer.Option("--ledger", help="ledger file; default: baselines/<target>.toml")]
+MOST_NEW = 5
+
+
+def command(
+    target: options.TargetOption = "reference",
+    namespace: options.NamespaceOption = "default",
+    pool: options.PoolOption = "default",
+    token: options.TokenOption = None,
+    target_name: options.TargetNameOption = None,
+    capabilities: options.CapabilitiesOption = None,
+    time_scale: options.TimeScaleOption = None,
+    time: options.TimeOption = None,
+    encoding: options.EncodingOption = None,
+    storage: options.StorageOption = None,
+    suite: options.SuiteOption = None,
+    keyword: options.KeywordOption = None,
+    corpus: options.CorpusOption = None,
+    jobs: options.JobsOption = None,
+    rerun: options.RerunOption = 0,
+    junit_file: options.JUnitOption = None,
+    events: options.EventsOption = None,
+    junit_in: JUnitInOption = None,
+    ledger: LedgerOption = None,
+    baselines: options.BaselinesOption = None,
+) -> None:
+    """Compare with the ledger of the target; each difference is one line, and any makes the status 1."""
+    about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
+    path = ledger or store.place(target_name or resolve(about).name, baselines)
+    expected = store.load(path)
+    request = None
+    if junit_in:
+        report = junit.read(junit_in)
+    else:
+        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus)
+        check_suites(request, expected)
+        report = execute(request)
+    write(report, junit_file, events)
+    summary.show(report, request, details=False)
+    findings = judge(expected, report, selection_of(request, suite), datetime.datetime.now(tz=datetime.UTC).date())
+    raise typer.Exit(verdict(findings, report, path))
+
+
+def selection_of(request: RunRequest | None, suites: list[str] | None) -> Selection:
+    """Which part of the ledger a run covers; JUnit files cover all of it unless suites are named."""
+    if request is None:
+        return Selection(suites=options.many(suites))
+    variants = tuple(f"{encoding}-{storage}" for storage in request.storages for encoding in request.encodings)
+    return Selection(suites=request.suites, variants=variants, partial=request.partial)
+
+
+def check_suites(request: RunRequest, expected: Ledger) -> None:
+    """A gate on variants that the ledger does not have would compare nothing.
+
+    Raises:
+        UsageError: the ledger knows none of the variants of the run.
+    """
+    variants = {variant for suite in expected.suites.values() for variant in suite.counts}
+    asked = set(selection_of(request, None).variants)
+    if variants and not asked & variants:
+        raise UsageError(f"the ledger has no counts for {', '.join(sorted(asked))}; it has {', '.join(sorted(variants))}")
+
+
+def verdict(findings: list[Finding], report: RunReport, path: Path) -> int:
+    """Print the findings and return the exit status."""
+    new = [finding for finding in findings if finding.kind is Kind.NEW_TEST]
+    fatal = [finding for finding in findings if finding.fatal]
+    for finding in fatal:
+        out.print(f"gate: {finding}", style="red", markup=False)
+    for finding in new[:MOST_NEW]:
+        out.print(f"note: {finding}", style="yellow", markup=False)
+    if len(new) > MOST_NEW:
+        out.print(f"note: {len(new) - MOST_NEW} more new tests", style="yellow")
+    if report.problems:
+        return 2
+    if fatal:
+        out.print(f"GATE FAILED: {len(fatal)} finding(s) against {path}.", style="bold red", markup=False)
+        out.print("If the change is meant, take it over with: conform baseline update (then review the diff of the ledger)")
+        return 1
+    out.print(f"GATE PASSED against {path}" + (f" ({len(new)} new tests: conform baseline update)" if new else ""), style="bold green")
+    return 0

@@ -1,0 +1,82 @@
+"""Options that several sub-commands share, and the request they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.marks import ENCODINGS, check_encodings
+from harness.run.request import RunRequest, default_jobs, standard_corpus
+from harness.settings import split, time_mode
+from harness.targets import TargetOptions, TimeMode, resolve
+
+TARGET = "Target"
+SELECTION = "Selection"
+
+TargetOption = Annotated[
+    str, typer.Option("--target", help="reference, reference-process, http://host:port or module:factory", rich_help_panel=TARGET)
+]
+NamespaceOption = Annotated[str, typer.Option(help="namespace at a URL target", rich_help_panel=TARGET)]
+PoolOption = Annotated[str, typer.Option(help="pool at a URL target", rich_help_panel=TARGET)]
+TokenOption = Annotated[str | None, typer.Option(help="token for a URL target", envvar="CONFORM_TOKEN", rich_help_panel=TARGET)]
+TargetNameOption = Annotated[str | None, typer.Option(help="name of a URL target and of its ledger", rich_help_panel=TARGET)]
+CapabilitiesOption = Annotated[str | None, typer.Option(help="capabilities of a URL target, comma-separated, or all", rich_help_panel=TARGET)]
+TimeScaleOption = Annotated[float | None, typer.Option(help="factor on every time limit of a URL target", rich_help_panel=TARGET)]
+TimeOption = Annotated[str | None, typer.Option("--time", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
+EncodingOption = Annotated[list[str] | None, typer.Option(help="json, cbor, bare; repeat or separate by commas", rich_help_panel=SELECTION)]
+StorageOption = Annotated[list[str] | None, typer.Option(help="storage of the target; repeat or separate by commas", rich_help_panel=SELECTION)]
+SuiteOption = Annotated[list[str] | None, typer.Option(help="suite; repeat or separate by commas", rich_help_panel=SELECTION)]
+KeywordOption = Annotated[str | None, typer.Option("-k", help="only tests matching this pytest expression", rich_help_panel=SELECTION)]
+CorpusOption = Annotated[Path | None, typer.Option(help="directory of another corpus", rich_help_panel=SELECTION)]
+JobsOption = Annotated[int | None, typer.Option(help="workers for non-timing suites; default: one per processor, at most 4", min=1)]
+RerunOption = Annotated[int, typer.Option("--rerun", help="repeat a failing test up to this often; a pass then is reported as flaky", min=0)]
+JUnitOption = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML here")]
+EventsOption = Annotated[Path | None, typer.Option("--events", help="write the events of the run here, as NDJSON")]
+BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
+
+
+def build_target(
+    spec: str, namespace: str, pool: str, token: str | None, name: str | None, capabilities: str | None, time_scale: float | None
+) -> TargetOptions:
+    """The target as asked for."""
+    return TargetOptions(
+        spec=spec, namespace=namespace, pool=pool, token=token, name=name, capabilities=capabilities, time_scale=time_scale
+    )
+
+
+def build_request(
+    target: TargetOptions,
+    time: str | None,
+    encoding: list[str] | None,
+    storage: list[str] | None,
+    suite: list[str] | None,
+    keyword: str | None = None,
+    reruns: int = 0,
+    jobs: int | None = None,
+    corpus: Path | None = None,
+) -> RunRequest:
+    """The run as asked for, checked against the target before any worker starts.
+
+    Raises:
+        UsageError: something makes no sense for this target.
+    """
+    resolved = resolve(target)
+    mode: TimeMode = time_mode(resolved, time)
+    return RunRequest(
+        target=target,
+        time=mode,
+        encodings=check_encodings(many(encoding) or ENCODINGS),
+        storages=many(storage) or resolved.storages[:1],
+        suites=many(suite),
+        keyword=keyword,
+        reruns=reruns,
+        jobs=jobs or default_jobs(),
+        corpus=(corpus or standard_corpus()).resolve(),
+    )
+
+
+def many(values: list[str] | None) -> tuple[str, ...]:
+    """An option that may be repeated or hold commas."""
+    return tuple(dict.fromkeys(part for value in values or [] for part in split(value)))

@@ -1,0 +1,87 @@
+"""The readable end of a run: a table per suite and variant, and what to know about each bad test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from harness.cli.console import out
+from harness.run.results import Counts
+from harness.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from harness.run.request import RunRequest
+    from harness.run.results import RunReport, TestResult
+
+MOST_DETAILS = 20
+DETAIL_LINES = 25
+
+
+def table(report: RunReport) -> Table:
+    """Suites down, variants across; each cell is collected/passed/skipped/failed."""
+    counts = report.counts()
+    variants = sorted({variant for _, variant in counts}, key=lambda one: list("jcb").index(one[:1]) if one[:1] in "jcb" and one else 9)
+    shown = Table(title="collected / passed / skipped / failed", title_justify="left", title_style="", header_style="bold")
+    shown.add_column("suite", no_wrap=True)
+    for variant in variants:
+        shown.add_column(variant or "(no variant)", justify="right", no_wrap=True)
+    for suite in sorted({suite for suite, _ in counts}):
+        shown.add_row(suite, *(_cell(counts.get((suite, variant))) for variant in variants))
+    shown.add_section()
+    totals = [sum((count for (_, one), count in counts.items() if one == variant), Counts()) for variant in variants]
+    shown.add_row("total", *(_cell(total) for total in totals), style="bold")
+    return shown
+
+
+def _cell(count: Counts | None) -> str:
+    if count is None:
+        return "-"
+    text = f"{count.collected:>4} /{count.passed:>4} /{count.skipped:>3} /{count.failed:>3}"
+    if count.flaky:
+        text += f" +{count.flaky} flaky"
+    return f"[red]{text}[/red]" if count.failed or count.flaky else text
+
+
+def show(report: RunReport, request: RunRequest | None, *, details: bool = True) -> None:
+    """Print the table, the bad tests with how to rerun them, and the problems."""
+    if report.results:
+        out.print(table(report))
+    if details:
+        for result in report.bad[:MOST_DETAILS]:
+            _detail(result, request)
+        if len(report.bad) > MOST_DETAILS:
+            out.print(f"... and {len(report.bad) - MOST_DETAILS} more; --events or --junit has them all")
+    for problem in report.problems:
+        out.print(f"problem: {problem}", markup=False, style="red")
+    total = sum(report.counts().values(), Counts())
+    session = report.session
+    where = f"{session.get('target', '?')} ({session.get('time', '?')} time)"
+    text = f"{where}: {total.collected} collected, {total.passed} passed, {total.skipped} skipped, {total.failed} failed"
+    out.print(text + (f", {total.flaky} flaky" if total.flaky else "") + f" in {report.seconds:.1f} s", style="bold")
+
+
+def _detail(result: TestResult, request: RunRequest | None) -> None:
+    requirements = f" [{', '.join(result.requirements)}]" if result.requirements else ""
+    out.print(f"\n{result.verdict.upper()} {result.id}{requirements}", style="bold red", markup=False)
+    if result.doc:
+        out.print(f"  {result.doc.splitlines()[0]}", markup=False)
+    out.print(f"  {result.message}", markup=False)
+    if result.verdict in (Verdict.FAIL, Verdict.ERROR):
+        for line in result.detail.strip().splitlines()[-DETAIL_LINES:]:
+            out.print(f"  | {line}", markup=False, style="dim")
+    if request is not None:
+        out.print(f"  rerun: {rerun_command(result, request)}", markup=False)
+
+
+def rerun_command(result: TestResult, request: RunRequest) -> str:
+    """The command that runs this one test again."""
+    encoding, _, storage = result.id.variant.partition("-")
+    parts = ["conform run", f"--target {request.target.spec}", f"--time {request.time}", f"--encoding {encoding}", f"--storage {storage}"]
+    defaults = type(request.target)()
+    for flag in ("namespace", "pool", "capabilities"):
+        value = getattr(request.target, flag)
+        if value != getattr(defaults, flag):
+            parts.append(f"--{flag} {value}")
+    name = result.id.name.partition("(")[0].rpartition("::")[2]
+    return " ".join([*parts, f"--suite {result.id.suite}", f"-k {name}"])

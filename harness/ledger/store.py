@@ -1,0 +1,61 @@
+"""Ledgers as TOML files, `baselines/<target>.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from pydantic import ValidationError
+
+import harness
+from harness.errors import UsageError
+from harness.ledger.model import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def place(target: str, directory: Path | None = None) -> Path:
+    """The ledger file of a target: in `directory`, else in `./baselines`, else beside the installed harness."""
+    if directory is None:
+        here = Path("baselines")
+        directory = here if here.is_dir() else Path(str(harness.__file__)).parent.parent / "baselines"
+    return directory / f"{target}.toml"
+
+
+def load(path: Path) -> Ledger:
+    """Read a ledger.
+
+    Raises:
+        UsageError: it is missing, not TOML, or not a ledger; the message says where.
+    """
+    try:
+        with path.open("rb") as file:
+            return Ledger.model_validate(tomllib.load(file))
+    except OSError as error:
+        raise UsageError(f"no ledger at {path}: {error.strerror}; make one with: conform baseline update") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'ledger'}: {one['msg']}" for one in error.errors())
+        raise UsageError(f"{path} is not a ledger: {places}") from error
+
+
+def save(path: Path, ledger: Ledger) -> None:
+    """Write a ledger, sorted, so that changes read well in a review."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump(ledger), encoding="utf-8")
+
+
+def dump(ledger: Ledger) -> str:
+    """A ledger as TOML."""
+    data: dict[str, Any] = ledger.model_dump(by_alias=True, exclude_none=True)
+    data["suites"] = {name: {**suite, "tests": sorted(suite["tests"])} for name, suite in _sorted(data["suites"].items())}
+    data["entries"] = [{**entry, "class": str(entry["class"])} for entry in sorted(data["entries"], key=lambda one: one["match"])]
+    return tomli_w.dumps(data)
+
+
+def _sorted(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return sorted(items)

@@ -1,0 +1,1 @@
+"""Running the corpus in worker processes and collecting what they say."""

@@ -1,0 +1,67 @@
+"""What one run was asked to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import driver_tests
+from harness.marks import ENCODINGS
+from harness.targets import TargetOptions, TimeMode
+
+MOST_JOBS = 4
+
+
+def standard_corpus() -> Path:
+    """The directory of the corpus that comes with this project."""
+    return Path(str(driver_tests.__file__)).parent
+
+
+def default_jobs() -> int:
+    """As many workers as this process may use processors, up to `MOST_JOBS`."""
+    return max(1, min(MOST_JOBS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run of a corpus against one target. Empty selections mean everything."""
+
+    target: TargetOptions = field(default_factory=TargetOptions)
+    time: TimeMode | None = None
+    encodings: tuple[str, ...] = ENCODINGS
+    storages: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    keyword: str | None = None
+    reruns: int = 0
+    jobs: int = 1
+    corpus: Path = field(default_factory=standard_corpus)
+
+    @property
+    def partial(self) -> bool:
+        """Whether tests were picked by name, so that nothing can be said about missing ones."""
+        return self.keyword is not None
+
+    def arguments(self) -> list[str]:
+        """The options of the plug-in that say the same."""
+        target = self.target
+        flags = {
+            "--target": target.spec,
+            "--namespace": target.namespace,
+            "--pool": target.pool,
+            "--token": target.token,
+            "--target-name": target.name,
+            "--capabilities": target.capabilities,
+            "--time-scale": target.time_scale,
+            "--profile": target.profile,
+            "--time": self.time,
+            "--encoding": ",".join(self.encodings),
+            "--storage": ",".join(self.storages),
+            "--suite": ",".join(self.suites),
+        }
+        arguments = [f"{flag}={value}" for flag, value in flags.items() if value not in (None, "")]
+        if self.keyword:
+            arguments += ["-k", self.keyword]
+        if self.reruns:
+            arguments += ["--reruns", str(self.reruns)]
+        return arguments

@@ -1,0 +1,95 @@
+"""What a run found, as values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.identity import TestId
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """The verdict of one test in one variant."""
+
+    __test__ = False
+
+    id: TestId
+    verdict: Verdict
+    message: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    attempts: int = 1
+    requirements: tuple[str, ...] = ()
+    doc: str = ""
+    timing: bool = False
+    witnesses: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many tests of one suite in one variant ended how."""
+
+    collected: int = 0
+    passed: int = 0
+    skipped: int = 0
+    flaky: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
+
+    def values(self) -> tuple[int, int, int, int, int]:
+        """The numbers in the order of the fields."""
+        return (self.collected, self.passed, self.skipped, self.flaky, self.failed)
+
+
+@dataclass(slots=True)
+class RunReport:
+    """Everything one run found.
+
+    Attributes:
+        session: the `session` event of the run (target, time, profile, ...).
+        results: one per collected test, in the order of the corpus.
+        problems: what kept the run from being complete; not verdicts but faults of the environment or of the use.
+        seconds: real time of the whole run.
+    """
+
+    session: dict[str, Any] = field(default_factory=dict)
+    results: list[TestResult] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def bad(self) -> list[TestResult]:
+        """The results that are neither pass nor skip."""
+        return [result for result in self.results if not result.verdict.good]
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 fine, 1 verdicts, 2 environment or usage."""
+        if self.problems:
+            return 2
+        return 1 if self.bad else 0
+
+    def counts(self) -> dict[tuple[str, str], Counts]:
+        """Counts per suite and variant, sorted."""
+        tally: dict[tuple[str, str], Counter[str]] = {}
+        for result in self.results:
+            tally.setdefault((result.id.suite, result.id.variant), Counter())[result.verdict] += 1
+        return {
+            place: Counts(
+                collected=verdicts.total(),
+                passed=verdicts[Verdict.PASS],
+                skipped=verdicts[Verdict.SKIP],
+                flaky=verdicts[Verdict.FLAKY],
+                failed=verdicts[Verdict.FAIL] + verdicts[Verdict.ERROR] + verdicts[Verdict.INCONCLUSIVE],
+            )
+            for place, verdicts in sorted(tally.items())
+        }
