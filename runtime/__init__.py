@@ -1,1 +1,101 @@
-"""TBD."""
+"""Durable actors in Python: declare classes, serve them, call them.
+
+    from runtime import Actor, Context, Registry, action, run
+
+    class Counter(Actor):
+        state = {"count": 0}
+
+        @action
+        def increment(self, c: Context, amount: int = 1) -> int:
+            c.state.count += amount
+            return c.state.count
+
+    run(Registry(Counter))
+
+Names are imported when first used: the client needs only `runtime.protocol` and `runtime.errors`, and must not load a server with them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.actor.abort import AbortSignal
+    from runtime.actor.conn import Conn
+    from runtime.actor.context import Context
+    from runtime.actor.queue import QueueMessage
+    from runtime.actor.raw_socket import MessageEvent, RawSocket
+    from runtime.definition import Actor, Event, Queue, action
+    from runtime.errors import ActorError, UserError, forbidden
+    from runtime.http import Request, Response
+    from runtime.options import HostOptions, Options
+    from runtime.protocol.values import UNDEFINED
+    from runtime.registry import Registry
+    from runtime.server import InProcessServer, create_app, run, serve
+
+_HOMES = {
+    "UNDEFINED": "runtime.protocol.values",
+    "AbortSignal": "runtime.actor.abort",
+    "Actor": "runtime.definition",
+    "ActorError": "runtime.errors",
+    "Conn": "runtime.actor.conn",
+    "Context": "runtime.actor.context",
+    "Event": "runtime.definition",
+    "HostOptions": "runtime.options",
+    "InProcessServer": "runtime.server",
+    "MessageEvent": "runtime.actor.raw_socket",
+    "Options": "runtime.options",
+    "Queue": "runtime.definition",
+    "QueueMessage": "runtime.actor.queue",
+    "RawSocket": "runtime.actor.raw_socket",
+    "Registry": "runtime.registry",
+    "Request": "runtime.http",
+    "Response": "runtime.http",
+    "UserError": "runtime.errors",
+    "action": "runtime.definition",
+    "create_app": "runtime.server",
+    "forbidden": "runtime.errors",
+    "run": "runtime.server",
+    "serve": "runtime.server",
+}
+
+__all__ = [
+    "UNDEFINED",
+    "AbortSignal",
+    "Actor",
+    "ActorError",
+    "Conn",
+    "Context",
+    "Event",
+    "HostOptions",
+    "InProcessServer",
+    "MessageEvent",
+    "Options",
+    "Queue",
+    "QueueMessage",
+    "RawSocket",
+    "Registry",
+    "Request",
+    "Response",
+    "UserError",
+    "action",
+    "create_app",
+    "forbidden",
+    "run",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'runtime' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

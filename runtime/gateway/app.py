@@ -6,6 +6,7 @@ Dispatch order is WIRE-002: `/health/ws`, `/gateway/...`, a target header or sub
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -13,9 +14,8 @@ import structlog
 
 from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway import cors
-from runtime.gateway.actor_http import ActorHttp, fetch_failed
+from runtime.gateway.actor_http import ActorHttp
 from runtime.gateway.headers import RequestHeaders
-from runtime.gateway.ray import new_ray
 from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, error_reply, internal_error, read_body, send_reply
 from runtime.gateway.rest import RestApi
 from runtime.gateway.routing import Router, check_actor_id, skip_from_header
@@ -23,8 +23,11 @@ from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.sockets import Upgrade
 from runtime.http import Request
 from runtime.protocol.gateway_url import QueryRoute
+from runtime.protocol.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from runtime.gateway.replies import Headers, Receive, Scope, Send
     from runtime.hosting.standalone import StandaloneHost
 
@@ -60,6 +63,15 @@ class GatewayApp:
         elif kind == "lifespan":
             await self._lifespan(receive, send)
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[GatewayApp]:
+        """What the lifespan does, for an outer application that mounts this one."""
+        await self.host.open()
+        try:
+            yield self
+        finally:
+            await self.host.close()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -80,7 +92,7 @@ class GatewayApp:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _raw_path(scope)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        ray = (b"x-rivet-ray-id", new_ray().encode())
+        ray = (b"x-rivet-ray-id", new_id().encode())
         if self.host.endpoint is None:
             self._learn_endpoint(scope)
         try:
@@ -120,7 +132,7 @@ class GatewayApp:
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
             body = await read_body(receive, MAX_BODY)
             actor_id = await self._router.resolve(route)
-            reply = await self._actors.handle(actor_id, method, route.path, route.query, headers, body, skip_ready_wait=skip)
+            reply = await self._actors.handle(actor_id, method, route.forward, headers, body, skip_ready_wait=skip)
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
         except BodyTooLarge:
@@ -148,8 +160,7 @@ class GatewayApp:
             skip = skip_from_header(headers)
             body = await read_body(receive, MAX_BODY)
             reply = await self._actors.handle(
-                actor_id, scope["method"], path.decode("latin-1"), scope["query_string"].decode("latin-1"), headers, body,
-                skip_ready_wait=skip,
+                actor_id, scope["method"], _with_query(path, scope["query_string"]), headers, body, skip_ready_wait=skip
             )  # fmt: skip
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
@@ -168,7 +179,7 @@ class GatewayApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _raw_path(scope)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        ray = new_ray()
+        ray = new_id()
         if self.host.endpoint is None:
             self._learn_endpoint(scope)
         origin = cors.header(headers, b"origin")
@@ -201,7 +212,7 @@ class GatewayApp:
             skip = route.skip_ready_wait
         else:
             skip = SKIP_ENTRY in scope["subprotocols"]
-        return await self._router.resolve(route), _with_query(route.path, route.query), skip
+        return await self._router.resolve(route), route.forward, skip
 
     def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:
         """`rivet_target.<value>` (WIRE-242); everything else is the REST API, which has no WebSockets (WIRE-006)."""
@@ -216,8 +227,7 @@ class GatewayApp:
         actor = _entry(entries, ACTOR_PREFIX)
         if actor is None:
             raise make_error("guard.missing_header", header="rivet_actor")
-        stripped = _with_query(path.decode("latin-1"), scope["query_string"].decode("latin-1"))
-        return check_actor_id(unquote(actor)), stripped, SKIP_ENTRY in entries
+        return check_actor_id(unquote(actor)), _with_query(path, scope["query_string"]), SKIP_ENTRY in entries
 
 
 def no_route(headers: list[tuple[bytes, bytes]], path: bytes) -> ActorError:
@@ -239,8 +249,8 @@ def _entry(entries: list[str], prefix: str) -> str | None:
     return None
 
 
-def _with_query(path: str, query: str) -> str:
-    return f"{path}?{query}" if query else path
+def _with_query(path: bytes, query: bytes) -> str:
+    return (path + b"?" + query if query else path).decode("latin-1")
 
 
 def _raw_path(scope: Scope) -> bytes:

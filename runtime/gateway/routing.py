@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.errors import make_error
 from runtime.gateway import cors
 from runtime.hosting.namespaces import DATACENTER
-from runtime.protocol.gateway_url import DirectRoute, QueryRoute, parse_gateway_path
+from runtime.protocol.gateway_url import DirectRoute, QueryRoute, encode_input, parse_gateway_path
 from runtime.protocol.ids import parse_id
 from runtime.protocol.keys import serialize_key
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from runtime.gateway.replies import Headers
@@ -20,24 +20,6 @@ SKIP_HEADER = b"x-rivet-skip-ready-wait"
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 LOCAL_LABEL = 1
 MAX_CACHED = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a request goes: the actor, what it sees of the path, and whether a stopping generation may be reached (WIRE-230)."""
-
-    actor_id: str
-    path: str
-    query: str
-    skip_ready_wait: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A target that names its actor or asks for it by key; `skip_ready_wait` is None when the request itself decides."""
-
-    route: DirectRoute | QueryRoute
-    skip_ready_wait: bool | None = None
 
 
 class Router:
@@ -82,7 +64,8 @@ class Router:
                 raise make_error("actor.not_found")
             return slot.actor_id
         assert route.pool is not None
-        slot, _ = await self._host.get_or_create(namespace, route.name, key, route.pool, route.input)
+        given = None if route.input is UNDEFINED else encode_input(route.input)
+        slot, _ = await self._host.get_or_create(namespace, route.name, key, route.pool, given)
         return slot.actor_id
 
 
@@ -105,5 +88,5 @@ def skip_from_header(headers: list[tuple[bytes, bytes]] | Headers) -> bool:
     flag = FLAGS.get(value.decode("latin-1"))
     if flag is None:
         name = SKIP_HEADER.decode()
-        raise make_error("guard.invalid_header", header=name, detail="expected true, false, 1, or 0")
+        raise make_error("guard.invalid_header", header=name, detail="expected true, false, 1, or 0.")
     return flag

@@ -95,6 +95,11 @@ class ActorSlot:
         self._waiters.append(future)
         return await future
 
+    async def gone(self, task: ActorTask) -> None:
+        """Return when `task` is not the generation any more."""
+        while self.task is task:
+            await self.next_event()
+
     def announce(self, event: ActorTask | SlotEvent) -> None:
         """Release everybody who waits in `next_event`."""
         waiters, self._waiters = self._waiters, None
