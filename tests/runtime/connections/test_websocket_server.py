@@ -1,0 +1,164 @@
+"""The ASGI end: accept, open with retries, write in order, close, limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime.errors import make_error
+from runtime.gateway import websocket
+from runtime.gateway.websocket import refuse_websocket, serve_websocket
+from runtime.hosting.sockets import ClientSocket, SocketTable, Upgrade
+from runtime.http import Request
+from tests.runtime.connections.asgi_pair import AsgiPair
+
+
+class Echo:
+    """An actor that echoes; `refusals` are raised first."""
+
+    def __init__(self, *refusals: Exception) -> None:
+        self.refusals = list(refusals)
+        self.opened = 0
+        self.closes: list[tuple[int, str]] = []
+        self.socket: ClientSocket | None = None
+        self.sockets = SocketTable(self.ready)
+
+    async def ready(self, actor_id: str, *, skip_ready_wait: bool = False) -> Any:
+        return self
+
+    async def open_socket(self, socket: ClientSocket) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.opened += 1
+        self.socket = socket
+        socket.attach(self, hibernatable=False)
+
+    def on_message(self, index: int, data: str | bytes) -> None:
+        assert self.socket is not None
+        if data == "close":
+            self.socket.send("closing")
+            self.socket.close(4001, "bye")
+        else:
+            self.socket.send(data)
+
+    def on_close(self, code: int, reason: str) -> None:
+        self.closes.append((code, reason))
+
+
+def start(host: Echo, **more: Any) -> Any:
+    pair = AsgiPair()
+    upgrade = Upgrade("a", Request("GET", "http://127.0.0.1/websocket/", {}), ("rivet",), "ray9", headers=((b"x-rivet-ray-id", b"ray9"),), **more)
+    pair.run(lambda receive, send: serve_websocket(host, upgrade, receive, send))
+    return pair
+
+
+async def test_frames_keep_type_and_order_both_ways() -> None:
+    host = Echo()
+    pair = start(host)
+    for data in ("a", b"b", "", b"", "é"):
+        pair.client_send(data)
+    await pair.frame(4)
+    assert pair.sent[0] == {"type": "websocket.accept", "subprotocol": "rivet", "headers": [(b"x-rivet-ray-id", b"ray9")]}
+    assert pair.frames == ["a", b"b", "", b"", "é"]
+    pair.client_close(3001, "x")
+    await pair.finished()
+    assert host.closes == [(3001, "x")]
+    assert pair.close is None
+
+
+async def test_the_close_frame_follows_everything_sent_before() -> None:
+    host = Echo()
+    pair = start(host)
+    pair.client_send("close")
+    assert await pair.closed() == (4001, "bye")
+    await pair.finished()
+    assert pair.frames == ["closing"]
+    assert host.closes == []
+
+
+async def test_a_generation_that_stops_is_followed_by_the_next() -> None:
+    host = Echo(make_error("actor.stopping"), make_error("actor.stopping"))
+    pair = start(host)
+    pair.client_send("x")
+    assert await pair.frame(0) == "x"
+    pair.client_close()
+    await pair.finished()
+    assert host.closes == [(1000, "")]
+
+
+@pytest.mark.parametrize(("error", "more"), [("actor.overloaded", {}), ("actor.destroying", {}), ("actor.stopping", {"skip_ready_wait": True})])
+async def test_refusals_close_with_the_ray(error: str, more: dict[str, Any]) -> None:
+    host = Echo(make_error(error))
+    pair = start(host, **more)
+    assert await pair.closed() == (1011, f"{error}#ray9")
+    await pair.finished()
+    assert host.opened == 0
+
+
+async def test_an_unexpected_fault_is_an_internal_error() -> None:
+    host = Echo(RuntimeError("secret"))
+    pair = start(host)
+    assert await pair.closed() == (1011, "core.internal_error#ray9")
+    await pair.finished()
+
+
+async def test_an_open_that_takes_too_long_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(websocket, "OPEN_TIMEOUT", 0.02)
+
+    class Stuck(Echo):
+        async def open_socket(self, socket: ClientSocket) -> None:
+            await asyncio.Event().wait()
+
+    pair = start(Stuck())
+    assert await pair.closed() == (1011, "guard.websocket_open_timeout#ray9")
+    await pair.finished()
+
+
+async def test_a_client_that_does_not_read_is_closed_at_the_limit(monkeypatch) -> None:
+    monkeypatch.setattr(websocket, "MAX_QUEUED_BYTES", 100)
+    host = Echo()
+    pair = start(host)
+    pair.client_send("hello")
+    await pair.frame(0)
+    assert host.socket is not None
+    pair.stalled.clear()
+    for _ in range(20):
+        host.socket.send("0123456789")
+        await asyncio.sleep(0)
+    assert host.closes == [(1011, "guard.websocket_pending_limit_reached#ray9")]
+    pair.stalled.set()
+    assert await pair.closed() == (1011, "guard.websocket_pending_limit_reached#ray9")
+    await pair.finished()
+
+
+async def test_a_client_that_never_takes_its_close_frame_is_let_go(monkeypatch) -> None:
+    monkeypatch.setattr(websocket, "FLUSH_TIMEOUT", 0.02)
+    host = Echo()
+    pair = start(host)
+    pair.client_send("hello")
+    await pair.frame(0)
+    assert host.socket is not None
+    pair.stalled.clear()
+    host.socket.send("stuck")
+    host.socket.close(1000, "")
+    await pair.finished()
+
+
+async def test_a_server_that_cancels_the_application_counts_as_a_lost_client() -> None:
+    host = Echo()
+    pair = start(host)
+    pair.client_send("x")
+    await pair.frame(0)
+    pair._task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pair._task
+    assert host.closes == [(1000, "")]
+
+
+async def test_gateway_failures_are_accepted_first() -> None:
+    pair = AsgiPair()
+    pair.run(lambda receive, send: refuse_websocket(make_error("guard.no_route"), "r", receive, send))
+    assert await pair.closed() == (1011, "guard.no_route#r")
+    assert pair.sent[0]["type"] == "websocket.accept"
