@@ -72,7 +72,7 @@ class Supervisor:
                     outcome = await slot.next_event()
             except TimeoutError:
                 raise make_error("guard.actor_ready_timeout", actor_id=slot.actor_id) from None
-            if isinstance(outcome, ActorTask):
+            if not isinstance(outcome, SlotEvent):
                 return outcome
             if outcome is SlotEvent.START_FAILED:
                 failures += 1
