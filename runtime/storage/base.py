@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HOST_SCOPE = ""
 """The scope of rows that belong to the host (actor records, namespaces, pools), not to an actor."""
 
-LAZY_TABLES = frozenset({"kv", "kv_raw", "workflow"})
+LAZY_TABLES = frozenset({"kv", "workflow"})
 """Tables that `Storage.load` leaves out because their owners read them on demand."""
 
 
@@ -68,24 +68,13 @@ def check_batch(ops: Sequence[Op]) -> None:
             raise TypeError(f"storage keys and values must be bytes: {op!r}")
 
 
-class Database(Protocol):
-    """One actor's own SQLite database; opened on first use. See `runtime.actor.database` for what actor code
-    gets.
-    """
-
-    async def execute(
-        self, sql: str, params: Sequence[object] | dict[str, object] = ()
-    ) -> list[dict[str, object]]:
-        """Run SQL on the database's own thread and return its rows."""
-        ...
-
-    async def close(self) -> None:
-        """Close after running work ended; later calls raise."""
-        ...
-
-
 class Storage(Protocol):
     """Where a host keeps everything durable. All methods may be called concurrently."""
+
+    @property
+    def database_synchronous(self) -> str:
+        """The value of `PRAGMA synchronous` for actor databases."""
+        ...
 
     async def open(self) -> None:
         """Open or create; raises when the data is newer than this runtime supports (DB-012)."""

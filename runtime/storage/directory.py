@@ -15,18 +15,14 @@ class StorageLockedError(RuntimeError):
 
     def __init__(self, directory: Path, owner: str) -> None:
         holder = f"process {owner}" if owner else "another process"
-        super().__init__(
-            f"data directory {directory} is in use by {holder}; stop it or choose another directory"
-        )
+        super().__init__(f"data directory {directory} is in use by {holder}; stop it or choose another directory")
 
 
 class StorageVersionError(RuntimeError):
     """The data was written by a newer runtime (DB-012)."""
 
     def __init__(self, found: int, supported: int) -> None:
-        super().__init__(
-            f"actor sqlite internal schema version {found} is newer than supported version {supported}"
-        )
+        super().__init__(f"actor sqlite internal schema version {found} is newer than supported version {supported}")
 
 
 class DirectoryLock:

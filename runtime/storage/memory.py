@@ -64,6 +64,11 @@ class MemoryStorage:
         self._name = f"actors-{next(_names)}"
         self._open = False
 
+    @property
+    def database_synchronous(self) -> str:
+        """Memory needs none."""
+        return "off"
+
     async def open(self) -> None:
         """Make the storage usable; data of an earlier open is still there."""
         self._open = True

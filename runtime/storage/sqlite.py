@@ -75,6 +75,11 @@ class SQLiteStorage:
         self._readers: ThreadPoolExecutor | None = None
         self._write_connection: sqlite3.Connection | None = None
 
+    @property
+    def database_synchronous(self) -> str:
+        """Actor databases are as durable as the runtime's rows."""
+        return self._synchronous
+
     async def open(self) -> None:
         """Lock the directory, open the file and bring its schema up to date (DB-011, DB-012).
 
@@ -120,9 +125,7 @@ class SQLiteStorage:
 
     async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
         """One row's value."""
-        rows = await self._read(
-            "SELECT value FROM rows WHERE scope = ? AND tbl = ? AND key = ?", (scope, table, key)
-        )
+        rows = await self._read("SELECT value FROM rows WHERE scope = ? AND tbl = ? AND key = ?", (scope, table, key))
         return rows[0][0] if rows else None
 
     async def scan(
@@ -205,9 +208,7 @@ class SQLiteStorage:
         execute("BEGIN IMMEDIATE")
         try:
             # Runs of the same statement share one call into SQLite; the order of operations stays.
-            for sql, run in groupby(
-                (step for batch in batches for step in _steps(batch)), key=lambda step: step[0]
-            ):
+            for sql, run in groupby((step for batch in batches for step in _steps(batch)), key=lambda step: step[0]):
                 self._write_connection.executemany(sql, (params for _, params in run))
             execute("COMMIT")
         except BaseException:
@@ -254,9 +255,7 @@ class SQLiteStorage:
 
     def _connect(self) -> sqlite3.Connection:
         path = self.directory / "runtime.sqlite3"
-        connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
         self._connections.append(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection

@@ -101,9 +101,7 @@ async def verify(path: Path, acknowledged: dict[int, int]) -> None:
             rows = await storage.load(f"w{worker}")
             log = rows.get("log", [])
             assert len(log) >= acknowledged.get(worker, 0), f"worker {worker} lost acknowledged batches"
-            assert [int(value) for _, value in log] == list(range(1, len(log) + 1)), (
-                f"worker {worker} has a hole"
-            )
+            assert [int(value) for _, value in log] == list(range(1, len(log) + 1)), f"worker {worker} has a hole"
             last = str(len(log)).encode()
             if log:
                 assert rows["head"] == [(b"head", last)]
@@ -116,9 +114,7 @@ def run_slot(path: Path, slot: int) -> int:
     """A third of the rounds, one after another; returns how many acknowledgements were checked."""
     chance = random.Random(slot)
     checked = 0
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
             for number in range(ROUNDS // SLOTS):
                 directory = path / f"{slot}-{number}"

@@ -34,9 +34,7 @@ async def test_a_second_storage_on_the_directory_is_refused(storage: SQLiteStora
         "asyncio.run(SQLiteStorage(sys.argv[1]).open())\n"
     )  # fmt: skip
     command = [sys.executable, "-c", code, str(storage.directory)]
-    result = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, timeout=30, check=False
-    )
+    result = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 1
     assert "StorageLockedError" in result.stderr
     assert "is in use by process" in result.stderr
@@ -71,10 +69,7 @@ async def test_newer_data_is_refused_and_the_lock_given_back(tmp_path: Path) -> 
 async def test_a_failing_batch_of_a_group_fails_alone(storage: SQLiteStorage) -> None:
     writer = storage._write_connection
     assert writer is not None
-    writer.execute(
-        "CREATE TRIGGER refuse BEFORE INSERT ON rows WHEN NEW.value = x'bad0' "
-        "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-    )
+    writer.execute("CREATE TRIGGER refuse BEFORE INSERT ON rows WHEN NEW.value = x'bad0' BEGIN SELECT RAISE(ABORT, 'refused'); END")
     # The first commit occupies the writer; the other three wait and form one group.
     results = await asyncio.gather(
         storage.commit("first", [Put("t", b"k", b"v")]),

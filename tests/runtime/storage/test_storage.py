@@ -105,11 +105,7 @@ async def test_a_malformed_batch_leaves_nothing(storage: Storage) -> None:
 async def test_concurrent_batches_of_one_scope_keep_call_order(storage: Storage) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(200):
-            group.create_task(
-                storage.commit(
-                    "a", [Put("t", b"last", str(number).encode()), Put("t", b"%03d" % number, b"")]
-                )
-            )
+            group.create_task(storage.commit("a", [Put("t", b"last", str(number).encode()), Put("t", b"%03d" % number, b"")]))
             if number % 17 == 0:
                 await asyncio.sleep(0)
     assert await storage.get("a", "t", b"last") == b"199"

@@ -1,0 +1,99 @@
+"""What an actor database holds before user code sees it, and which names user code may not touch."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runtime.storage.directory import StorageVersionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA_VERSION = 1
+MAX_PAGES = 10 * 1024**3 // 4096
+"""10 GiB of pages (DB-320)."""
+
+RESERVED = ("_rivet_", "__drizzle_", "__rivet_on_migrate")
+
+_READING = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_PRAGMA,
+    }
+)
+
+
+def bootstrap(connection: sqlite3.Connection, synchronous: str) -> None:
+    """Set the connection up and create `_rivet_meta` (DB-009, DB-010..015).
+
+    Raises:
+        StorageVersionError: The database was written by a newer runtime.
+        RuntimeError: The legacy import state is not one this runtime knows.
+    """
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32766)
+    for pragma in ("page_size = 4096", "encoding = 'UTF-8'", "journal_mode = WAL", f"synchronous = {synchronous}",
+                   "foreign_keys = ON", f"max_page_count = {MAX_PAGES}"):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS _rivet_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        stored = dict(connection.execute("SELECT key, value FROM _rivet_meta").fetchall())
+        version = int.from_bytes(stored["schema_version"], "little", signed=True) if "schema_version" in stored else 0
+        if version > SCHEMA_VERSION:
+            raise StorageVersionError(version, SCHEMA_VERSION)
+        # There is no legacy data to import here, so an import that was cut off elsewhere is simply done.
+        if stored.get("kv_import_state", b"done") not in (b"done", b"importing"):
+            raise RuntimeError(f"unknown kv_import_state {stored['kv_import_state']!r}")
+        if version < SCHEMA_VERSION or stored.get("kv_import_state") != b"done":
+            rows = [
+                ("schema_version", SCHEMA_VERSION.to_bytes(8, "little", signed=True)),
+                ("kv_import_state", b"done"),
+            ]
+            connection.executemany("INSERT OR REPLACE INTO _rivet_meta VALUES (?, ?)", rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def reserved_names_guarded(connection: sqlite3.Connection, sql: str) -> Iterator[None]:
+    """Let user SQL read runtime tables but not change them (DB-040, DB-041).
+
+    The check costs nothing for SQL that does not contain a reserved name at all.
+
+    Raises:
+        ValueError: The statement creates, alters or writes a reserved name.
+    """
+    lowered = sql.lower()
+    if not any(name in lowered for name in RESERVED):
+        yield
+        return
+    refused: list[str] = []
+
+    def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action in _READING:
+            return sqlite3.SQLITE_OK
+        names = [name for name in (first, second) if name is not None and name.lower().startswith(RESERVED)]
+        # The new name of ALTER TABLE ... RENAME is not shown here, so no ALTER that mentions a reserved name
+        # passes.
+        if action == sqlite3.SQLITE_ALTER_TABLE:
+            names = names or [second or ""]
+        refused.extend(names)
+        return sqlite3.SQLITE_DENY if names else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(authorize)
+    try:
+        yield
+    except sqlite3.DatabaseError:
+        if refused:
+            raise ValueError(f"the name {refused[0]} is reserved for the runtime") from None
+        raise
+    finally:
+        connection.set_authorizer(None)

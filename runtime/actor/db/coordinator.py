@@ -1,0 +1,97 @@
+"""The gate that orders ordinary statements against coordinated transactions (section 6 of the storage
+specification).
+
+Without an open transaction everything passes at once, in call order. While one is open, everything else waits
+in one queue and is admitted in that order when it ends. The gate is plain bookkeeping on the event loop:
+order of execution comes from the one thread behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+QUEUE_CAPACITY = 128
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One operation behind the gate. `start` must not raise; `fail` gets the reason when it will never start."""
+
+    start: Callable[[], None]
+    fail: Callable[[BaseException], None]
+    exclusive: bool = False
+
+
+class Coordinator:
+    """Admits operations of one database generation."""
+
+    def __init__(self) -> None:
+        self._active: Waiter | None = None
+        self._waiting: deque[Waiter] = deque()
+        self._closed: Callable[[], BaseException] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is open."""
+        return self._active is not None
+
+    def admit(self, waiter: Waiter) -> None:
+        """Start the operation now, later, or fail it (DB-150..154)."""
+        if self._closed is not None:
+            waiter.fail(self._closed())
+        elif self._active is None:
+            self._start(waiter)
+        elif len(self._waiting) >= QUEUE_CAPACITY:
+            waiter.fail(make_error("sqlite.transaction_queue_full"))
+        else:
+            self._waiting.append(waiter)
+
+    def release(self, transaction: Waiter) -> None:
+        """End the open transaction and serve those behind it, up to the next transaction (DB-153)."""
+        if self._active is not transaction:
+            return
+        self._active = None
+        while self._waiting and self._active is None:
+            self._start(self._waiting.popleft())
+
+    def withdraw(self, waiter: Waiter) -> None:
+        """Forget an operation whose caller gave up before it started."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+
+    def fail_waiting(self, reason: BaseException) -> None:
+        """Fail everything that waits now; it will not run (DB-165)."""
+        waiting, self._waiting = self._waiting, deque()
+        for waiter in waiting:
+            waiter.fail(reason)
+
+    def close(self, reason: Callable[[], BaseException]) -> None:
+        """Refuse everything from now on with `reason()`, what waits included. The first reason stays."""
+        if self._closed is None:
+            self._closed = reason
+            self.fail_waiting(reason())
+
+    def _start(self, waiter: Waiter) -> None:
+        if waiter.exclusive:
+            self._active = waiter
+        waiter.start()
+
+
+def settle_future(future: asyncio.Future[None]) -> None:
+    """Resolve a future whose owner may have gone."""
+    if not future.done():
+        future.set_result(None)
+
+
+def fail_future(future: asyncio.Future[Any], reason: BaseException) -> None:
+    """Fail a future whose owner may have gone."""
+    if not future.done():
+        future.set_exception(reason)

@@ -1,0 +1,194 @@
+"""`c.kv`: byte keys and values in key order (section 4 of the storage specification). Deprecated; prefer
+state or `c.db`.
+
+Two families of calls share one table: `get`, `put`, `delete`, `list...` keep their keys under the one-byte
+namespace `0x04`, the batch calls use raw keys. So the stored layout is the peer's, and an entry of one family
+is invisible to the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import make_error
+from runtime.storage.base import Delete, DeleteRange, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from runtime.actor.task import ActorTask
+    from runtime.storage.base import Op
+
+Key = str | bytes | bytearray | memoryview
+Value = str | bytes | bytearray | memoryview
+Pairs = list[tuple[Any, Any]]
+RawValues = list[bytes | None]
+
+TABLE = "kv"
+NAMESPACE = b"\x04"
+MAX_VALUE_BYTES = 131_072
+MAX_KEY_BYTES = 2048
+CHUNK_ENTRIES = 128
+CHUNK_BYTES = 524_288
+
+_TYPES = ("text", "binary", "arrayBuffer")
+_KEY_TYPES = ("text", "binary")
+
+
+class KeyValue:
+    """Durable entries of one actor; every call waits behind an open coordinated transaction (KV-032).
+
+    await c.kv.put("user:1", "Ada")
+    await c.kv.get("user:1")                           # "Ada", None when absent
+    await c.kv.get("image", type="binary")             # bytes
+    await c.kv.list("user:", limit=10)                 # [("user:1", "Ada")]
+    """
+
+    def __init__(self, task: ActorTask) -> None:
+        self._task = task
+        self._scope = task.identity.actor_id
+
+    async def get(self, key: Key, *, type: str = "text") -> Any:  # noqa: A002 - the option is named so
+        """The value as text, or as bytes with `type` "binary" or "arrayBuffer"; None when absent
+        (KV-002..005).
+        """
+        _check_option("value", type, _TYPES)
+        await self._task.database.gate()
+        data = await self._task.host.storage.get(self._scope, TABLE, _stored_key(key))
+        return None if data is None else _decoded(data, type)
+
+    async def put(self, key: Key, value: Value, *, type: str | None = None) -> None:  # noqa: A002
+        """Insert or replace; `type` is accepted and has no effect (KV-006, KV-009).
+
+        Raises:
+            ActorError: kv/key_too_large, kv/value_too_large.
+            TypeError: Neither text nor bytes (KV-034).
+        """
+        if type is not None:
+            _check_option("value", type, _TYPES)
+        await self._commit([_checked_put(_stored_key(key), _bytes(value, "value"))])
+
+    async def delete(self, key: Key) -> None:
+        """Remove one entry; an absent key is no error (KV-010)."""
+        await self._commit([Delete(TABLE, _stored_key(key))])
+
+    async def delete_range(self, start: Key, end: Key) -> None:
+        """Remove entries with start <= key < end (KV-021)."""
+        await self._commit([DeleteRange(TABLE, _stored_key(start), _stored_key(end))])
+
+    async def list(
+        self,
+        prefix: Key = "",
+        *,
+        key_type: str = "text",
+        type: str = "text",  # noqa: A002
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Pairs:
+        """Entries whose key starts with `prefix`, in key order, with their full keys (KV-011..014)."""
+        start = _stored_key(prefix, key_type)
+        return await self._scan(start, _after_prefix(start), key_type, type, reverse, limit)
+
+    list_prefix = list
+
+    async def list_range(
+        self,
+        start: Key,
+        end: Key,
+        *,
+        key_type: str = "text",
+        type: str = "text",  # noqa: A002
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Pairs:
+        """Entries with start <= key < end (KV-015..019)."""
+        return await self._scan(_stored_key(start, key_type), _stored_key(end, key_type), key_type, type, reverse, limit)
+
+    async def batch_get(self, keys: Sequence[bytes]) -> RawValues:
+        """Raw values in the order of `keys`, None for absent ones (KV-025)."""
+        raw = [_bytes(key, "key", text=False) for key in keys]
+        await self._task.database.gate()
+        storage = self._task.host.storage
+        return [await storage.get(self._scope, TABLE, key) for key in raw]
+
+    async def batch_put(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write raw entries. Up to 128 entries and 512 KiB are one atomic batch, more are split in order
+        (KV-024, KV-027, KV-028).
+        """
+        puts = [_checked_put(_bytes(key, "key", text=False), _bytes(value, "value", text=False)) for key, value in entries]
+        for chunk in _chunks(puts):
+            await self._commit(chunk)
+
+    async def batch_delete(self, keys: Iterable[bytes]) -> None:
+        """Remove raw keys."""
+        await self._commit([Delete(TABLE, _bytes(key, "key", text=False)) for key in keys])
+
+    async def _commit(self, ops: Sequence[Op]) -> None:
+        await self._task.database.gate()
+        await self._task.commit(ops)
+
+    async def _scan(self, start: bytes, end: bytes | None, key_type: str, value_type: str, reverse: bool, limit: int | None) -> Pairs:
+        _check_option("value", value_type, _TYPES)
+        if limit is not None and limit < 0:
+            raise make_error("kv.invalid_argument", reason="limit must be non-negative")
+        await self._task.database.gate()
+        rows = await self._task.host.storage.scan(
+            self._scope, TABLE, start, end, reverse=bool(reverse), limit=None if limit is None else int(limit)
+        )
+        return [(_decoded(key[len(NAMESPACE) :], key_type), _decoded(value, value_type)) for key, value in rows]
+
+
+def _stored_key(key: Key, key_type: str = "text") -> bytes:
+    _check_option("key", key_type, _KEY_TYPES)
+    if key_type == "binary" and isinstance(key, str):
+        raise TypeError("Expected bytes when key_type is binary")
+    return NAMESPACE + _bytes(key, "key")
+
+
+def _bytes(value: Any, what: str, *, text: bool = True) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, str) and text:
+        # Lone surrogates become the replacement character, as they do in every UTF-8 encoder of a browser.
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    raise TypeError(f"KV {what} must be {'text or ' if text else ''}bytes, got {type(value).__name__}")
+
+
+def _decoded(data: bytes, kind: str) -> str | bytes:
+    return data.decode("utf-8", "replace") if kind == "text" else data
+
+
+def _checked_put(key: bytes, value: bytes) -> Put:
+    for what, code, data, limit in (
+        ("key", "kv.key_too_large", key, MAX_KEY_BYTES),
+        ("value", "kv.value_too_large", value, MAX_VALUE_BYTES),
+    ):
+        if len(data) > limit:
+            text = f"KV {what} too large ({len(data)} bytes). Limit is {limit} bytes."
+            raise make_error(code, message=text, size=len(data), limit=limit)
+    return Put(TABLE, key, value)
+
+
+def _check_option(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise TypeError(f"Invalid kv {what} type: {value!r}")
+
+
+def _after_prefix(prefix: bytes) -> bytes | None:
+    """The smallest key behind all keys that start with `prefix`."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+def _chunks(puts: Sequence[Put]) -> Iterator[Sequence[Put]]:
+    chunk: list[Put] = []
+    size = 0
+    for put in puts:
+        bytes_of_put = len(put.key) + len(put.value)
+        if chunk and (len(chunk) >= CHUNK_ENTRIES or size + bytes_of_put > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(put)
+        size += bytes_of_put
+    if chunk:
+        yield chunk

@@ -1,0 +1,84 @@
+"""Queue messages as stored rows: pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.protocol import cbor
+from runtime.protocol.values import UNDEFINED
+from runtime.storage.base import Delete, Op, Put
+
+TABLE = "queue"
+META_TABLE = "queue_meta"
+NEXT_ID_KEY = b"next_id"
+_FIXED_BYTES = 2 + 12
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message as it lies in storage. `body` is CBOR, `created_at` milliseconds since the epoch
+    (QUEUE-001).
+    """
+
+    id: int
+    name: str
+    body: bytes
+    created_at: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded record, which `max_queue_message_size` limits (QUEUE-011)."""
+        name = len(self.name.encode())
+        return _FIXED_BYTES + _varint_length(name) + name + _varint_length(len(self.body)) + len(self.body)
+
+    def value(self) -> Any:
+        """A fresh copy of the body."""
+        return cbor.loads(self.body)
+
+    def put(self) -> Put:
+        """The row of the message."""
+        return Put(TABLE, row_key(self.id), cbor.dumps([self.name, self.body, self.created_at]))
+
+    def delete(self) -> Delete:
+        """Removal of the row."""
+        return Delete(TABLE, row_key(self.id))
+
+
+def row_key(message_id: int) -> bytes:
+    """Keys order like ids."""
+    return message_id.to_bytes(8, "big")
+
+
+def encode_body(body: Any) -> bytes:
+    """A body as CBOR; a missing one is null (QUEUE-007).
+
+    Raises:
+        ValueError: The body has no CBOR form.
+    """
+    return cbor.dumps(None if body is UNDEFINED else body)
+
+
+def put_next_id(next_id: int) -> Op:
+    """The row that keeps ids from being used again (QUEUE-002)."""
+    return Put(META_TABLE, NEXT_ID_KEY, next_id.to_bytes(8, "big"))
+
+
+def load_messages(rows: list[tuple[bytes, bytes]]) -> dict[int, StoredMessage]:
+    """Messages by id, ascending."""
+    messages = {}
+    for key, value in sorted(rows):
+        name, body, created_at = cbor.loads(value)
+        message_id = int.from_bytes(key, "big")
+        messages[message_id] = StoredMessage(message_id, name, body, int(created_at))
+    return messages
+
+
+def load_next_id(rows: list[tuple[bytes, bytes]], messages: dict[int, StoredMessage]) -> int:
+    """At least 1 and above every stored id (DB-025)."""
+    stored = int.from_bytes(dict(rows).get(NEXT_ID_KEY, b""), "big")
+    return max(1, stored, max(messages, default=0) + 1)
+
+
+def _varint_length(number: int) -> int:
+    return max(1, (number.bit_length() + 6) // 7)
