@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtime.errors import ActorError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from runtime.errors import ActorError
 
 
 @dataclass(slots=True)
@@ -31,8 +31,6 @@ async def expect_error(group: str, code: str) -> AsyncIterator[Caught]:
     Raises:
         AssertionError: nothing was raised, or another structured error.
     """
-    from runtime.errors import ActorError
-
     caught = Caught()
     try:
         yield caught

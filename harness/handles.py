@@ -1,7 +1,7 @@
 """Handles that know when they went stale.
 
-A handle may have resolved to an id that a sleep or destroy has since replaced. So every handle a test gets through `conform` is tracked, and
-once a boundary was crossed through `boundary`, using one from before it is an error of the test.
+A handle may have resolved to an id that a sleep or destroy has since replaced. So every handle a test gets through `conform` is tracked,
+and once a boundary was crossed through `boundary`, using one from before it is an error of the test.
 """
 
 from __future__ import annotations

@@ -194,7 +194,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[None]) -> dict[str, Any]:
-    decided = verdicts.combine(item.stash[PHASES])
+    phases = item.stash[PHASES]
+    decided = verdicts.combine(phases)
     witnessed = item.stash.get(WITNESS, None)
     return {
         "id": str(test.id),

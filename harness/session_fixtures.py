@@ -104,13 +104,13 @@ def clock(request: pytest.FixtureRequest) -> Clock:
 
 @pytest.fixture
 def eventually(request: pytest.FixtureRequest) -> Eventually:
-    """Waits for what is observed: `await eventually(fn, until=..., timeout=5.0, what="...")`."""
+    """Waiting for what is observed, with a deadline; see `harness.eventually`."""
     return Eventually(request.config.stash[TARGET].time_scale)
 
 
 @pytest.fixture
 def expect_error() -> Any:
-    """Expects a structured error: `async with expect_error("group", "code") as caught:`."""
+    """Expecting a structured error; see `harness.expect`."""
     return expect.expect_error
 
 

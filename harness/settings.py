@@ -91,7 +91,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         target=options,
         time=time_mode(target, get("--time")),
         encodings=check_encodings(split(get("--encoding")) or ENCODINGS),
-        storages=_storages(target, split(get("--storage"))),
+        storages=storages(target, split(get("--storage"))),
         suites=split(get("--suite")),
         lane=lane,
         shard=_shard(get("--shard") or "0/1"),
@@ -118,7 +118,12 @@ def time_mode(target: Target, asked: str | None) -> TimeMode:
     return TimeMode(asked)
 
 
-def _storages(target: Target, asked: tuple[str, ...]) -> tuple[str, ...]:
+def storages(target: Target, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The storages asked for, or the target's default.
+
+    Raises:
+        UsageError: the target has no such storage.
+    """
     unknown = [one for one in asked if one not in target.storages]
     if unknown:
         raise UsageError(f"target {target.name} has no storage {', '.join(unknown)}; it has {', '.join(target.storages)}")

@@ -22,7 +22,7 @@ def upper_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> flo
         return 1.0
     tail = 1 - confidence
     if failures == 0:
-        return 1 - tail ** (1 / runs)
+        return 1 - math.pow(tail, 1 / runs)
     low, high = failures / runs, 1.0
     # The distribution function falls strictly in the rate; 60 halvings exhaust a double.
     for _ in range(60):

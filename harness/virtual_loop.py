@@ -70,7 +70,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Move the clock; timers that became due run in the next turn."""
         self._now += max(0.0, seconds)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """As in asyncio; the clock stands still until the job is done, even when its future is cancelled before."""
         self._check_closed()  # type: ignore[attr-defined]
         pool = executor or self._pool()
@@ -117,7 +119,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super()._start_serving(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
 
 
-class _VirtualSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _VirtualSelector(selectors.DefaultSelector):
     """Waits by moving the clock of its loop."""
 
     def __init__(self, loop: VirtualLoop) -> None:

@@ -17,7 +17,7 @@ from harness.ledger import store
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import Excuse, diff, update
 from harness.run import junit
-from harness.targets import resolve
+from harness.targets import TargetOptions, resolve
 
 app = typer.Typer(help="Look at the ledger of a target, and bring it up to date.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def show(
     baselines: options.BaselinesOption = None,
 ) -> None:
     """Print counts and entries."""
-    path = ledger or store.place(target_name or resolve(options.TargetOptions(spec=target)).name, baselines)
+    path = ledger or store.place(target_name or resolve(TargetOptions(spec=target)).name, baselines)
     known = store.load(path)
     variants = sorted({variant for suite in known.suites.values() for variant in suite.counts})
     counts = Table("suite", "tests", *variants, title=f"{path}: collected / passed / skipped", title_justify="left", title_style="")

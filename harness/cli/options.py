@@ -9,7 +9,7 @@ import typer
 
 from harness.marks import ENCODINGS, check_encodings
 from harness.run.request import RunRequest, default_jobs, standard_corpus
-from harness.settings import split, time_mode
+from harness.settings import split, storages, time_mode
 from harness.targets import TargetOptions, TimeMode, resolve
 
 TARGET = "Target"
@@ -22,16 +22,16 @@ NamespaceOption = Annotated[str, typer.Option(help="namespace at a URL target", 
 PoolOption = Annotated[str, typer.Option(help="pool at a URL target", rich_help_panel=TARGET)]
 TokenOption = Annotated[str | None, typer.Option(help="token for a URL target", envvar="CONFORM_TOKEN", rich_help_panel=TARGET)]
 TargetNameOption = Annotated[str | None, typer.Option(help="name of a URL target and of its ledger", rich_help_panel=TARGET)]
-CapabilitiesOption = Annotated[str | None, typer.Option(help="capabilities of a URL target, comma-separated, or all", rich_help_panel=TARGET)]
+CapabilitiesOption = Annotated[str | None, typer.Option(help="capabilities of a URL target, or all", rich_help_panel=TARGET)]
 TimeScaleOption = Annotated[float | None, typer.Option(help="factor on every time limit of a URL target", rich_help_panel=TARGET)]
 TimeOption = Annotated[str | None, typer.Option("--time", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
 EncodingOption = Annotated[list[str] | None, typer.Option(help="json, cbor, bare; repeat or separate by commas", rich_help_panel=SELECTION)]
-StorageOption = Annotated[list[str] | None, typer.Option(help="storage of the target; repeat or separate by commas", rich_help_panel=SELECTION)]
+StorageOption = Annotated[list[str] | None, typer.Option(help="storage; repeat or separate by commas", rich_help_panel=SELECTION)]
 SuiteOption = Annotated[list[str] | None, typer.Option(help="suite; repeat or separate by commas", rich_help_panel=SELECTION)]
 KeywordOption = Annotated[str | None, typer.Option("-k", help="only tests matching this pytest expression", rich_help_panel=SELECTION)]
 CorpusOption = Annotated[Path | None, typer.Option(help="directory of another corpus", rich_help_panel=SELECTION)]
 JobsOption = Annotated[int | None, typer.Option(help="workers for non-timing suites; default: one per processor, at most 4", min=1)]
-RerunOption = Annotated[int, typer.Option("--rerun", help="repeat a failing test up to this often; a pass then is reported as flaky", min=0)]
+RerunOption = Annotated[int, typer.Option("--rerun", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML here")]
 EventsOption = Annotated[Path | None, typer.Option("--events", help="write the events of the run here, as NDJSON")]
 BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
@@ -68,7 +68,7 @@ def build_request(
         target=target,
         time=mode,
         encodings=check_encodings(many(encoding) or ENCODINGS),
-        storages=many(storage) or resolved.storages[:1],
+        storages=storages(resolved, many(storage)),
         suites=many(suite),
         keyword=keyword,
         reruns=reruns,

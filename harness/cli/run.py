@@ -9,7 +9,7 @@ import typer
 from harness.cli import options, summary
 from harness.cli.progress import RunProgress
 from harness.run import eventlog, junit, runner
-from harness.run.request import RunRequest  # noqa: TC001 -- typer reads annotations at run time
+from harness.run.request import RunRequest
 from harness.run.results import RunReport
 
 

@@ -21,14 +21,12 @@ In `match` only `*` is special. `passed` and `skipped` count the tests without a
 
 from __future__ import annotations
 
+import datetime  # noqa: TC003 -- pydantic reads annotations at run time
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 VERSION = 1
 
@@ -58,7 +56,7 @@ class Entry(_Model):
     kind: EntryClass = Field(alias="class")
     reason: Annotated[str, Field(min_length=1)]
     link: Annotated[str, Field(min_length=1)]
-    review_by: dt.date
+    review_by: datetime.date
     rate: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")

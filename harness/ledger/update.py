@@ -31,7 +31,8 @@ class Excuse:
     def entry(self, test: str, verdicts: set[Verdict]) -> Entry:
         """The entry for one test."""
         kind = EntryClass.UNSUPPORTED if verdicts == {Verdict.SKIP} else self.kind
-        return Entry(match=test, kind=kind, reason=self.reason, link=self.link, review_by=self.review_by)
+        fields = {"match": test, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
+        return Entry.model_validate(fields)
 
 
 def update(ledger: Ledger, report: RunReport, selection: Selection, excuse: Excuse | None = None) -> Ledger:

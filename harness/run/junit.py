@@ -95,7 +95,8 @@ def _case(result: TestResult) -> TestCase:
 
 
 def _results(suite: Any) -> Iterator[TestResult]:
-    for case in suite:
+    # Iterating over a suite itself would also go through its inner suites.
+    for case in suite.iterchildren(TestCase):
         yield _result(suite.name or "", case)
     for inner in suite.testsuites():
         yield from _results(inner)

@@ -76,7 +76,7 @@ def merge(outcomes: Sequence[LaneOutcome]) -> RunReport:
     """One report of several workers; a test that was collected and has no result is an error, with the reason."""
     report = RunReport()
     for outcome in outcomes:
-        if outcome.problem:
+        if outcome.problem and outcome.problem not in report.problems:
             report.problems.append(outcome.problem)
         collected = {event["id"]: event for event in outcome.events if event["event"] == "collected"}
         results = {event["id"]: event for event in outcome.events if event["event"] == "result"}

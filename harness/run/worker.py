@@ -27,6 +27,7 @@ LONGEST_EVENT = 32 * 1024 * 1024
 TAIL = 4000
 # Exit statuses of pytest that are fine: all passed, some failed, nothing collected (an empty shard).
 FINE = (0, 1, 5)
+USAGE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Callable[[dict[str
             await process.wait()
             raise
         finished = bool(outcome.events) and outcome.events[-1]["event"] == "end"
-        if status not in FINE or not (finished or status == FINE[-1]):
+        if status == USAGE:
+            # Every worker says the same here, so the lane is left out and the reader sees it once.
+            outcome.problem = _tail(log)
+        elif status not in FINE or not (finished or status == FINE[-1]):
             outcome.problem = f"worker {lane.label} ended with status {status}{_suspect(outcome.events)}\n{_tail(log)}"
     return outcome
 

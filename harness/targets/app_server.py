@@ -51,6 +51,7 @@ class AppServer:
                 ws_ping_interval=None,
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=KEEP_ALIVE,

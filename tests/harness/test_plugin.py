@@ -26,7 +26,9 @@ def single(corpus, body: str, fixtures: str = "conform", **options):
 
 
 def test_ids_are_suite_test_encoding_and_storage(corpus):
-    source = PLAIN + '''
+    source = (
+        PLAIN
+        + '''
 @requirement("TASK-003")
 @encodings("bare", "json")
 @pytest.mark.parametrize("size", [1, 2])
@@ -38,9 +40,15 @@ class TestGroup:
     async def test_inner(self):
         """Inner."""
 '''
+    )
     report = run(write_corpus(corpus, alpha=source), encodings=("json", "cbor"), storages=("memory", "disk"))
     assert set(verdicts(report)) == {
-        *(f"alpha::test_{name}[{encoding}-{storage}]" for name in ("one", "two") for encoding in ("json", "cbor") for storage in ("memory", "disk")),
+        *(
+            f"alpha::test_{name}[{encoding}-{storage}]"
+            for name in ("one", "two")
+            for encoding in ("json", "cbor")
+            for storage in ("memory", "disk")
+        ),
         *(f"alpha::TestGroup::test_inner[{encoding}-{storage}]" for encoding in ("json", "cbor") for storage in ("memory", "disk")),
         *(f"alpha::test_sized({size})[json-{storage}]" for size in (1, 2) for storage in ("memory", "disk")),
     }
@@ -190,7 +198,9 @@ def test_suites_and_keywords_select(corpus):
 
 
 def test_a_dying_worker_loses_no_test(corpus):
-    source = PLAIN + '''
+    source = (
+        PLAIN
+        + '''
 @requirement("TASK-001")
 async def test_zzz_dies():
     """Dies."""
@@ -201,6 +211,7 @@ async def test_zzz_dies():
 async def test_zzzz_after():
     """After."""
 '''
+    )
     report = run(write_corpus(corpus, alpha=source))
     assert report.status == 2
     assert "status 7 in alpha::test_zzz_dies[json-memory]" in report.problems[0]

@@ -1,0 +1,175 @@
+"""The `conform` command as a person types it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.sample import PLAIN, write_corpus
+
+ROOT = Path(__file__).parents[2]
+FAKE = "tests.harness.fake_target:make"
+FAILING = '''
+@requirement("TASK-009")
+async def test_bad(conform):
+    """Bad."""
+    assert conform.encoding != "cbor", "no cbor"
+'''
+
+
+@pytest.fixture
+def conform(tmp_path):
+    """Run a sub-command on the sample corpus with the fake target."""
+    write_corpus(tmp_path / "corpus", alpha=PLAIN, beta_timing=PLAIN)
+
+    def call(command: str, *arguments: str, status: int = 0, target: str = FAKE) -> str:
+        parts = command.split()
+        options = ["--corpus", str(tmp_path / "corpus")] if parts[-1] != "show" else []
+        if parts[-1] not in ("list", "show"):
+            options += ["--jobs", "2", *(["--storage", "memory"] if target == FAKE else [])]
+        if parts[-1] != "list":
+            options += ["--target", target]
+        if parts[0] in ("gate", "baseline"):
+            options += ["--baselines", str(tmp_path / "baselines")]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli", *parts, *options, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    return call
+
+
+def test_run_reports_counts_per_suite_and_encoding(conform, tmp_path):
+    text = conform("run", "--junit", "out/junit.xml", "--events", "out/events.ndjson")
+    assert [line.split()[1] for line in text.splitlines() if "   2 /   2 /  0 /  0" in line] == ["alpha", "beta-timing"]
+    assert "fake (virtual time): 12 collected, 12 passed, 0 skipped, 0 failed" in text
+    assert (tmp_path / "out/junit.xml").read_text().count("<testcase") == 12
+    events = [json.loads(line) for line in (tmp_path / "out/events.ndjson").read_text().splitlines()]
+    assert events[-1] == {"event": "end", "status": 0, "collected": 12, "verdicts": {"pass": 12}, "problems": []}
+
+
+def test_a_failure_names_the_requirement_and_the_command_to_rerun(conform, tmp_path):
+    write_corpus(tmp_path / "corpus", gamma=FAILING)
+    text = conform("run", "--encoding", "json,cbor", status=1)
+    assert "FAIL gamma::test_bad[cbor-memory] [TASK-009]" in text
+    assert "AssertionError: no cbor" in text
+    assert f"rerun: conform run --target {FAKE} --time virtual --encoding cbor --storage memory --suite gamma -k test_bad" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--encoding", "xml"), "unknown encoding xml"),
+        (("--time", "lunar"), "cannot run in 'lunar' time"),
+        (("--storage", "tape"), "has no storage tape"),
+        (("--target", "nonsense"), "unknown target 'nonsense'"),
+        (("--target", "tests.harness.nowhere:make"), "No module named"),
+        (("--suite", "delta"), "no such suite: delta; there are: alpha, beta-timing"),
+        (("--target", "http://127.0.0.1:9", "--time", "virtual"), "cannot run in 'virtual' time"),
+        (("-k", "nothing_like_it"), "nothing was collected"),
+        (("--jobs", "0"), "--jobs"),
+    ],
+)
+def test_faults_of_use_have_status_2_and_say_what_is_possible(conform, arguments, message):
+    assert message in conform("run", *arguments, status=2)
+
+
+def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
+    assert "no ledger at" in conform("gate", status=2)
+    conform("baseline update")
+    assert "GATE PASSED" in conform("gate")
+
+    corpus = tmp_path / "corpus"
+    write_corpus(
+        corpus,
+        alpha=PLAIN.replace('async def test_one(conform):\n    """One."""', 'async def test_one(conform):\n    """One."""\n    assert 0'),
+    )
+    text = conform("gate", status=1)
+    assert "gate: new failure: alpha::test_one[cbor-memory]: fail: assert 0" in text
+    assert "conform baseline update" in text
+
+    write_corpus(
+        corpus,
+        alpha=PLAIN.replace(
+            'async def test_one(conform):\n    """One."""', 'async def test_one(conform):\n    """One."""\n    pytest.skip("tired")'
+        ),
+    )
+    assert "gate: unlisted skip: alpha::test_one[bare-memory]: tired" in conform("gate", status=1)
+
+    write_corpus(corpus, alpha=PLAIN.partition('@requirement("TASK-002")')[0])
+    assert "gate: vanished: alpha::test_two: the ledger has it, the corpus does not" in conform("gate", status=1)
+
+    (corpus / "test_alpha.py").unlink()
+    assert "gate: vanished: alpha: the whole suite of 2 tests" in conform("gate", status=1)
+    assert "GATE PASSED" in conform("gate", "--suite", "beta-timing", "--encoding", "cbor")
+
+
+def test_known_failures_need_a_reason_and_then_pass_the_gate(conform, tmp_path):
+    write_corpus(tmp_path / "corpus", gamma=FAILING)
+    assert "need a reason" in conform("baseline update", status=2)
+    text = conform("baseline update", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
+    assert '+match = "gamma::test_bad[cbor-memory]"' in text
+    assert "GATE PASSED" in conform("gate")
+    assert "cbor is late" in conform("baseline show")
+    write_corpus(tmp_path / "corpus", gamma=FAILING.replace('!= "cbor"', '!= "morse"'))
+    assert "gate: stale entry: gamma::test_bad[cbor-memory]: it passes, but is listed as fails: cbor is late" in conform("gate", status=1)
+
+
+def test_a_junit_file_is_gated_like_a_run(conform, tmp_path):
+    conform("run", "--junit", "a.xml", "--suite", "alpha")
+    conform("run", "--junit", "b.xml", "--suite", "beta-timing")
+    conform("baseline update", "--junit-in", "a.xml", "--junit-in", "b.xml")
+    assert "GATE PASSED" in conform("gate", "--junit-in", "a.xml", "--junit-in", "b.xml", "--junit", "all.xml")
+    assert (tmp_path / "all.xml").read_text().count("<testcase") == 12
+    assert "gate: vanished: beta-timing: the whole suite of 2 tests" in conform("gate", "--junit-in", "a.xml", status=1)
+
+
+def test_flake_counts_failures_and_bounds_their_rate(conform, tmp_path):
+    assert "4 tests, 3 loops, 12 runs, 0 failures" in conform("flake", "--loops", "3", "--encoding", "json")
+    flaky = '''
+@requirement("TASK-009")
+async def test_sometimes(conform):
+    """Fails every second time."""
+    tally = pathlib.Path("tally")
+    tally.write_text((tally.read_text() if tally.exists() else "") + ".")
+    assert len(tally.read_text()) % 2, "even"
+'''
+    write_corpus(tmp_path / "corpus", gamma=flaky)
+    text = conform("flake", "--loops", "4", "--encoding", "json", "--suite", "gamma", "--jobs", "1", status=1)
+    assert "gamma::test_sometimes[json-memory]" in text
+    assert "90.24%" in text
+    assert "2x fail: even" in text
+
+
+def test_list_shows_suites_tests_and_requirements(conform):
+    text = conform("list")
+    assert "beta-timing" in text
+    assert "4 tests, 12 with variants, 2 requirements" in text
+    assert "alpha::test_one  [TASK-001]  One." in conform("list", "--tests")
+    assert "TASK-002  alpha::test_two, beta-timing::test_two" in conform("list", "--requirements")
+
+
+async def test_a_url_target_runs_in_real_time(conform):
+    from harness.targets.app_server import AppServer
+    from tests.harness.fake_app import FakeApp
+
+    server = AppServer(FakeApp())
+    url = await server.start()
+    command = ("run", "--encoding", "json", "--capabilities", "all", "--target-name", "mine")
+    text = await asyncio.to_thread(conform, *command, target=url)
+    assert "mine (real time): 4 collected, 4 passed" in text
+    await server.stop()
