@@ -7,7 +7,6 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ from rich.table import Table
 from bench.load import Hammer, frame_answer, hammer, http_answer, http_request, text_frame, upgrade_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 TEXT = "hello, durable world"
 HTTP_BODY = json.dumps({"args": [TEXT]}).encode()
@@ -34,9 +33,7 @@ app = typer.Typer(add_completion=False)
 @asynccontextmanager
 async def server(kind: str, storage: str) -> AsyncIterator[str]:
     """One server process; gives its URL."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.servers", kind, storage, stdout=asyncio.subprocess.PIPE
-    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.servers", kind, storage, stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
     try:
         url = (await child.stdout.readline()).decode().strip()
@@ -180,11 +177,9 @@ def main(
     """Measure HTTP and WebSocket action throughput, actor creation and wake latency."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("measuring", total=2 * rounds + 2)
-        figures = asyncio.run(
-            measure_all(storage or directory, rounds, seconds, connections, lambda: progress.advance(bar))
-        )
+        figures = asyncio.run(measure_all(storage or directory, rounds, seconds, connections, lambda: progress.advance(bar)))
     if as_json:
-        print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+        typer.echo(json.dumps({name: round(value, 3) for name, value in figures.items()}))
     else:
         Console().print(table(figures))
 

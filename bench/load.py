@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SWITCHING = b"HTTP/1.1 101"
 
@@ -116,7 +119,7 @@ async def hammer(url: str, connections: int, seconds: float, make: Callable[[], 
     parts = urlsplit(url)
     hammers = []
     for _ in range(connections):
-        _, protocol = await loop.create_connection(make, parts.hostname, parts.port)
+        _, protocol = await loop.create_connection(make, parts.hostname or "", parts.port or 80)
         hammers.append(protocol)
     await asyncio.sleep(seconds / 4)
     before, started = sum(one.completed for one in hammers), loop.time()

@@ -50,7 +50,8 @@ async def serve_echo() -> None:
 
 def announce(url: str) -> None:
     """Tell the parent process where this server answers."""
-    print(url, flush=True)
+    sys.stdout.write(url + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runtime.actor.abort import AbortSignal
     from runtime.actor.conn import Conn
     from runtime.actor.context import Context
-    from runtime.actor.queue import QueueMessage
+    from runtime.actor.queue_api import QueueMessage
     from runtime.actor.raw_socket import MessageEvent, RawSocket
     from runtime.definition import Actor, Event, Queue, action
     from runtime.errors import ActorError, UserError, forbidden
@@ -47,7 +47,7 @@ _HOMES = {
     "MessageEvent": "runtime.actor.raw_socket",
     "Options": "runtime.options",
     "Queue": "runtime.definition",
-    "QueueMessage": "runtime.actor.queue",
+    "QueueMessage": "runtime.actor.queue_api",
     "RawSocket": "runtime.actor.raw_socket",
     "Registry": "runtime.registry",
     "Request": "runtime.http",

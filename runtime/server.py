@@ -22,7 +22,6 @@ import uvicorn
 from runtime.gateway.app import GatewayApp
 from runtime.gateway.http_protocol import AnyMethodProtocol
 from runtime.hosting.standalone import StandaloneHost
-from runtime.options import HostOptions
 from runtime.storage.memory import MemoryStorage
 from runtime.storage.sqlite import SQLiteStorage
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from runtime.options import HostOptions
     from runtime.registry import Registry
     from runtime.storage.base import Storage
 
@@ -134,7 +134,7 @@ class InProcessServer:
     @property
     def url(self) -> str:
         """Where the server answers."""
-        name = "127.0.0.1" if self._host in ("", "0.0.0.0") else f"[{self._host}]" if ":" in self._host else self._host  # noqa: S104 - comparison
+        name = "127.0.0.1" if self._host in ("", "0.0.0.0") else f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{name}:{self.port}"
 
     async def __aenter__(self) -> InProcessServer:
@@ -172,9 +172,7 @@ class InProcessServer:
         self._server = server
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Stop serving."""
         server, self._server = self._server, None
         if server is None:
@@ -189,7 +187,7 @@ class InProcessServer:
             connection.shutdown()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                while state.connections or state.tasks:
+                while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn offers no event for its last connection
                     await asyncio.sleep(DRAIN_POLL)
         except TimeoutError:
             for task in list(state.tasks):

@@ -113,9 +113,7 @@ class GatewayApp:
             reply, extra = error_reply(internal_error(), 500), ()
         await send_reply(send, reply, (ray, *extra))
 
-    async def _gateway(
-        self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], receive: Receive
-    ) -> tuple[Reply, Headers]:
+    async def _gateway(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], receive: Receive) -> tuple[Reply, Headers]:
         origin = None
         for name, value in headers:
             if name == b"origin":
@@ -208,10 +206,7 @@ class GatewayApp:
             raise internal_error()
         if route.token is None and cors.header(headers, b"sec-websocket-protocol") is None:
             raise make_error("guard.missing_header", header="sec-websocket-protocol")
-        if isinstance(route, QueryRoute):
-            skip = route.skip_ready_wait
-        else:
-            skip = SKIP_ENTRY in scope["subprotocols"]
+        skip = route.skip_ready_wait if isinstance(route, QueryRoute) else SKIP_ENTRY in scope["subprotocols"]
         return await self._router.resolve(route), route.forward, skip
 
     def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:

@@ -119,9 +119,7 @@ class NamespaceEndpoints:
             1 for slot in self._host.slots.values()
             if slot.task is not None and slot.namespace is namespace and slot.record.pool == pool
         )  # fmt: skip
-        return envoy_to_json(
-            namespace, pool, key=self._envoy_key, slots=slots, started_ms=self._host.started_ms, now_ms=clock.now_ms()
-        )
+        return envoy_to_json(namespace, pool, key=self._envoy_key, slots=slots, started_ms=self._host.started_ms, now_ms=clock.now_ms())
 
 
 def _endpoints(config: dict[str, dict[str, object]]) -> dict[str, object]:

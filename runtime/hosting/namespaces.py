@@ -66,8 +66,8 @@ class NamespaceBook:
     async def load(self, storage: Storage) -> None:
         """Read what is stored."""
         for _, value in await storage.scan(HOST_SCOPE, TABLE):
-            *columns, names = cbor2.loads(value)
-            self._add(Namespace(*columns, set(names)))
+            namespace_id, name, display_name, create_ts, pools, names = cbor2.loads(value)
+            self._add(Namespace(namespace_id, name, display_name, create_ts, pools, set(names)))
 
     def get(self, name: str) -> Namespace | None:
         """The namespace with that name."""

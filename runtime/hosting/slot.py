@@ -46,8 +46,8 @@ class ActorSlot:
     """
 
     __slots__ = (
-        "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "headers", "namespace", "order", "record", "state", "stop_reason", "task",
-        "transition", "wake",
+        "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "headers", "namespace", "order", "record", "state",
+        "stop_reason", "task", "transition", "wake",
     )  # fmt: skip
 
     def __init__(self, record: ActorRecord, namespace: Namespace) -> None:

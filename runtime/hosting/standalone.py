@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime import clock
+from runtime.actor.ports import StopReason
 from runtime.errors import make_error
 from runtime.hosting import records
 from runtime.hosting.alarms import AlarmClock
@@ -15,7 +16,6 @@ from runtime.hosting.records import ActorRecord
 from runtime.hosting.slot import ActorSlot, SlotState
 from runtime.hosting.sockets import SocketTable
 from runtime.hosting.supervisor import Supervisor
-from runtime.actor.ports import StopReason
 from runtime.metrics import Metrics
 from runtime.options import HostOptions
 from runtime.protocol.ids import new_id
@@ -118,9 +118,7 @@ class StandaloneHost:
             return await self.get_or_create(namespace, name, key, pool, input_cbor)
         return slot, False
 
-    async def create(
-        self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None = None
-    ) -> ActorSlot:
+    async def create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None = None) -> ActorSlot:
         """Create an actor; without a key no lookup finds it (WIRE-084).
 
         Raises:
@@ -133,9 +131,7 @@ class StandaloneHost:
                 raise make_error("actor.duplicate_key", key=key, existing_actor_id=holder.actor_id)
         return await self._create(namespace, name, key, pool, input_cbor)
 
-    async def _create(
-        self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None
-    ) -> ActorSlot:
+    async def _create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None) -> ActorSlot:
         if pool not in namespace.pools:
             raise make_error("actor.no_runner_config_configured", namespace=namespace.name, pool_name=pool)
         served = self.serves(namespace, pool)

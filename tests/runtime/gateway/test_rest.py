@@ -8,6 +8,7 @@ import cbor2
 import pytest
 
 from runtime import Actor, HostOptions, Options, Registry
+from runtime.gateway.rest_actors import BOTH_FILTERS
 from runtime.hosting import supervisor
 from tests.runtime.gateway.support import error_of, exchange, serving
 from tests.runtime.hosting.fake_generation import FakeGeneration
@@ -49,7 +50,7 @@ async def put(http, key="k", **more):
 
 async def until(check):
     async with asyncio.timeout(5):
-        while not (found := await check()):
+        while not (found := await check()):  # noqa: ASYNC110 - polls a server
             await asyncio.sleep(0.002)
     return found
 
@@ -204,8 +205,7 @@ async def test_listing_rules(http):
 
     actor = await put(http)
     for params, message in (
-        ({"actor_ids": actor["actor_id"], "name": "thing"}, "Cannot provide both actor_id and (name + key). "
-                                                            "Use either actor_id or (name + key)."),
+        ({"actor_ids": actor["actor_id"], "name": "thing"}, BOTH_FILTERS),
         ({"key": "k"}, "Name is required when key is provided."),
         ({}, "Name is required when not using actor_ids."),
         ({"actor_ids": "garbage,more"}, "Name is required when not using actor_ids."),
@@ -363,7 +363,9 @@ async def test_bring_up_of_a_driver_harness(http):
 
 async def test_bad_runner_configs(http):
     for body, code in (
-        ({"datacenters": {"moon": {"normal": {}}}}, "datacenter.not_found"), ({"datacenters": {"default": {}}}, "api.bad_request"), ({}, "api.bad_request"),
+        ({"datacenters": {"moon": {"normal": {}}}}, "datacenter.not_found"),
+        ({"datacenters": {"default": {}}}, "api.bad_request"),
+        ({}, "api.bad_request"),
     ):  # fmt: skip
         response = await http.put("/runner-configs/p", params=NS, json=body)
         assert (response.status_code, error_of(response)) == (400, code)

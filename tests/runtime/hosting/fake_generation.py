@@ -1,6 +1,7 @@
 """A generation that does what a test tells it: stands in for `ActorTask` under the real host."""
 
 import asyncio
+from typing import ClassVar
 
 from runtime.errors import make_error
 
@@ -8,9 +9,9 @@ from runtime.errors import make_error
 class FakeGeneration:
     """Records starts and stops; `plan` (by actor name) may hold `start` and `stop` coroutine functions."""
 
-    plan = {}
-    log = []
-    live = {}
+    plan: ClassVar[dict] = {}
+    log: ClassVar[list] = []
+    live: ClassVar[dict] = {}
 
     def __init__(self, definition, identity, host):
         self.definition = definition

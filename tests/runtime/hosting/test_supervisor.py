@@ -83,7 +83,7 @@ def scenario(options=None):
 
 async def until(condition):
     async with asyncio.timeout(100):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - waits for the host's own transitions
             await asyncio.sleep(0.001)
 
 
