@@ -27,7 +27,8 @@ def write(path: Path, report: RunReport) -> None:
         suites.setdefault(result.id.suite, []).append(_case(result))
     for name, cases in suites.items():
         suite = TestSuite(name)
-        suite.add_testcases(cases)
+        for case in cases:
+            suite.add_testcase(case)
         document.append(suite)
     document.update_statistics()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,25 +1,25 @@
-"""The reference runtime in this process, on the loop of the session: the only target that knows virtual time."""
+"""The reference runtime in this process, on the loop of the session: the only target that knows virtual time.
+
+This is the one module of the harness that knows the runtime and its fixtures, and it loads them only to start them: the plug-in and the
+command line work for other targets without.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import capabilities
 from harness.errors import TargetError
-from harness.targets.app_server import AppServer
 from harness.targets.base import Endpoint, TimeMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime import InProcessServer
 
 CAPABILITIES = capabilities.ALL - {"admin_token", "runtime_socket", "inspector", "metrics"}
 """What the reference runtime declares."""
-
-
-def serve_standard(storage: str | Path, *, host: str = "127.0.0.1", port: int = 0) -> AppServer:
-    """A server of the standard fixtures; `storage` is `memory` or a data directory. Nothing is started."""
-    from fixtures import standard_registry
-    from runtime import create_app
-
-    return AppServer(create_app(standard_registry(), storage=storage), host=host, port=port)
 
 
 class ReferenceTarget:
@@ -34,7 +34,7 @@ class ReferenceTarget:
 
     def __init__(self) -> None:
         """Nothing is started."""
-        self._server: AppServer | None = None
+        self._server: InProcessServer | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self, storage: str) -> Endpoint:
@@ -43,20 +43,40 @@ class ReferenceTarget:
         Raises:
             TargetError: the runtime did not start.
         """
-        if storage not in self.storages:
-            raise TargetError(f"the reference runtime has no storage {storage!r}; it has {', '.join(self.storages)}")
-        place: str | Path = "memory"
+        from fixtures import standard_registry
+        from runtime import InProcessServer, create_app
+
+        place = "memory"
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
-            place = Path(self._directory.name)
-        self._server = serve_standard(place)
-        return Endpoint(await self._server.start())
+            place = self._directory.name
+        server = InProcessServer(create_app(standard_registry(), storage=place))
+        try:
+            self._server = await server.__aenter__()
+        except (OSError, RuntimeError) as error:
+            raise TargetError(f"the reference runtime did not start: {error}") from error
+        return Endpoint(server.url)
 
     async def stop(self) -> None:
         """Stop serving and delete the data."""
         if self._server is not None:
-            await self._server.stop()
+            await self._server.__aexit__(None, None, None)
             self._server = None
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None
+
+
+async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[[str], None]) -> None:
+    """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory.
+
+    Raises:
+        TargetError: the port is taken or the storage cannot be opened.
+    """
+    from fixtures import standard_registry
+    from runtime import serve
+
+    try:
+        await serve(standard_registry(), host=host, port=port, storage=storage, on_ready=on_ready)
+    except (OSError, RuntimeError) as error:
+        raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error

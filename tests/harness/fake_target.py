@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.targets import Endpoint, TimeMode
-from harness.targets.app_server import AppServer
+from tests.harness.app_server import AppServer
 from tests.harness.fake_app import FakeApp
 
 

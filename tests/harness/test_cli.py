@@ -164,7 +164,7 @@ def test_list_shows_suites_tests_and_requirements(conform):
 
 
 async def test_a_url_target_runs_in_real_time(conform):
-    from harness.targets.app_server import AppServer
+    from tests.harness.app_server import AppServer
     from tests.harness.fake_app import FakeApp
 
     server = AppServer(FakeApp())

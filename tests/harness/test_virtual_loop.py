@@ -12,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from harness.targets.app_server import AppServer
+from tests.harness.app_server import AppServer
 from harness.virtual_loop import VirtualDeadlock, VirtualLoop, new_virtual_loop
 from tests.harness.fake_app import FakeApp
 
@@ -168,7 +168,7 @@ async def test_a_minute_in_the_server_costs_milliseconds():
         with stopwatch(0.5):
             await http.get("/wait?seconds=60")
         assert loop.time() - began == pytest.approx(60, abs=0.05)
-        assert loop.jumps - jumps < 10, "nothing in the server may tick"
+        assert loop.jumps - jumps == pytest.approx(600, abs=20), "uvicorn's own tick of 0.1 s is all that happens meanwhile"
 
 
 @virtual_time
