@@ -49,7 +49,8 @@ class Conn:
     """
 
     __slots__ = (
-        "_params", "_setup", "_state", "_table", "complete_record", "id", "is_hibernatable", "link", "persisted", "removed", "subscriptions",
+        "_params", "_setup", "_state", "_table", "complete_record", "counted", "id", "is_hibernatable", "link", "persisted", "removed",
+        "subscriptions",
     )  # fmt: skip
 
     def __init__(self, table: ConnectionTable, conn_id: str, *, hibernatable: bool = False) -> None:
@@ -57,6 +58,7 @@ class Conn:
         self.is_hibernatable = hibernatable
         self.link: ConnLink | None = None
         self.removed = False
+        self.counted = False
         self.persisted = False
         self.complete_record = False
         self.subscriptions: set[str] = set()
@@ -86,6 +88,7 @@ class Conn:
     @state.setter
     def state(self, value: Any) -> None:
         self._state = self._table.track_state(self, value, initial=False)
+        self._table.store.changed(self)
 
     def send(self, event: str, *args: Any) -> None:
         """Send an event to this connection, subscribed or not; does nothing on kinds without events and after the end (CONN-003).

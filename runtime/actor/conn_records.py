@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.tracking import plain
 from runtime.errors import ActorError
 from runtime.http import Request
 from runtime.protocol import cbor
@@ -50,7 +51,7 @@ class ConnRecord:
 def put_fixed(record: ConnRecord) -> Op:
     """The row of what never changes."""
     value = {
-        "parameters": to_wire(record.params),
+        "parameters": to_wire(plain(record.params)),
         "gatewayId": record.gateway_id,
         "requestId": record.request_id,
         "requestUrl": record.request.url,
@@ -61,7 +62,7 @@ def put_fixed(record: ConnRecord) -> Op:
 
 def put_changing(record: ConnRecord) -> Op:
     """The row of what changes; written in the same batch as the actor's state (HIB-011)."""
-    value = {"state": to_wire(record.state), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
+    value = {"state": to_wire(plain(record.state)), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
     return Put(CONN_STATE, record.conn_id.encode(), cbor.dumps(value))
 
 
@@ -72,7 +73,7 @@ def delete(conn_id: str) -> tuple[Op, Op]:
 
 def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRecord], list[str]]:
     """The complete records, and the ids of those that lack a part and count as gone (START-042)."""
-    changing = {key: value for key, value in rows.get(CONN_STATE, ())}
+    changing = dict(rows.get(CONN_STATE, ()))
     found: list[ConnRecord] = []
     broken: list[str] = []
     for key, value in rows.get(CONN, ()):

@@ -93,5 +93,5 @@ class Restore:
         conn.link = link
         for name in record.subscriptions:
             self._table.events.subscribe(conn, name)
-        self._table.relist(conn)
+        self._table.enter_restored(conn)
         self._attaching.append((conn, link))

@@ -7,7 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError
 from runtime.protocol import jsontext
 from runtime.protocol.values import UNDEFINED, from_wire
 from runtime.schema import validate
@@ -59,6 +59,7 @@ async def set_up(table: ConnectionTable, conn: Conn, params: Any, request: Reque
     conn.adopt(params, UNDEFINED if state is UNDEFINED else table.track_state(conn, state, initial=True))
     if "on_connect" not in hooks:
         table.enter(conn)
+        table.count(conn)
         return
     setup: asyncio.Future[bool] = table.loop.create_future()
     conn.begin_setup(setup)
@@ -68,6 +69,7 @@ async def set_up(table: ConnectionTable, conn: Conn, params: Any, request: Reque
         context = table.context(conn=conn, request=request)
         await table.call_hook("on_connect", context, conn, timeout=options.on_connect_timeout, label="onConnect")
         succeeded = True
+        table.count(conn)
     finally:
         setup.set_result(succeeded)
         if not succeeded:
@@ -90,9 +92,4 @@ async def set_up_client(table: ConnectionTable, conn: Conn, params: Any, request
 def check_params(table: ConnectionTable, params: Any) -> Any:
     """Validate against the declared schema, for every kind of connection (CONN-042, CONN-043)."""
     schema = table.definition.conn_params
-    if schema is None:
-        return params
-    try:
-        return validate(schema, params)
-    except ActorError as error:
-        raise make_error("actor.validation_error", message="Invalid connection params", metadata=error.metadata) from error
+    return params if schema is None else validate(schema, params, "Invalid connection params")

@@ -32,6 +32,7 @@ from runtime.actor.socket_opening import open_socket
 from runtime.actor.tracking import track
 from runtime.actor.transient import Transient
 from runtime.actor.work import WorkKind
+from runtime.errors import ActorError
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from runtime.actor.close_ack import CloseAck
     from runtime.actor.close_cycle import CloseCycle
     from runtime.actor.context import Context
+    from runtime.actor.state import ActorState
     from runtime.actor.task import ActorTask
-    from runtime.actor.watermark import Watermark
     from runtime.hosting.sockets import ClientSocket
     from runtime.http import Request
 
@@ -71,6 +72,24 @@ class ConnsView(Mapping[str, Conn]):
     def items(self) -> tuple[tuple[str, Conn], ...]:  # type: ignore[override]
         """Ids and connections now."""
         return tuple(self._conns.items())
+
+
+class ConnStateTracker:
+    """Tracks the state of one connection; its own changes never reach `on_state_change` (CONN-055, CONN-056)."""
+
+    __slots__ = ("_changed", "_state")
+
+    def __init__(self, state: ActorState, changed: Callable[[], None]) -> None:
+        self._state = state
+        self._changed = changed
+
+    def before_change(self) -> None:
+        """Refuse writes inside `on_state_change`."""
+        self._state.before_change()
+
+    def changed(self) -> None:
+        """Save with the next batch."""
+        self._changed()
 
 
 class ConnectionTable:
@@ -172,6 +191,8 @@ class ConnectionTable:
             self.freeze()
         self.ended = True
         for conn in self.view.values():
+            if conn.counted:
+                self._task.metrics.connection_closed()
             if conn.link is None:
                 continue
             if conn.is_hibernatable and self._stop_kind is not StopKind.DESTROY:
@@ -196,26 +217,38 @@ class ConnectionTable:
 
     def track_state(self, conn: Conn, value: Any, *, initial: bool) -> Any:
         """Wrap connection state so that its mutations are refused in `on_state_change` and otherwise saved (CONN-052..055)."""
-        raise NotImplementedError
+        if value is UNDEFINED:
+            return value
+        tracker = ConnStateTracker(self._task.state, lambda: self.store.changed(conn))
+        if not initial:
+            tracker.before_change()
+        return track(value, tracker)
 
     # Entering and leaving the list.
 
     def enter(self, conn: Conn) -> None:
         """List a connection whose steps up to `on_connect` succeeded (CONN-011)."""
-        self.relist(conn)
+        self._conns[conn.id] = conn
         self.store.changed(conn)
+        self._task.activity.changed()
+
+    def count(self, conn: Conn) -> None:
+        """The pipeline succeeded (CONN-090)."""
+        if not conn.removed:
+            conn.counted = True
+            self._task.metrics.connection_opened()
 
     def enter_plain(self, conn: Conn, params: Any) -> None:
         """`enter` for an HTTP kind without hooks; the request around it already counts as activity."""
         conn.adopt(params, UNDEFINED)
         self._conns[conn.id] = conn
-        self._task.metrics.connection_opened()
+        self.count(conn)
 
-    def relist(self, conn: Conn) -> None:
-        """List a restored connection: it is as it was stored."""
+    def enter_restored(self, conn: Conn) -> None:
+        """List a connection that is as it was stored; it was counted when it was set up."""
         self._conns[conn.id] = conn
-        self._task.metrics.connection_opened()
-        self._task.activity.changed()
+        conn.counted = True
+        self._task.metrics.connections += 1
 
     def leave(self, conn: Conn) -> bool:
         """Take a connection off the list, with subscriptions and record; False when it was off already (CONN-071)."""
@@ -226,7 +259,8 @@ class ConnectionTable:
         self.store.removed(conn)
         if self._conns.pop(conn.id, None) is None:
             return False
-        self._task.metrics.connection_closed()
+        if conn.counted:
+            self._task.metrics.connection_closed()
         self._task.activity.changed()
         return True
 
@@ -256,3 +290,36 @@ class ConnectionTable:
             self.log.error("onDisconnect failed", conn_id=conn.id, exc_info=True)
             return False
         return True
+
+    # The rest of the actor, as connections need it.
+
+    @property
+    def deferring(self) -> bool:
+        """Whether action requests wait for the next generation: sleep was requested, destroy was not (HIB-045)."""
+        return self._task.sleep_requested and not self._task.destroy_requested
+
+    def context(self, conn: Conn | None = None, request: Request | None = None) -> Context:
+        """A fresh context for one invocation of user code."""
+        return self._task.context(conn=conn, request=request)
+
+    async def call_hook(self, name: str, context: Context, *args: Any, timeout: float | None, label: str) -> Any:
+        """Run a hook of the definition."""
+        return await self._task.call_hook(name, context, *args, timeout=timeout, label=label)
+
+    def spawn(self, kind: WorkKind, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run tracked work; None when the actor takes no more (TASK-033)."""
+        return self._task.work.spawn(kind, work)
+
+    def region(self, kind: WorkKind) -> AbstractContextManager[object]:
+        """Count the enclosed code as work."""
+        return self._task.work.region(kind)
+
+    def publish_close(self, ack: CloseAck) -> None:
+        """Hand a close acknowledgement to the ledger of the host, unless the generation is over (RAWWS-065)."""
+        if not self.ended:
+            self._task.host.sockets.close_acks.publish(ack)
+            self._task.metrics.close_cycle(ack.outcome, (ack.ended_at - ack.started_at) / 1000)
+
+    def log_masked(self, text: str, error: Exception, conn: Conn | None) -> None:
+        """Log in full what the client gets masked (METRIC-070)."""
+        self.log.warning(text, conn_id=conn.id if conn else None, error=str(error), exc_info=not isinstance(error, ActorError))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import ActorError
 from runtime.hosting.sockets import byte_size
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.messages import Event
@@ -111,13 +110,7 @@ class EventHub:
             return args
         single = len(args) <= 1
         payload = (args[0] if args else None) if single else list(args)
-        try:
-            value = validate(event.schema, payload)
-        except ActorError as error:
-            if error.code != "validation_error":
-                raise
-            message = f"Invalid event `{name}` payload"
-            raise ActorError("actor", "validation_error", message, error.metadata) from error
+        value = validate(event.schema, payload, f"Invalid event `{name}` payload")
         if not single:
             return list(value)
         return [value] if args else []

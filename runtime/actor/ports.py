@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client import Client
-    from runtime.hosting.sockets import ClientSocket
+    from runtime.hosting.sockets import ClientSocket, SocketTable
     from runtime.metrics import Metrics
     from runtime.options import HostOptions
     from runtime.protocol.messages import ActorSpecifier
@@ -69,6 +69,11 @@ class HostPort(Protocol):
     storage: Storage
     options: HostOptions
     metrics: Metrics
+
+    @property
+    def sockets(self) -> SocketTable:
+        """The client sockets of this host and the close acknowledgements of its actors."""
+        ...
 
     def request_sleep(self, actor_id: str, generation: int) -> None:
         """Sleep intent: order a stop with SLEEP_INTENT later (SLEEP-020)."""
