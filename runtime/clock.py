@@ -29,6 +29,12 @@ def wall_time() -> float:
     return float(virtual()) if virtual is not None else time.time()
 
 
+def milliseconds(seconds: float) -> int | float:
+    """A duration as messages and metadata show it: whole milliseconds where possible."""
+    value = round(seconds * 1000, 3)
+    return int(value) if value == int(value) else value
+
+
 def monotonic() -> float:
     """Seconds on the running loop's own clock; only differences mean anything."""
     return asyncio.get_running_loop().time()

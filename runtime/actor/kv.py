@@ -89,7 +89,7 @@ class KeyValue:
         start = _stored_key(prefix, key_type)
         return await self._scan(start, _after_prefix(start), key_type, type, reverse, limit)
 
-    list_prefix = list
+    list_prefix = list  # noqa: A003 - the method above, not the builtin
 
     async def list_range(
         self,

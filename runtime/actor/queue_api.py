@@ -284,8 +284,4 @@ def _deadline(timeout: float | None) -> float | None:
 
 
 def _timed_out(timeout: float | None) -> ActorError:
-    milliseconds = (timeout or 0.0) * 1000
-    return make_error(
-        "queue.timed_out",
-        timeout_ms=round(milliseconds) if round(milliseconds, 6).is_integer() else milliseconds,
-    )
+    return make_error("queue.timed_out", timeout_ms=clock.milliseconds(timeout or 0.0))

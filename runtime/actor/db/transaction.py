@@ -158,9 +158,7 @@ class Transaction:
         self._session.coordinator.release(self._waiter)
 
     def _expired(self) -> BaseException:
-        milliseconds = self._timeout * 1000
-        timeout_ms = int(milliseconds) if float(milliseconds).is_integer() else milliseconds
-        return make_error("sqlite.transaction_expired", timeout_ms=timeout_ms)
+        return make_error("sqlite.transaction_expired", timeout_ms=clock.milliseconds(self._timeout))
 
     # On the database's thread, in the order BEGIN, statements, COMMIT or ROLLBACK.
 

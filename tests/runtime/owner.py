@@ -1,0 +1,89 @@
+"""The part of an actor task that queue, key-value entries and database see, with real parts and a storage that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import structlog
+
+from harness.virtual_loop import VirtualLoop
+from runtime.actor.abort import AbortSignal
+from runtime.actor.activity import Activity
+from runtime.actor.database import ActorDatabase
+from runtime.actor.kv import KeyValue
+from runtime.actor.queue import MessageQueue
+from runtime.actor.queue_api import QueueApi
+from runtime.actor.work import WorkTracker
+from runtime.metrics import ActorMetrics
+from runtime.options import Options
+from runtime.storage.memory import MemoryStorage
+
+
+class StorageFailure(Exception):
+    pass
+
+
+class Owner:
+    """One generation of one actor. `start_again()` is its next generation on the same storage."""
+
+    def __init__(self, *, options=None, queues=None, database=None, storage=None, generation=1):
+        self.storage = storage or MemoryStorage()
+        self.identity = SimpleNamespace(actor_id="actor1", generation=generation)
+        self.host = SimpleNamespace(storage=self.storage)
+        self.definition = SimpleNamespace(queues=queues or {}, database=database)
+        self.options = options or Options()
+        self.log = structlog.get_logger()
+        self.metrics = ActorMetrics()
+        self.abort = AbortSignal()
+        self.evaluations = 0
+        self.activity = Activity(self._evaluate)
+        self.work = WorkTracker(self.activity, self.metrics, self.log)
+        self.failures = []
+        self.fail_next_commits = 0
+        self.hold_commits = None
+        self.queue = MessageQueue(self)
+        self.database = ActorDatabase(self)
+        self.kv = KeyValue(self)
+
+    def _evaluate(self):
+        self.evaluations += 1
+
+    def fail(self, error):
+        self.failures.append(error)
+
+    async def commit(self, ops):
+        if self.hold_commits is not None:
+            await self.hold_commits.wait()
+        if self.fail_next_commits:
+            self.fail_next_commits -= 1
+            raise StorageFailure("no space left")
+        await self.storage.commit("actor1", ops)
+
+    def context(self):
+        """A fresh invocation's view of the queue."""
+        return QueueApi(self.queue, self.abort)
+
+    async def start(self):
+        await self.storage.open()
+        self.queue.load(await self.storage.load("actor1"))
+        await self.database.migrate()
+        return self
+
+    async def start_again(self):
+        await self.queue.drain()
+        await self.database.close()
+        following = Owner(
+            options=self.options,
+            queues=self.definition.queues,
+            database=self.definition.database,
+            storage=self.storage,
+            generation=self.identity.generation + 1,
+        )
+        return await following.start()
+
+
+def run_virtual(coroutine):
+    """The result of the coroutine on a loop whose clock jumps."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(coroutine)

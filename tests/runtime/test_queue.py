@@ -1,0 +1,522 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime import clock
+from runtime.actor.abort import AbortSignal
+from runtime.actor.queue_publish import send_external
+from runtime.actor.queue_records import StoredMessage, encode_body
+from runtime.actor.work import WorkKind
+from runtime.definition import Queue
+from runtime.errors import ActorError, UserError
+from runtime.options import Options
+from runtime.protocol.values import UNDEFINED
+from tests.runtime.owner import Owner, StorageFailure, run_virtual
+
+
+async def failing(awaitable: Any) -> str:
+    with pytest.raises(ActorError) as caught:
+        await awaitable
+    return caught.value.name
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_ids_and_order_over_all_names():
+    c = (await Owner().start()).context()
+    sent = [await c.send(name, name) for name in ("b", "a", "", "b")]
+    assert [message.id for message in sent] == [1, 2, 3, 4]
+    batch = await c.next_batch(["b", "a", "b"], count=10)
+    assert [(m.id, m.name, m.body) for m in batch] == [(1, "b", "b"), (2, "a", "a"), (4, "b", "b")]
+    assert [m.id for m in await c.try_next_batch(count=0)] == [3]
+    assert await c.try_next_batch(count=5) == []
+
+
+async def test_ids_are_never_used_again():
+    owner = await Owner().start()
+    await owner.context().send("a")
+    assert (await owner.context().next()).id == 1
+    owner = await owner.start_again()
+    assert (await owner.context().send("a")).id == 2
+    await owner.queue.clear()
+    owner = await owner.start_again()
+    assert (await owner.context().send("a")).id == 3
+
+
+async def test_concurrent_sends_get_their_own_ids():
+    owner = await Owner().start()
+    sent = await asyncio.gather(*(owner.context().send("a", number) for number in range(50)))
+    assert [message.id for message in sent] == list(range(1, 51))
+    owner = await owner.start_again()
+    assert [m.body for m in await owner.context().next_batch(count=100)] == list(range(50))
+
+
+async def test_a_failed_send_changes_nothing():
+    owner = await Owner(options=Options(max_queue_size=2)).start()
+    c = owner.context()
+    await c.send("a")
+    owner.fail_next_commits = 1
+    with pytest.raises(StorageFailure):
+        await c.send("a", "lost")
+    assert len(owner.queue) == 1
+    assert (await c.send("a", "kept")).id == 2
+    assert await failing(c.send("a")) == "queue.full"
+
+
+async def test_bodies_are_copies_and_missing_is_null():
+    c = (await Owner().start()).context()
+    body = {"list": [1, 2.5, b"\x00\xff", None]}
+    await c.send("a", body)
+    await c.send("a", UNDEFINED)
+    body["list"].append("later")
+    first, second = await c.next_batch(count=2)
+    assert first.body == {"list": [1, 2.5, b"\x00\xff", None]}
+    assert second.body is None
+    assert abs(first.created_at - clock.now_ms()) < 10_000
+    with pytest.raises(ValueError, match="CBOR"):
+        await c.send("a", object())
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "size"), [("a", "x" * 280, 301), ("oversize", "x" * 200, 227), ("oversize", "x" * 60, 86), ("é", None, 19)]
+)
+def test_size_formula(name, body, size):
+    assert StoredMessage(1, name, encode_body(body), 0).size == size
+
+
+async def test_limits():
+    c = (await Owner(options=Options(max_queue_size=1, max_queue_message_size=86)).start()).context()
+    await c.send("oversize", "x" * 60)
+    with pytest.raises(ActorError) as caught:
+        await c.send("oversize", "x" * 61)
+    assert (caught.value.name, caught.value.message) == (
+        "queue.message_too_large",
+        "Queue message too large (87 bytes). Limit is 86 bytes.",
+    )
+    assert caught.value.metadata == {"size": 87, "limit": 86}
+    with pytest.raises(ActorError) as caught:
+        await c.enqueue_and_wait("a", timeout=1)
+    assert (caught.value.name, caught.value.metadata) == ("queue.full", {"limit": 1})
+    assert await failing(asyncio.wait_for(c.next_batch(timeout=-1), 1)) == "queue.invalid_argument"
+
+
+async def test_sends_under_way_count_towards_the_limit():
+    owner = await Owner(options=Options(max_queue_size=3)).start()
+    results = await asyncio.gather(*(owner.context().send("a") for _ in range(5)), return_exceptions=True)
+    assert [getattr(result, "name", None) for result in results] == ["a", "a", "a", "queue.full", "queue.full"]
+
+
+async def test_received_but_uncompleted_messages_count_towards_the_limit():
+    owner = await Owner(options=Options(max_queue_size=1)).start()
+    await owner.context().send("a")
+    message = await owner.context().next(completable=True)
+    assert await failing(owner.context().send("a")) == "queue.full"
+    await message.complete()
+    await owner.context().send("a")
+
+
+async def test_schemas():
+    owner = await Owner(queues={"n": Queue(schema=int, completion=int)}).start()
+    c = owner.context()
+    with pytest.raises(ActorError) as caught:
+        await c.send("n", "text")
+    assert (caught.value.name, caught.value.message) == ("actor.validation_error", "Invalid queue `n` message")
+    assert "issues" in caught.value.metadata
+    await c.send("n", 5)
+    message = await c.next(completable=True)
+    with pytest.raises(ActorError, match="Invalid queue `n` completion response"):
+        await message.complete("text")
+    await message.complete(1)
+    assert len(owner.queue) == 0
+
+
+async def test_a_plain_receive_is_durable_before_it_returns():
+    owner = await Owner().start()
+    await owner.context().send("a")
+    owner.hold_commits = asyncio.Event()
+    receive = asyncio.create_task(owner.context().next())
+    await settle()
+    assert not receive.done()
+    assert await owner.context().try_next() is None
+    owner.hold_commits.set()
+    assert (await receive).id == 1
+    assert (await owner.storage.load("actor1")).get("queue") is None
+
+
+async def test_a_failed_receive_leaves_the_message():
+    owner = await Owner().start()
+    await owner.context().send("a")
+    await owner.context().send("a")
+    owner.fail_next_commits = 1
+    with pytest.raises(StorageFailure):
+        await owner.context().next()
+    assert [m.id for m in await owner.context().next_batch(count=2)] == [1, 2]
+
+
+async def test_one_of_many_receivers_gets_a_message():
+    owner = await Owner().start()
+    receivers = [asyncio.create_task(owner.context().next(timeout=0.05)) for _ in range(5)]
+    await settle()
+    await owner.context().send("a")
+    await owner.context().send("a")
+    results = await asyncio.gather(*receivers)
+    assert sorted(message.id for message in results if message) == [1, 2]
+
+
+async def test_a_receiver_cancelled_while_waiting_swallows_nothing():
+    owner = await Owner().start()
+    receive = asyncio.create_task(owner.context().next(["a"]))
+    await settle()
+    receive.cancel()
+    await asyncio.wait([receive])
+    await owner.context().send("a")
+    assert (await owner.context().try_next(["a"])).id == 1
+
+
+async def test_a_receiver_cancelled_while_taking_gets_its_message_redelivered():
+    owner = await Owner().start()
+    await owner.context().send("a", "first")
+    await owner.context().send("a", "second")
+    owner.hold_commits = asyncio.Event()
+    receive = asyncio.create_task(owner.context().next())
+    await settle()
+    receive.cancel()
+    await asyncio.wait([receive])
+    assert receive.cancelled()
+    owner.hold_commits.set()
+    owner = await owner.start_again()
+    assert [m.body for m in await owner.context().next_batch(count=5)] == ["first", "second"]
+
+
+async def test_a_cancelled_sender_leaves_memory_and_storage_agreeing():
+    owner = await Owner().start()
+    owner.hold_commits = asyncio.Event()
+    send = asyncio.create_task(owner.context().send("a"))
+    await settle()
+    send.cancel()
+    await asyncio.wait([send])
+    owner.hold_commits.set()
+    await owner.queue.drain()
+    assert len(owner.queue) == 1
+    assert (await owner.context().send("a")).id == 2
+
+
+async def test_timeouts_on_virtual_time():
+    async def scenario():
+        c = (await Owner().start()).context()
+        started = clock.monotonic()
+        assert await c.next(["a"], timeout=30) is None
+        assert await c.next_batch(timeout=0) == []
+        assert clock.monotonic() - started == pytest.approx(30, abs=0.5)
+        with pytest.raises(ActorError) as caught:
+            await c.wait_for_names(["a"], timeout=0.25)
+        assert (caught.value.name, caught.value.metadata) == ("queue.timed_out", {"timeout_ms": 250})
+        assert caught.value.message == "Queue wait timed out after 250 ms."
+        assert await failing(c.wait_for_names_available(["a"], timeout=0)) == "queue.timed_out"
+        assert await failing(c.enqueue_and_wait("a", timeout=2)) == "queue.timed_out"
+        assert await c.try_next() is not None
+
+    await asyncio.to_thread(run_virtual, scenario())
+
+
+async def test_wait_for_names_available_consumes_nothing():
+    owner = await Owner().start()
+    waiting = asyncio.create_task(owner.context().wait_for_names_available(["b"]))
+    await owner.context().send("a")
+    await settle()
+    assert not waiting.done()
+    await owner.context().send("b")
+    await asyncio.wait_for(waiting, 1)
+    assert len(owner.queue) == 2
+    assert (await owner.context().wait_for_names(["b"])).id == 2
+
+
+async def test_many_long_names():
+    c = (await Owner().start()).context()
+    names = [f"{number:0120d}" for number in range(1100)]
+    waiting = asyncio.create_task(c.next(names))
+    await settle()
+    await c.send(names[-1], "x")
+    assert (await asyncio.wait_for(waiting, 1)).name == names[-1]
+
+
+async def test_one_text_instead_of_names_is_refused():
+    c = (await Owner().start()).context()
+    assert await failing(c.next("abc", timeout=0)) == "queue.invalid_argument"
+
+
+async def test_waits_end_with_the_actor():
+    owner = await Owner().start()
+    waits = [asyncio.create_task(owner.context().next()), asyncio.create_task(owner.context().next(signal=AbortSignal()))]
+    await settle()
+    owner.abort.fire()
+    assert [await failing(wait) for wait in waits] == ["actor.aborted", "actor.aborted"]
+    assert await failing(owner.context().next()) == "actor.aborted"
+    assert owner.queue._receivers == {}
+
+
+async def test_messages_already_there_are_received_after_the_abort():
+    owner = await Owner().start()
+    owner.abort.fire()
+    await owner.context().send("a")
+    assert (await owner.context().next()).id == 1
+
+
+async def test_waits_end_with_the_signal_of_the_caller():
+    owner = await Owner().start()
+    signal = AbortSignal()
+    wait = asyncio.create_task(owner.context().next(signal=signal))
+    await settle()
+    signal.fire()
+    assert await failing(wait) == "actor.aborted"
+    assert [m async for m in owner.context().iter(signal=signal)] == []
+    assert await failing(owner.context().enqueue_and_wait("a", signal=signal)) == "actor.aborted"
+    assert len(owner.queue) == 0
+
+
+async def test_iter_ends_on_abort_only():
+    owner = await Owner().start()
+    c = owner.context()
+    await c.send("a", 1)
+    await c.send("a", 2)
+    got = []
+    async for message in c.iter(["a"], completable=True):
+        got.append(message.body)
+        await message.complete()
+        if len(got) == 2:
+            owner.abort.fire()
+    assert got == [1, 2]
+    await c.send("a", 3)
+    with pytest.raises(ActorError, match="not completed"):
+        async for _ in c.iter(["a"], completable=True):
+            pass
+
+
+async def test_completion_waits_ignore_the_actors_abort():
+    owner = await Owner().start()
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", "question"))
+    await settle()
+    owner.abort.fire()
+    await settle()
+    assert not waiting.done()
+    message = await owner.context().next(completable=True)
+    response = {"answer": [1]}
+    await message.complete(response)
+    response["answer"].append(2)
+    assert await waiting == {"answer": [1]}
+
+
+async def test_completion_without_response_and_with_null():
+    owner = await Owner().start()
+    for response, expected in (((), UNDEFINED), ((None,), None)):
+        waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+        await settle()
+        await (await owner.context().next(completable=True)).complete(*response)
+        assert await waiting is expected
+
+
+async def test_a_signal_ends_a_completion_wait():
+    owner = await Owner().start()
+    signal = AbortSignal()
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", signal=signal))
+    await settle()
+    signal.fire()
+    assert await failing(waiting) == "actor.aborted"
+    assert len(owner.queue) == 1
+
+
+async def test_completable_messages_stay_until_completed():
+    owner = await Owner().start()
+    await owner.context().send("a", "work")
+    assert (await owner.context().next(completable=True)).body == "work"
+    assert (await owner.context().next(completable=True)).body == "work"
+    owner = await owner.start_again()
+    message = await owner.context().next(completable=True)
+    await message.complete()
+    assert await failing(message.complete()) == "queue.already_completed"
+    owner = await owner.start_again()
+    assert await owner.context().try_next() is None
+
+
+async def test_a_context_completes_before_it_receives_again():
+    owner = await Owner().start()
+    c = owner.context()
+    for number in range(3):
+        await c.send("a", number)
+    first, second = await c.next_batch(count=2, completable=True)
+    for call in (c.next(timeout=0), c.next_batch(), c.try_next(), c.try_next_batch(), c.next(["other"], timeout=0)):
+        assert await failing(call) == "queue.previous_message_not_completed"
+    await first.complete()
+    assert await failing(c.next()) == "queue.previous_message_not_completed"
+    await second.complete()
+    assert (await c.next()).body == 2
+
+
+async def test_two_receives_started_together_may_get_the_same_message():
+    c = (await Owner().start()).context()
+    waits = [asyncio.create_task(c.next(completable=True)) for _ in range(2)]
+    await settle()
+    await c.send("a")
+    assert [(await wait).id for wait in waits] == [1, 1]
+
+
+async def test_a_message_completed_elsewhere_frees_its_holder():
+    owner = await Owner().start()
+    c = owner.context()
+    await c.send("a")
+    await c.next(completable=True)
+    await owner.context().complete({"id": 1, "name": "a"})
+    assert await c.try_next() is None
+
+
+async def test_plain_messages_have_no_complete_and_answer_nobody():
+    async def scenario():
+        owner = await Owner().start()
+        waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", timeout=5))
+        await settle()
+        message = await owner.context().next()
+        assert not hasattr(message, "complete")
+        await owner.context().complete(message, "too late")
+        assert await failing(waiting) == "queue.timed_out"
+
+    await asyncio.to_thread(run_virtual, scenario())
+
+
+async def test_complete_by_identity():
+    owner = await Owner().start()
+    await owner.context().send("a")
+    owner = await owner.start_again()
+    with pytest.raises(ActorError) as caught:
+        await owner.context().complete({"id": 1, "name": "b"})
+    assert caught.value.message == "Queue message 1 is named 'a', not 'b'."
+    assert len(owner.queue) == 1
+    await owner.context().complete({"id": "1", "name": "a"})
+    await owner.context().complete({"id": 1, "name": "b"})
+    await owner.context().complete({"id": 99, "name": "a"})
+    assert len(owner.queue) == 0
+
+
+async def test_a_storage_failure_leaves_the_message_completable():
+    owner = await Owner().start()
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    await settle()
+    message = await owner.context().next(completable=True)
+    owner.fail_next_commits = 1
+    with pytest.raises(StorageFailure):
+        await message.complete("no")
+    assert not waiting.done()
+    await message.complete("yes")
+    assert await waiting == "yes"
+
+
+async def test_the_sender_is_answered_after_the_durable_delete():
+    owner = await Owner().start()
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    await settle()
+    message = await owner.context().next(completable=True)
+    owner.hold_commits = asyncio.Event()
+    completing = asyncio.create_task(message.complete("done"))
+    await settle()
+    assert not waiting.done()
+    completing.cancel()
+    owner.hold_commits.set()
+    assert await asyncio.wait_for(waiting, 1) == "done"
+
+
+async def test_clear_drops_waiters():
+    owner = await Owner().start()
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    await settle()
+    await owner.queue.clear()
+    assert await failing(waiting) == "queue.completion_waiter_dropped"
+    assert await owner.storage.scan("actor1", "queue") == []
+
+
+async def test_each_wait_counts_and_reevaluates():
+    owner = await Owner().start()
+    wait = asyncio.create_task(owner.context().next())
+    await settle()
+    assert owner.work.count(WorkKind.QUEUE_WAIT) == 1
+    assert owner.evaluations == 1
+    await owner.context().send("a")
+    await wait
+    await settle()
+    assert owner.work.count(WorkKind.QUEUE_WAIT) == 0
+    assert owner.evaluations == 2
+    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    await settle()
+    assert owner.work.count(WorkKind.QUEUE_WAIT) == 0
+    waiting.cancel()
+
+
+async def test_metrics():
+    owner = await Owner().start()
+    await owner.context().send("a")
+    await owner.context().send("a")
+    await owner.context().next(completable=True)
+    await owner.context().next_batch(count=2)
+    assert (owner.metrics.queue_sizes, owner.metrics.queue_sent, owner.metrics.queue_received) == (0, 2, 3)
+    await owner.context().send("a")
+    assert owner.metrics.queue_sizes == 1
+    await owner.queue.drain()
+    assert owner.metrics.queue_sizes == 0
+
+
+# Sends from outside.
+
+
+async def publish(owner, name="q", body=None, *, guard=None, undeclared=False, **more):
+    declared = None if undeclared else Queue(can_publish=guard)
+    return await send_external(owner.queue, declared, "context", name, body, **more)
+
+
+async def test_undeclared_names_store_nothing():
+    owner = await Owner().start()
+    result = await publish(owner, undeclared=True, wait=True)
+    assert (result.status, result.response) == ("completed", UNDEFINED)
+    assert len(owner.queue) == 0
+
+
+async def test_guards():
+    owner = await Owner().start()
+    seen = []
+
+    async def allow(c):
+        seen.append(c)
+        return True
+
+    def refuse(c):
+        raise UserError("no", "cp")
+
+    assert (await publish(owner, guard=allow)).status == "completed"
+    assert seen == ["context"]
+    assert await failing(publish(owner, guard=lambda _: False, wait=True)) == "auth.forbidden"
+    assert await failing(publish(owner, guard=refuse)) == "user.cp"
+    for answer in (None, 1, "yes"):
+        with pytest.raises(TypeError, match="must return a bool"):
+            await publish(owner, guard=lambda _, answer=answer: answer)
+    assert len(owner.queue) == 1
+
+
+async def test_outside_waits():
+    async def scenario():
+        owner = await Owner().start()
+        assert (await publish(owner, wait=True, timeout=0)).status == "timedOut"
+        assert (await publish(owner, wait=True, timeout=3)).status == "timedOut"
+        assert len(owner.queue) == 2
+        await owner.queue.clear()
+        waiting = asyncio.create_task(publish(owner, body="hi", wait=True))
+        await settle()
+        await (await owner.context().next(completable=True)).complete({"echo": "hi"})
+        result = await waiting
+        assert (result.status, result.response) == ("completed", {"echo": "hi"})
+        assert await failing(publish(owner, wait=True, timeout=-0.001)) == "queue.invalid_argument"
+        assert owner.queue._answers == {}
+
+    await asyncio.to_thread(run_virtual, scenario())
