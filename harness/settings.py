@@ -83,9 +83,6 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         profile=get("--profile"),
     )
     target = resolve(options)
-    lane = get("--lane") or "all"
-    if lane not in LANES:
-        raise UsageError(f"--lane {lane!r}: use {', '.join(LANES)}")
     events = get("--events")
     return Settings(
         target=options,
@@ -93,7 +90,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         encodings=check_encodings(split(get("--encoding")) or ENCODINGS),
         storages=storages(target, split(get("--storage"))),
         suites=split(get("--suite")),
-        lane=lane,
+        lane=check_lane(get("--lane") or "all"),
         shard=_shard(get("--shard") or "0/1"),
         events=Path(events) if events else None,
     ), target
@@ -116,6 +113,17 @@ def time_mode(target: Target, asked: str | None) -> TimeMode:
         known = ", ".join(mode.value for mode in target.time_modes)
         raise UsageError(f"target {target.name} cannot run in {asked!r} time; it can in: {known}")
     return TimeMode(asked)
+
+
+def check_lane(lane: str) -> str:
+    """The lane, when there is such a one.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if lane not in LANES:
+        raise UsageError(f"--lane {lane!r}: use {', '.join(LANES)}")
+    return lane
 
 
 def storages(target: Target, asked: tuple[str, ...]) -> tuple[str, ...]:

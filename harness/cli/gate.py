@@ -41,6 +41,7 @@ def command(
     suite: options.SuiteOption = None,
     keyword: options.KeywordOption = None,
     corpus: options.CorpusOption = None,
+    lane: options.LaneOption = "all",
     jobs: options.JobsOption = None,
     rerun: options.RerunOption = 0,
     junit_file: options.JUnitOption = None,
@@ -57,7 +58,7 @@ def command(
     if junit_in:
         report = junit.read(junit_in)
     else:
-        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus)
+        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane)
         check_suites(request, expected)
         report = execute(request)
     write(report, junit_file, events)

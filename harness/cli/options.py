@@ -9,7 +9,7 @@ import typer
 
 from harness.marks import ENCODINGS, check_encodings
 from harness.run.request import RunRequest, default_jobs, standard_corpus
-from harness.settings import split, storages, time_mode
+from harness.settings import check_lane, split, storages, time_mode
 from harness.targets import TargetOptions, TimeMode, resolve
 
 TARGET = "Target"
@@ -30,6 +30,7 @@ StorageOption = Annotated[list[str] | None, typer.Option(help="storage; repeat o
 SuiteOption = Annotated[list[str] | None, typer.Option(help="suite; repeat or separate by commas", rich_help_panel=SELECTION)]
 KeywordOption = Annotated[str | None, typer.Option("-k", help="only tests matching this pytest expression", rich_help_panel=SELECTION)]
 CorpusOption = Annotated[Path | None, typer.Option(help="directory of another corpus", rich_help_panel=SELECTION)]
+LaneOption = Annotated[str, typer.Option(help="all, parallel (no timing suites) or timing (only those)", rich_help_panel=SELECTION)]
 JobsOption = Annotated[int | None, typer.Option(help="workers for non-timing suites; default: one per processor, at most 4", min=1)]
 RerunOption = Annotated[int, typer.Option("--rerun", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML here")]
@@ -56,6 +57,7 @@ def build_request(
     reruns: int = 0,
     jobs: int | None = None,
     corpus: Path | None = None,
+    lane: str = "all",
 ) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.
 
@@ -74,6 +76,7 @@ def build_request(
         reruns=reruns,
         jobs=jobs or default_jobs(),
         corpus=(corpus or standard_corpus()).resolve(),
+        lane=check_lane(lane),
     )
 
 

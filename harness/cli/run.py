@@ -27,6 +27,7 @@ def command(
     suite: options.SuiteOption = None,
     keyword: options.KeywordOption = None,
     corpus: options.CorpusOption = None,
+    lane: options.LaneOption = "all",
     jobs: options.JobsOption = None,
     rerun: options.RerunOption = 0,
     junit_file: options.JUnitOption = None,
@@ -34,7 +35,7 @@ def command(
 ) -> None:
     """Run the corpus against a target; every test that is not a pass or a skip makes the status 1."""
     about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus)
+    request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane)
     report = execute(request)
     write(report, junit_file, events)
     summary.show(report, request)

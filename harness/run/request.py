@@ -35,12 +35,13 @@ class RunRequest:
     keyword: str | None = None
     reruns: int = 0
     jobs: int = 1
+    lane: str = "all"
     corpus: Path = field(default_factory=standard_corpus)
 
     @property
     def partial(self) -> bool:
-        """Whether tests were picked by name, so that nothing can be said about missing ones."""
-        return self.keyword is not None
+        """Whether only some tests of a suite were picked, so that nothing can be said about missing ones."""
+        return self.keyword is not None or self.lane != "all"
 
     def arguments(self) -> list[str]:
         """The options of the plug-in that say the same."""

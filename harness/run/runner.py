@@ -27,9 +27,11 @@ def plan(request: RunRequest) -> list[list[Lane]]:
     Timing suites have one worker. In real time it also runs alone, after the others: load would move what it measures. Virtual time is not
     moved by load.
     """
-    if request.jobs == 1:
-        return [[Lane("all")]]
+    if request.jobs == 1 or request.lane == "timing":
+        return [[Lane(request.lane, request.lane)]]
     parallel = [Lane(f"parallel {index}", "parallel", (index, request.jobs)) for index in range(request.jobs)]
+    if request.lane == "parallel":
+        return [parallel]
     timing = Lane("timing", "timing")
     mode = time_mode(resolve(request.target), request.time)
     return [[timing, *parallel]] if mode is TimeMode.VIRTUAL else [parallel, [timing]]

@@ -190,8 +190,13 @@ def test_lanes_split_the_corpus_without_loss(corpus):
         assert len(verdicts(report)) == len(report.results) == 18
 
 
-def test_suites_and_keywords_select(corpus):
-    write_corpus(corpus, alpha=PLAIN, beta=PLAIN)
+def test_suites_lanes_and_keywords_select(corpus):
+    write_corpus(corpus, alpha=PLAIN, beta=PLAIN, gamma_timing=PLAIN)
+    assert set(verdicts(run(corpus, lane="timing", jobs=2))) == {
+        "gamma-timing::test_one[json-memory]",
+        "gamma-timing::test_two[json-memory]",
+    }
+    assert len(verdicts(run(corpus, lane="parallel", jobs=2))) == len(verdicts(run(corpus, lane="parallel"))) == 4
     assert set(verdicts(run(corpus, suites=("beta",), keyword="one"))) == {"beta::test_one[json-memory]"}
     assert run(corpus, suites=("delta",)).status == 2
     assert "no such suite: delta" in run(corpus, suites=("delta",)).problems[0]
