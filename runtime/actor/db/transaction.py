@@ -124,7 +124,8 @@ class Transaction:
         if self._state is _State.EXPIRED:
             raise self._expired()
         if self._state is not _State.OPEN:
-            raise make_error("sqlite.transaction_terminal", key=self.key, state=str(self._state))
+            names = {"key": self.key, "state": str(self._state)}
+            raise make_error("sqlite.transaction_terminal", metadata=names, **names)
         return self._session.submit(function)
 
     def _expire(self) -> None:
