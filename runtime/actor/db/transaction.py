@@ -124,8 +124,9 @@ class Transaction:
         if self._state is _State.EXPIRED:
             raise self._expired()
         if self._state is not _State.OPEN:
-            names = {"key": self.key, "state": str(self._state)}
-            raise make_error("sqlite.transaction_terminal", metadata=names, **names)
+            state = str(self._state)
+            metadata = {"key": self.key, "state": state}
+            raise make_error("sqlite.transaction_terminal", metadata=metadata, key=self.key, state=state)
         return self._session.submit(function)
 
     def _expire(self) -> None:
