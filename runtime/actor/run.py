@@ -1,0 +1,82 @@
+"""Supervision of the run handler (section 6): one at a time, its end is never the actor's end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from runtime.actor.calling import fit
+from runtime.errors import ActorError, make_error
+
+if TYPE_CHECKING:
+    from runtime.actor.task import ActorTask
+
+
+class RunSupervisor:
+    """Starts, restarts and joins the run handler of one generation."""
+
+    def __init__(self, task: ActorTask) -> None:
+        self._task = task
+        self._hook = task.definition.hooks.get("run")
+        self._child: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the handler runs (SLEEP-010 row 6)."""
+        return self._child is not None and not self._child.done()
+
+    def launch(self) -> None:
+        """Start the handler without awaiting it (RUN-001); does nothing without one."""
+        if self._hook is None or self.active:
+            return
+        self._child = self._task.loop.create_task(self._run())
+        self._child.add_done_callback(lambda _: self._task.activity.changed())
+        self._task.activity.changed()
+
+    def ensure_active(self) -> None:
+        """A finished handler is started again (RUN-012); nothing once the actor is stopping."""
+        if not self._task.abort.aborted:
+            self.launch()
+
+    async def restart(self) -> None:
+        """Cancel a running handler and start anew (RUN-010)."""
+        self.cancel()
+        await self.join()
+        self.launch()
+
+    async def set_wake_at(self, epoch_ms: int | None) -> None:
+        """See `RunControl.set_wake_at`."""
+        if epoch_ms is not None:
+            if self._hook is None:
+                raise make_error("actor.run_handler_unavailable")
+            if isinstance(epoch_ms, bool) or epoch_ms < 0 or epoch_ms != int(epoch_ms):
+                raise ValueError("a wake time is a non-negative whole number of milliseconds")
+        await self._task.schedules.set_run_wake(None if epoch_ms is None else int(epoch_ms))
+
+    def cancel(self) -> None:
+        """Cancel the handler (grace deadline)."""
+        if self._child is not None:
+            self._child.cancel()
+
+    async def join(self) -> None:
+        """Wait until the handler ended."""
+        if self._child is not None:
+            await asyncio.wait({self._child})
+
+    async def _run(self) -> None:
+        context = self._task.context()
+        assert self._hook is not None  # noqa: S101 - launch checked it
+        try:
+            result: Any = self._hook(*fit(self._hook, (context,)))
+            if inspect.isawaitable(result):
+                await result
+            self._task.state.flush()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if isinstance(error, ActorError) and error.name == "actor.aborted":
+                self._task.log.debug("run handler ended by abort")
+            else:
+                # RUN-003: the actor stays up.
+                self._task.log.error("run handler failed", exc_info=error)

@@ -1,0 +1,128 @@
+"""The stop path of one generation: grace (sections 3.3 to 3.5), then persistence in a fixed order (section 5.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from runtime.actor.ports import StopKind, StopReason
+from runtime.actor.sleep import grace_is_over
+from runtime.actor.state_names import LifecycleState
+from runtime.actor.work import WorkKind
+
+if TYPE_CHECKING:
+    from runtime.actor.task import ActorTask
+
+FINAL_SAVE_FLOOR = 15.0
+
+
+async def run_stop(task: ActorTask, reason: StopReason) -> None:
+    """Stop a started generation; when this returns, everything is durable and nothing runs.
+
+    Raises:
+        Exception: The final write failed: the stop is reported with an error (STOP-014).
+    """
+    kind = reason.kind
+    started = task.loop.time()
+    timed_out = await _grace(task, kind)
+    task.metrics.shutdown_wait[str(kind)].observe(task.loop.time() - started)
+    failure = await _persist(task, kind, timed_out)
+    if failure is not None:
+        raise failure
+
+
+async def _grace(task: ActorTask, kind: StopKind) -> bool:
+    """Let hooks and tracked work end; True when the deadline came first (SLEEP-050)."""
+    destroy = kind is StopKind.DESTROY
+    task.schedules.suspend()
+    task.enter(LifecycleState.DESTROY_GRACE if destroy else LifecycleState.SLEEP_GRACE)
+    task.idle.disarm()
+    deadline = task.loop.time() + task.grace_period
+    task.abort.fire()
+    task.conns.begin_stop(kind)
+    hook, label = ("on_destroy", "onDestroy") if destroy else ("on_sleep", "onSleep")
+    if hook in task.definition.hooks:
+        task.work.spawn(WorkKind.CLEANUP_HOOK, _cleanup(task, hook, label))
+    while True:
+        while not grace_is_over(task, kind):
+            if not await task.wait_activity(deadline):
+                _deadline_missed(task, kind, task.loop.time() - deadline)
+                return True
+        # Raw sockets are closed when the hook is done, and their close cycles are work again (RAWWS-066).
+        if not task.conns.close_raw_sockets():
+            return False
+
+
+async def _cleanup(task: ActorTask, hook: str, label: str) -> None:
+    try:
+        await task.call_hook(hook, task.context(), timeout=None, label=label)
+    except Exception as error:
+        # SLEEP-036, DESTROY-025: logged, and the stop goes on.
+        task.log.error("cleanup hook failed", hook=label, exc_info=error)
+    # STOP-011: saved when the hook returned, and again when the tracked work is done.
+    task.saver.request(0)
+
+
+def _deadline_missed(task: ActorTask, kind: StopKind, missed_by: float) -> None:
+    task.metrics.shutdown_timeouts[str(kind)] += 1
+    counts = {**task.work.snapshot(), "connection_count": len(task.conns)}
+    task.log.warning(
+        "actor shutdown reached the grace deadline", reason=str(kind), deadline_missed_by_ms=round(missed_by * 1000), **counts
+    )
+    task.database.fence()
+    task.run.cancel()
+    cancelled = task.work.cancel_all()
+    if cancelled:
+        task.log.warning("actor work cancelled by shutdown deadline", count=cancelled, reason="shutdown_deadline_elapsed")
+
+
+async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exception | None:
+    """Steps 1 to 12 of section 5.2; a step that fails does not keep the later ones from running."""
+    destroy = kind is StopKind.DESTROY
+    task.saver.stop_timer()
+    task.enter(LifecycleState.DESTROYING if destroy else LifecycleState.SLEEP_FINALIZE)
+    task.refuse_dispatch()
+    task.conns.freeze()
+    failure = await _final_save(task)
+    task.run.cancel()
+    await task.run.join()
+    if timed_out or destroy:
+        task.work.cancel_all()
+    task.work.close()
+    await _drain(task)
+    # Work that ended between the final save and here may have changed state once more (DB-036).
+    failure = await _final_save(task) or failure
+    await task.saver.idle()
+    for step in (task.queue.drain, task.schedules.drain, lambda: task.schedules.sync_alarm(cancel=destroy), task.schedules.drain,
+                 task.database.close):  # fmt: skip
+        try:
+            await step()
+        except Exception as error:
+            task.log.error("actor shutdown step failed", error=repr(error))
+            failure = failure or error
+    await task.conns.end_generation()
+    task.enter(LifecycleState.TERMINATED)
+    return failure
+
+
+async def _drain(task: ActorTask) -> None:
+    """Children that survive their own cancellation must not keep the actor from stopping."""
+    try:
+        async with asyncio.timeout(task.grace_period):
+            await task.work.drained()
+    except TimeoutError:
+        task.log.error("actor work did not end after it was cancelled", **task.work.snapshot())
+
+
+async def _final_save(task: ActorTask) -> Exception | None:
+    try:
+        task.state.flush()
+    except Exception as error:
+        task.log.error("onStateChange failed", exc_info=error)
+    try:
+        async with asyncio.timeout(max(FINAL_SAVE_FLOOR, task.grace_period)):
+            await task.saver.save_now()
+    except Exception as error:
+        task.log.error("final state save failed", error=repr(error))
+        return error
+    return None

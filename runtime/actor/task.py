@@ -1,0 +1,355 @@
+"""`ActorTask`: one live generation of one actor.
+
+Why a drain function and no task that awaits its inboxes: everything an inbox item causes is either instant or becomes a child task, so
+one callback per turn of the loop can serve all inboxes in the order of TASK-010 without a wake-up in between. Commands that take time
+(start, stop) run as tasks owned here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Any
+
+from runtime.actor.abort import AbortSignal
+from runtime.actor.activity import Activity
+from runtime.actor.calling import call_limited
+from runtime.actor.calls import Admission, Calls
+from runtime.actor.connections import ConnectionTable
+from runtime.actor.context import Context
+from runtime.actor.database import ActorDatabase
+from runtime.actor.inbox import Inbox
+from runtime.actor.kv import KeyValue
+from runtime.actor.ports import StopKind, StopReason
+from runtime.actor.queue import MessageQueue
+from runtime.actor.run import RunSupervisor
+from runtime.actor.saving import StateSaver
+from runtime.actor.schedule import ScheduleBook
+from runtime.actor.sleep import IdleTimer
+from runtime.actor.start import run_start
+from runtime.actor.state import ActorState
+from runtime.actor.state_names import LifecycleState
+from runtime.actor.stop import run_stop
+from runtime.actor.work import WorkTracker
+from runtime.errors import make_error
+from runtime.logs import OverloadLog, actor_logger
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from runtime.actor.conn import Conn
+    from runtime.actor.ports import ActorIdentity, HostPort
+    from runtime.definition import ActorDefinition
+    from runtime.hosting.sockets import ClientSocket
+    from runtime.http import Request, Response
+    from runtime.protocol.messages import QueueResult, QueueSend
+    from runtime.storage.base import Op
+
+_ACCEPTING = (LifecycleState.STARTED, LifecycleState.SLEEP_GRACE)
+
+
+class ActorTask:
+    """One generation: started once, stopped once. Its host calls `start`, `stop`, `fire_alarm` and the calls; see docs/architecture.md.
+
+    Attributes:
+        on_ended: Called with an error when the generation ended without having been told to.
+    """
+
+    def __init__(self, definition: ActorDefinition, identity: ActorIdentity, host: HostPort) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.definition = definition
+        self.identity = identity
+        self.host = host
+        self.options = options = definition.options
+        self.log = actor_logger(identity)
+        self.metrics = host.metrics.of(definition.name)
+        self.on_ended: Callable[[BaseException | None], None] = lambda _: None
+        self.state_name = LifecycleState.LOADING
+        self.abort = AbortSignal()
+        self.sleep_requested = False
+        self.destroy_requested = False
+        self.vars: Any = None
+        self.workflow: Any = None
+        self._overloads = OverloadLog(self.log)
+        self._drain_due = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._stop_reason: StopReason | None = None
+        self._activity_waiters: set[asyncio.Future[None]] = set()
+        self._counted = False
+        self.lifecycle_inbox: Inbox[Callable[[], None]] = self._inbox("lifecycle_inbox", options.lifecycle_command_inbox_capacity)
+        self.dispatch_inbox: Inbox[Admission] = self._inbox("dispatch_inbox", options.dispatch_command_inbox_capacity)
+        self.events: Inbox[Callable[[], None]] = self._inbox("lifecycle_event_inbox", options.lifecycle_event_inbox_capacity)
+        self.activity = Activity(self._on_activity)
+        self.work = WorkTracker(self.activity, self.metrics, self.log)
+        self.saver = StateSaver(self)
+        self.state = ActorState(self)
+        self.saver.add_source(self.state)
+        self.idle = IdleTimer(self)
+        self.run = RunSupervisor(self)
+        self.calls = Calls(self)
+        self.database = ActorDatabase(host.storage, identity.actor_id, definition.database, self.log, self._broken)
+        self.kv = KeyValue(self)
+        self.queue = MessageQueue(self)
+        self.schedules = ScheduleBook(self)
+        self.conns = ConnectionTable(self)
+
+    def _inbox(self, channel: str, capacity: int) -> Inbox[Any]:
+        return Inbox(channel, capacity, self._wake_up, self._overloaded)
+
+    # Life.
+
+    async def start(self) -> None:
+        """Run the start order; ready when this returns.
+
+        Raises:
+            Exception: What made the start fail; the generation is over and has left nothing running (START-060).
+        """
+        try:
+            await run_start(self)
+        except BaseException as error:
+            self.log.error("actor start failed", error=repr(error))
+            await self._abandon()
+            raise
+        self.enter(LifecycleState.STARTED)
+        self._counted = True
+        self.metrics.running += 1
+        self.metrics.started += 1
+        self.conns.resume()
+        self.schedules.resume()
+        self.activity.changed()
+
+    async def _abandon(self) -> None:
+        """Tear a failed start down: no hook runs, no state is saved."""
+        self.enter(LifecycleState.TERMINATED)
+        self.abort.fire()
+        self.schedules.suspend()
+        self.saver.stop_timer()
+        self.run.cancel()
+        await self.run.join()
+        self.work.cancel_all()
+        self.work.close()
+        await self.work.drained()
+        await self.database.close()
+        await self.conns.end_generation()
+
+    async def stop(self, reason: StopReason) -> None:
+        """Stop the generation; returns when it is over (STOP-001). A repetition waits for the stop under way (TASK-038).
+
+        Raises:
+            ActorError: actor.overloaded; actor.not_ready while loading.
+            Exception: The final write failed.
+        """
+        if self.state_name is LifecycleState.LOADING:
+            raise make_error("actor.not_ready")
+        started: asyncio.Future[None] = self.loop.create_future()
+        self.lifecycle_inbox.try_send("stop_actor", lambda: lambda: self._begin_stop(reason, started))
+        await started
+        assert self._stopping is not None  # noqa: S101 - set by _begin_stop
+        await asyncio.shield(self._stopping)
+
+    def _begin_stop(self, reason: StopReason, started: asyncio.Future[None]) -> None:
+        if self._stopping is None:
+            # Work that was accepted before is handed to user code before grace begins (TASK-021).
+            self._start_dispatch()
+            self._stop_reason = reason
+            self._stopping = self.loop.create_task(self._stop(reason))
+        elif reason is not self._stop_reason:
+            self.log.info("stop command ignored: another stop is under way", reason=str(reason), current=str(self._stop_reason))
+        if not started.done():
+            started.set_result(None)
+
+    async def _stop(self, reason: StopReason) -> None:
+        try:
+            await run_stop(self, reason)
+        finally:
+            self.state_name = LifecycleState.TERMINATED
+            self.lifecycle_inbox.close("actor.not_ready")
+            self.events.close("actor.not_configured")
+            self.refuse_dispatch()
+            if self._counted:
+                self._counted = False
+                self.metrics.running -= 1
+                self.metrics.stopped += 1
+                self.metrics.queue_changed(-len(self.queue))
+
+    def fire_alarm(self) -> None:
+        """The control plane's alarm is due; an overload is only a warning, the schedule fires later."""
+        try:
+            self.lifecycle_inbox.try_send("fire_alarm", lambda: self.schedules.fire_due)
+        except Exception as error:  # noqa: BLE001 - nobody waits for an alarm
+            self.log.warning("alarm not delivered", error=str(error))
+
+    def enter(self, state: LifecycleState) -> None:
+        """Change the lifecycle state."""
+        old, self.state_name = self.state_name, state
+        self.log.info("actor lifecycle transition", old=str(old), new=str(state))
+
+    @property
+    def is_started(self) -> bool:
+        """Ready and not stopping."""
+        return self.state_name is LifecycleState.STARTED and self._stopping is None
+
+    @property
+    def grace_period(self) -> float:
+        """Seconds of the graceful window (SLEEP-060, SLEEP-061)."""
+        override = self.host.options.grace_period_override
+        return self.options.grace_period if override is None else min(self.options.grace_period, override)
+
+    def request_sleep(self) -> None:
+        """See `Context.sleep`."""
+        if self.state_name in (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.SLEEP_FINALIZE, LifecycleState.TERMINATED):
+            raise make_error("actor.stopping")
+        if self.sleep_requested or self.destroy_requested or self._stopping is not None:
+            return
+        self._flush_quietly()
+        self.sleep_requested = True
+        self.host.request_sleep(self.identity.actor_id, self.identity.generation)
+
+    def request_destroy(self) -> None:
+        """See `Context.destroy`."""
+        if self.destroy_requested or self.state_name in (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.TERMINATED):
+            raise make_error("actor.stopping")
+        self._flush_quietly()
+        self.destroy_requested = True
+        self.host.request_destroy(self.identity.actor_id, self.identity.generation)
+
+    def _flush_quietly(self) -> None:
+        try:
+            self.state.flush()
+        except Exception as error:  # noqa: BLE001 - requesting a stop must not fail
+            self.log.error("onStateChange failed", error=repr(error))
+
+    # Admission.
+
+    def accepting(self) -> None:
+        """Return if new work is accepted now.
+
+        Raises:
+            ActorError: actor.starting, actor.stopping or actor.destroying (TASK-022).
+        """
+        state = self.state_name
+        if self.destroy_requested and state is not LifecycleState.TERMINATED:
+            raise make_error("actor.destroying")
+        if state in _ACCEPTING:
+            return
+        if state is LifecycleState.LOADING:
+            raise make_error("actor.starting")
+        if state in (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROY_GRACE):
+            raise make_error("actor.stopping")
+        raise make_error("actor.destroying" if self._stop_reason is None or self._stop_reason.kind is StopKind.DESTROY else "actor.stopping")
+
+    def refuse_dispatch(self) -> None:
+        """Fail what is still in the dispatch inbox and refuse the rest (SLEEP-072)."""
+        destroy = self._stop_reason is not None and self._stop_reason.kind is StopKind.DESTROY
+        name = "actor.destroying" if destroy else "actor.stopping"
+        for admission in self.dispatch_inbox.close(name):
+            admission.fail(make_error(name))
+
+    async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None = None) -> Any:
+        """See `Calls.call_action`."""
+        return await self.calls.call_action(name, args, params, request)
+
+    async def send_queue(self, name: str, send: QueueSend, params: Any, request: Request | None = None) -> QueueResult:
+        """See `Calls.send_queue`."""
+        return await self.calls.send_queue(name, send, params, request)
+
+    async def fetch(self, request: Request, params: Any) -> Response:
+        """See `Calls.fetch`."""
+        return await self.calls.fetch(request, params)
+
+    async def open_socket(self, socket: ClientSocket) -> None:
+        """Open a client WebSocket through the dispatch inbox; returns when its setup has ended either way."""
+        reply: asyncio.Future[None] = self.loop.create_future()
+
+        async def run() -> None:
+            try:
+                await self.conns.open_socket(socket)
+            finally:
+                if not reply.done():
+                    reply.set_result(None)
+
+        self.calls.admit("dispatch_websocket_open", run, reply)
+        await reply
+
+    # Serving the inboxes.
+
+    def _wake_up(self) -> None:
+        if not self._drain_due:
+            self._drain_due = True
+            self.loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        """Serve everything that is waiting, lifecycle commands first (TASK-010, TASK-011)."""
+        self._drain_due = False
+        for inbox in (self.lifecycle_inbox, self.events):
+            while (command := inbox.take()) is not None:
+                command()
+        self._start_dispatch()
+
+    def _start_dispatch(self) -> None:
+        while (admission := self.dispatch_inbox.take()) is not None:
+            admission.start()
+
+    def _overloaded(self, channel: str, operation: str, capacity: int) -> None:
+        self.metrics.overloaded(channel, operation)
+        self._overloads.report(channel=channel, operation=operation, capacity=capacity)
+
+    def _on_activity(self) -> None:
+        self.idle.evaluate()
+        for waiter in self._activity_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_activity(self, deadline: float) -> bool:
+        """Wait for the next activity; False when the loop time `deadline` came first."""
+        remaining = deadline - self.loop.time()
+        if remaining <= 0:
+            return False
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        self._activity_waiters.add(waiter)
+        timer = self.loop.call_later(remaining, lambda: waiter.done() or waiter.cancel())
+        try:
+            await asyncio.wait({waiter})
+        finally:
+            timer.cancel()
+            self._activity_waiters.discard(waiter)
+        return not waiter.cancelled()
+
+    def _broken(self, error: BaseException) -> None:
+        """The database cannot go on: the generation ends (DB-316)."""
+        self.log.error("actor database failed", error=repr(error))
+        self.on_ended(error)
+
+    # What the parts use.
+
+    def context(self, conn: Conn | None = None, request: Request | None = None) -> Context:
+        """A fresh context: one invocation."""
+        return Context(self, conn, request)
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """One durable, atomic batch in the actor's scope, after the batches before it."""
+        await self.host.storage.commit(self.identity.actor_id, ops)
+
+    async def call_hook(self, hook: str, context: Context, *args: Any, timeout: float | None, label: str) -> Any:
+        """Run a hook if the definition has it, then flush state; `timeout` in seconds.
+
+        Raises:
+            ActorError: actor.callback_timed_out (START-068).
+            Exception: What the hook raised.
+        """
+        function = self.definition.hooks.get(hook)
+        if function is None:
+            return UNDEFINED
+        result = await call_limited(self, function, (context, *args), timeout, label)
+        self._flush_quietly()
+        return result
+
+    async def limited(self, work: Callable[[], Coroutine[Any, Any, Any]], timeout: float, label: str) -> Any:
+        """Run runtime work within a hook's limit."""
+        return await call_limited(self, work, (), timeout, label)
+
+    def static_vars(self) -> Any:
+        """A deep copy of the declared vars; None without any (RUN-200)."""
+        declared = self.definition.vars
+        return None if declared is UNDEFINED else copy.deepcopy(declared)
