@@ -1,4 +1,7 @@
-"""Runs a corpus test under a real-time limit that ends it without harming the session's loop.
+"""Runs a corpus test under a time limit that ends it without harming the session's loop.
+
+The limit holds for real time and for the loop's own: a test that waits in vain in virtual time fails at once, with the verdict it would get
+in real time, instead of after minutes of jumps.
 
 pytest-timeout's own ways would raise inside whatever callback happens to run, or end the process. Here the limit cancels the test's task;
 only when that does not help (the loop is blocked) pytest-timeout's thread method ends the process with all stacks printed.
@@ -14,12 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_timeout
 
+from harness.virtual_loop import VirtualLoop
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 RUNNING: pytest.StashKey[Guard] = pytest.StashKey()
 PATIENCE = 15.0
 """Real seconds between the cancellation of a test and the end of the process."""
+
+
+class TimedOut(Exception):
+    """The test did not end in time; the verdict is `fail`."""
 
 
 class Guard:
@@ -31,6 +40,7 @@ class Guard:
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reason: str | None = None
+        self._limit: float | None = None
         self._timers: list[threading.Timer] = []
         self.before_pass: Callable[[], None] | None = None
 
@@ -38,19 +48,25 @@ class Guard:
         async def guarded(*args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
             self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
-            virtual: Any = self._loop
-            if hasattr(virtual, "on_stall"):
+            virtual = self._loop if isinstance(self._loop, VirtualLoop) else None
+            timer: asyncio.TimerHandle | None = None
+            if virtual is not None:
                 virtual.on_stall = self._cancel
+                if self._limit is not None:
+                    timer = virtual.call_later(self._limit, self._cancel, f"timed out after {self._limit:g} s of virtual time")
             try:
                 await test(*args, **kwargs)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as cancelled:
                 if self._reason is None:
                     raise
-                pytest.fail(self._reason)
+                # The traceback of the cancellation shows where the test was waiting.
+                raise TimedOut(self._reason).with_traceback(cancelled.__traceback__) from None
             finally:
                 self._task = None
-                if hasattr(virtual, "on_stall"):
+                if virtual is not None:
                     virtual.on_stall = None
+                if timer is not None:
+                    timer.cancel()
             if self.before_pass is not None:
                 self.before_pass()
 
@@ -59,7 +75,7 @@ class Guard:
     def arm(self, settings: Any) -> None:
         """Start the clock; `settings` are pytest-timeout's."""
         limit: float = settings.timeout
-        self._reason = None
+        self._limit, self._reason = limit, None
         self._start(limit, lambda: self._expire(limit))
         self._start(limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))
 

@@ -22,8 +22,8 @@ def table(report: RunReport) -> Table:
     """Suites down, variants across; each cell is collected/passed/skipped/failed."""
     counts = report.counts()
     variants = sorted({variant for _, variant in counts}, key=lambda one: list("jcb").index(one[:1]) if one[:1] in "jcb" and one else 9)
-    shown = Table(title="collected / passed / skipped / failed", title_justify="left", title_style="", header_style="bold")
-    shown.add_column("suite", no_wrap=True)
+    shown = Table(header_style="bold")
+    shown.add_column("collected / passed / skipped / failed", no_wrap=True)
     for variant in variants:
         shown.add_column(variant or "(no variant)", justify="right", no_wrap=True)
     for suite in sorted({suite for suite, _ in counts}):

@@ -56,7 +56,7 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None) -> RunRe
 
 async def collect(request: RunRequest) -> list[dict[str, Any]]:
     """The `collected` events of a request, without running anything, and the problems as events of kind `problem`."""
-    outcome = await run_lane(request, Lane("collection", extra=("--collect-only",)), lambda _: None)
+    outcome = await run_lane(request, Lane("collection", extra=("--collect-only", "-qq")), lambda _: None)
     found = [event for event in outcome.events if event["event"] == "collected"]
     return [*found, {"event": "problem", "text": outcome.problem}] if outcome.problem else found
 

@@ -25,7 +25,7 @@ class AppServer:
 
     async def start(self) -> str:
         self._task = asyncio.create_task(self._server.serve())
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 -- uvicorn has nothing to wait for
             await asyncio.sleep(0.001)
         host, port = self._server.servers[0].sockets[0].getsockname()
         return f"http://{host}:{port}"

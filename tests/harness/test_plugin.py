@@ -140,11 +140,27 @@ async def test_b_runs(conform):
 '''
     report = run(write_corpus(corpus, alpha=source))
     assert verdicts(report) == {"alpha::test_a_hangs[json-memory]": "fail", "alpha::test_b_runs[json-memory]": "pass"}
-    assert "timed out after 0.5 s" in report.results[0].message
+    assert "timed out after 0.5 s of virtual time" in report.results[0].message
+    assert report.results[0].seconds < 0.4
+    assert "await asyncio.sleep(100)" in report.results[0].detail, "where it waited must be shown"
+
+
+def test_a_test_that_never_waits_is_ended_in_real_time(corpus):
+    source = '''
+@requirement("TASK-001")
+@pytest.mark.timeout(0.5)
+async def test_spins():
+    """Spins."""
+    while True:
+        await asyncio.sleep(0)
+'''
+    for time in ("virtual", "real"):
+        result = only(run(write_corpus(corpus, alpha=source), time=time))
+        assert (result.verdict, result.message) == ("fail", f"TimedOut: timed out after 0.5 s of {time} time")
 
 
 def test_a_deadlock_in_virtual_time_is_reported_as_such(corpus):
-    result = single(corpus, "asyncio.get_running_loop().stall = 0.2; await asyncio.Event().wait()", "clock")
+    result = single(corpus, "asyncio.get_running_loop().stall = 0.2; await asyncio.to_thread(__import__('time').sleep, 1)", "clock")
     assert result.verdict == "fail"
     assert "virtual time is stuck" in result.message
 

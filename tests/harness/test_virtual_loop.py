@@ -12,8 +12,8 @@ import httpx
 import pytest
 import websockets
 
-from tests.harness.app_server import AppServer
 from harness.virtual_loop import VirtualDeadlock, VirtualLoop, new_virtual_loop
+from tests.harness.app_server import AppServer
 from tests.harness.fake_app import FakeApp
 
 virtual_time = pytest.mark.virtual_time
