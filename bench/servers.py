@@ -39,10 +39,11 @@ async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
 
 async def serve_echo() -> None:
     """Serve `bare_echo` with uvicorn's fast implementations."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's algorithm on
+    listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         bare_echo, http="httptools", ws="websockets-sansio", ws_per_message_deflate=False, lifespan="off", log_level="warning",
-        access_log=False,
+        access_log=False, proxy_headers=False, backlog=2048,
     )  # fmt: skip
     announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
     await uvicorn.Server(config).serve([listener])

@@ -32,12 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.actor.task import ActorTask
-    from runtime.gateway.replies import Headers
+    from runtime.gateway.replies import Headers, RawHeaders
     from runtime.hosting.slot import ActorSlot
     from runtime.hosting.standalone import StandaloneHost
     from runtime.http import Response
-
-    RawHeaders = list[tuple[bytes, bytes]]
 
 Decoded = TypeVar("Decoded")
 log = structlog.get_logger(__name__)
@@ -85,11 +83,10 @@ class Call:
 
     def read_headers(self) -> None:
         """Pick out what this module needs itself."""
-        for name, value in self.headers:
-            if name == b"x-rivet-encoding":
-                self.encoding = Encoding.parse(value.decode("latin-1"))
-            elif name == b"x-rivet-conn-params":
-                self.params = value
+        encoding = self.headers.get(b"x-rivet-encoding")
+        if encoding is not None:
+            self.encoding = Encoding.parse(encoding.decode("latin-1"))
+        self.params = self.headers.get(b"x-rivet-conn-params")
 
     def request(self, path: str, body: bytes | None) -> Request:
         """The request as actor code sees it (WIRE-340)."""

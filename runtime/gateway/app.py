@@ -16,6 +16,7 @@ from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway import cors
 from runtime.gateway.actor_http import ActorHttp
 from runtime.gateway.headers import RequestHeaders
+from runtime.gateway.ray import new_ray
 from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, error_reply, internal_error, read_body, send_reply
 from runtime.gateway.rest import RestApi
 from runtime.gateway.routing import Router, check_actor_id, skip_from_header
@@ -23,12 +24,11 @@ from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.sockets import Upgrade
 from runtime.http import Request
 from runtime.protocol.gateway_url import QueryRoute
-from runtime.protocol.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from runtime.gateway.replies import Headers, Receive, Scope, Send
+    from runtime.gateway.replies import Headers, RawHeaders, Receive, Scope, Send
     from runtime.hosting.standalone import StandaloneHost
 
 log = structlog.get_logger(__name__)
@@ -91,15 +91,15 @@ class GatewayApp:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _raw_path(scope)
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        ray = (b"x-rivet-ray-id", new_id().encode())
+        headers = dict(scope["headers"])  # the last of a repeated header counts (WIRE-251)
+        ray = (b"x-rivet-ray-id", new_ray().encode())
         if self.host.endpoint is None:
             self._learn_endpoint(scope)
         try:
             if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
                 reply, extra = await self._gateway(scope, path, headers, receive)
             else:
-                target = cors.header(headers, TARGET)
+                target = headers.get(TARGET)
                 if target is None or target == b"api-public":
                     reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
                 else:
@@ -113,14 +113,11 @@ class GatewayApp:
             reply, extra = error_reply(internal_error(), 500), ()
         await send_reply(send, reply, (ray, *extra))
 
-    async def _gateway(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], receive: Receive) -> tuple[Reply, Headers]:
-        origin = None
-        for name, value in headers:
-            if name == b"origin":
-                origin = value
+    async def _gateway(self, scope: Scope, path: bytes, headers: RawHeaders, receive: Receive) -> tuple[Reply, Headers]:
+        origin = headers.get(b"origin")
         method: str = scope["method"]
         if method == "OPTIONS":
-            wanted = cors.header(headers, b"access-control-request-headers")
+            wanted = headers.get(b"access-control-request-headers")
             return Reply(204, cors.gateway_preflight(origin, wanted)), ()
         extra = cors.gateway_headers(origin)
         try:
@@ -138,20 +135,20 @@ class GatewayApp:
         return reply, extra
 
     async def _by_header(
-        self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]], target: bytes, receive: Receive
+        self, scope: Scope, path: bytes, headers: RawHeaders, target: bytes, receive: Receive
     ) -> tuple[Reply, Headers]:
         """`x-rivet-target` (WIRE-003, WIRE-240, WIRE-241)."""
-        origin = cors.header(headers, b"origin")
+        origin = headers.get(b"origin")
         extra = cors.gateway_headers(origin)
         try:
             if target.decode("latin-1") != ACTOR_TARGET:
                 raise no_route(headers, path)
             if scope["method"] == "OPTIONS":
-                wanted = cors.header(headers, b"access-control-request-headers")
+                wanted = headers.get(b"access-control-request-headers")
                 return Reply(204, cors.gateway_preflight(origin, wanted)), ()
             if path != b"/request" and not path.startswith(b"/request/"):
                 raise no_route(headers, path)
-            actor = cors.header(headers, b"x-rivet-actor")
+            actor = headers.get(b"x-rivet-actor")
             if actor is None:
                 raise make_error("guard.missing_header", header="x-rivet-actor")
             actor_id = check_actor_id(actor.decode("latin-1"))
@@ -176,11 +173,11 @@ class GatewayApp:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _raw_path(scope)
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        ray = new_id()
+        headers = dict(scope["headers"])  # the last of a repeated header counts (WIRE-251)
+        ray = new_ray()
         if self.host.endpoint is None:
             self._learn_endpoint(scope)
-        origin = cors.header(headers, b"origin")
+        origin = headers.get(b"origin")
         extra: Headers = ((b"x-rivet-ray-id", ray.encode()),)
         try:
             if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
@@ -200,16 +197,16 @@ class GatewayApp:
         upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
         await serve_websocket(self.host, upgrade, receive, send)
 
-    async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:
+    async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         route = self._router.parse(path, scope["query_string"])
         if route is None:
             raise internal_error()
-        if route.token is None and cors.header(headers, b"sec-websocket-protocol") is None:
+        if route.token is None and headers.get(b"sec-websocket-protocol") is None:
             raise make_error("guard.missing_header", header="sec-websocket-protocol")
         skip = route.skip_ready_wait if isinstance(route, QueryRoute) else SKIP_ENTRY in scope["subprotocols"]
         return await self._router.resolve(route), route.forward, skip
 
-    def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[str, str, bool]:
+    def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         """`rivet_target.<value>` (WIRE-242); everything else is the REST API, which has no WebSockets (WIRE-006)."""
         entries: list[str] = scope["subprotocols"]
         target = _entry(entries, TARGET_PREFIX)
@@ -225,9 +222,9 @@ class GatewayApp:
         return check_actor_id(unquote(actor)), _with_query(path, scope["query_string"]), SKIP_ENTRY in entries
 
 
-def no_route(headers: list[tuple[bytes, bytes]], path: bytes) -> ActorError:
+def no_route(headers: RawHeaders, path: bytes) -> ActorError:
     """`guard.no_route` (WIRE-003)."""
-    host = (cors.header(headers, b"host") or b"").decode("latin-1")
+    host = (headers.get(b"host") or b"").decode("latin-1")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return make_error("guard.no_route", host=name, path=path.decode("latin-1"))
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from runtime.gateway.replies import Headers
 
 ALLOW_ORIGIN = b"access-control-allow-origin"
@@ -16,15 +14,6 @@ METHODS = (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, P
 MAX_AGE = (b"access-control-max-age", b"86400")
 REST_VARY = (b"vary", b"origin, access-control-request-method, access-control-request-headers")
 ANY_ORIGIN: Headers = ((ALLOW_ORIGIN, b"*"), ALLOW_CREDENTIALS, EXPOSE_ALL)
-
-
-def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """The last value of one header."""
-    found = None
-    for key, value in headers:
-        if key == name:
-            found = value
-    return found
 
 
 def gateway_headers(origin: bytes | None) -> Headers:

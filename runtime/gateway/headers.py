@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from runtime.gateway.replies import RawHeaders
 
 
 class RequestHeaders(Mapping[str, str]):
@@ -17,14 +17,14 @@ class RequestHeaders(Mapping[str, str]):
 
     __slots__ = ("_decoded", "_raw")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: RawHeaders) -> None:
         self._raw = raw
         self._decoded: dict[str, str] | None = None
 
     def _all(self) -> dict[str, str]:
         if self._decoded is None:
             decoded = {}
-            for name, value in self._raw:
+            for name, value in self._raw.items():
                 try:
                     decoded[name.decode("ascii")] = value.decode("utf-8")
                 except UnicodeDecodeError:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     Headers = tuple[tuple[bytes, bytes], ...]
+    RawHeaders = dict[bytes, bytes]
 
 JSON_TYPE = (b"content-type", b"application/json")
 BODYLESS = frozenset({204, 304})

@@ -21,7 +21,7 @@ from runtime.hosting.namespaces import DATACENTER
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.gateway.replies import Receive
+    from runtime.gateway.replies import RawHeaders, Receive
     from runtime.hosting.standalone import StandaloneHost
 
     Handler = Callable[["RestRequest"], Awaitable[Reply]]
@@ -40,7 +40,7 @@ class RestRequest:
     method: str
     params: tuple[str, ...]
     raw_query: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: RawHeaders
     body: bytes = b""
 
     def query(self, *allowed: str, repeatable: tuple[str, ...] = (), namespaced: bool = True) -> Query:
@@ -53,7 +53,7 @@ class RestRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """The last value of a header."""
-        return cors.header(self.headers, name)
+        return self.headers.get(name)
 
 
 class RestApi:
@@ -83,12 +83,12 @@ class RestApi:
         self._literal = {path: methods for path, methods in routes.items() if "{}" not in path}
         self._patterns = [(path.split("/"), methods) for path, methods in routes.items() if "{}" in path]
 
-    async def handle(self, method: str, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]], receive: Receive) -> Reply:
+    async def handle(self, method: str, path: bytes, query: bytes, headers: RawHeaders, receive: Receive) -> Reply:
         """Answer one request; every fault becomes a structured error body (WIRE-026)."""
         plain = path.decode("latin-1") in NO_CORS
-        origin = None if plain else cors.header(headers, b"origin")
+        origin = None if plain else headers.get(b"origin")
         if method == "OPTIONS" and not plain:
-            requested = (cors.header(headers, b"access-control-request-" + name) for name in (b"method", b"headers"))
+            requested = (headers.get(b"access-control-request-" + name) for name in (b"method", b"headers"))
             return Reply(200, cors.rest_preflight(origin, *requested))
         try:
             reply = await self._dispatch(method, path, query, headers, receive)
@@ -111,7 +111,7 @@ class RestApi:
         if not (given.startswith(b"Bearer ") and hmac.compare_digest(given[7:], token.encode())):
             raise make_error("api.forbidden")
 
-    async def _dispatch(self, method: str, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]], receive: Receive) -> Reply:
+    async def _dispatch(self, method: str, path: bytes, query: bytes, headers: RawHeaders, receive: Receive) -> Reply:
         methods, params = self._find(path.decode("latin-1"))
         if methods is None:
             raise make_error("api.not_found")

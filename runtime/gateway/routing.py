@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime.errors import make_error
-from runtime.gateway import cors
 from runtime.hosting.namespaces import DATACENTER
 from runtime.protocol.gateway_url import DirectRoute, QueryRoute, encode_input, parse_gateway_path
 from runtime.protocol.ids import parse_id
@@ -13,7 +12,7 @@ from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from runtime.gateway.replies import Headers
+    from runtime.gateway.replies import RawHeaders
     from runtime.hosting.standalone import StandaloneHost
 
 SKIP_HEADER = b"x-rivet-skip-ready-wait"
@@ -53,6 +52,8 @@ class Router:
                 `StandaloneHost.get_or_create` raises.
         """
         if isinstance(route, DirectRoute):
+            if route.actor_id in self._host.slots:
+                return route.actor_id
             return check_actor_id(route.actor_id)
         if route.region is not None and route.region != DATACENTER:
             raise make_error("datacenter.not_found")
@@ -80,9 +81,9 @@ def check_actor_id(text: str) -> str:
     return text.lower()
 
 
-def skip_from_header(headers: list[tuple[bytes, bytes]] | Headers) -> bool:
+def skip_from_header(headers: RawHeaders) -> bool:
     """The skip-ready-wait header of the direct and header forms (WIRE-230, WIRE-231)."""
-    value = cors.header(headers, SKIP_HEADER)
+    value = headers.get(SKIP_HEADER)
     if value is None:
         return False
     flag = FLAGS.get(value.decode("latin-1"))
