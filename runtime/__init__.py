@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runtime.actor.abort import AbortSignal
     from runtime.actor.conn import Conn
     from runtime.actor.context import Context
+    from runtime.actor.database import DatabaseClosedError, DatabaseProvider, Migration, Transaction, migrations, raw_database
+    from runtime.actor.db.sqlalchemy_binding import JournalEntry, sqlalchemy_database
     from runtime.actor.queue_api import QueueMessage
     from runtime.actor.raw_socket import MessageEvent, RawSocket
     from runtime.definition import Actor, Event, Queue, action
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from runtime.protocol.values import UNDEFINED
     from runtime.registry import Registry
     from runtime.server import InProcessServer, create_app, run, serve
+    from runtime.storage.memory import MemoryStorage
+    from runtime.storage.sqlite import SQLiteStorage
 
 _HOMES = {
     "UNDEFINED": "runtime.protocol.values",
@@ -41,10 +45,15 @@ _HOMES = {
     "ActorError": "runtime.errors",
     "Conn": "runtime.actor.conn",
     "Context": "runtime.actor.context",
+    "DatabaseClosedError": "runtime.actor.database",
+    "DatabaseProvider": "runtime.actor.database",
     "Event": "runtime.definition",
     "HostOptions": "runtime.options",
     "InProcessServer": "runtime.server",
+    "JournalEntry": "runtime.actor.db.sqlalchemy_binding",
+    "MemoryStorage": "runtime.storage.memory",
     "MessageEvent": "runtime.actor.raw_socket",
+    "Migration": "runtime.actor.database",
     "Options": "runtime.options",
     "Queue": "runtime.definition",
     "QueueMessage": "runtime.actor.queue_api",
@@ -52,12 +61,17 @@ _HOMES = {
     "Registry": "runtime.registry",
     "Request": "runtime.http",
     "Response": "runtime.http",
+    "SQLiteStorage": "runtime.storage.sqlite",
+    "Transaction": "runtime.actor.database",
     "UserError": "runtime.errors",
     "action": "runtime.definition",
     "create_app": "runtime.server",
     "forbidden": "runtime.errors",
+    "migrations": "runtime.actor.database",
+    "raw_database": "runtime.actor.database",
     "run": "runtime.server",
     "serve": "runtime.server",
+    "sqlalchemy_database": "runtime.actor.db.sqlalchemy_binding",
 }
 
 __all__ = [
@@ -67,10 +81,15 @@ __all__ = [
     "ActorError",
     "Conn",
     "Context",
+    "DatabaseClosedError",
+    "DatabaseProvider",
     "Event",
     "HostOptions",
     "InProcessServer",
+    "JournalEntry",
+    "MemoryStorage",
     "MessageEvent",
+    "Migration",
     "Options",
     "Queue",
     "QueueMessage",
@@ -78,12 +97,17 @@ __all__ = [
     "Registry",
     "Request",
     "Response",
+    "SQLiteStorage",
+    "Transaction",
     "UserError",
     "action",
     "create_app",
     "forbidden",
+    "migrations",
+    "raw_database",
     "run",
     "serve",
+    "sqlalchemy_database",
 ]
 
 
