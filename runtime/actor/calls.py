@@ -80,24 +80,16 @@ class Calls:
                 self.admit("dispatch_action", lambda: self._run(name, args, conn, None, reply), reply)
                 return await reply
 
-    async def action(self, name: str, args: list[Any], conn: Conn | None) -> Any:
-        """Run an action that was admitted before; over its limit it goes on, but its caller gets the error (TASK-104)."""
-        reply: asyncio.Future[Any] = self._task.loop.create_future()
+    def start_action(self, name: str, args: list[Any], conn: Conn | None, reply: asyncio.Future[Any]) -> None:
+        """Run an action that was admitted before as a child of the actor; `reply` gets its outcome, or its time-out (TASK-104)."""
         child = self._task.work.adopt(self._run(name, args, conn, None, reply))
-        child.add_done_callback(lambda _: None if reply.done() else reply.set_exception(make_error("actor.dropped_reply")))
-        return await reply
-
-    def start_action(self, name: str, args: list[Any], conn: Conn, reply: asyncio.Future[Any]) -> None:
-        """Admit an action of a client connection; `reply` gets its outcome (CONN-093).
-
-        Raises:
-            ActorError: What `admit` raises.
-        """
-        self.admit("dispatch_action", lambda: self._run(name, args, conn, None, reply), reply)
+        child.add_done_callback(lambda _: _fail(reply, "actor.dropped_reply"))
 
     async def run_scheduled(self, name: str, args: list[Any]) -> Any:
         """Run an action for a schedule, without a connection (TASK-110, CONN-002)."""
-        return await self.action(name, args, None)
+        reply: asyncio.Future[Any] = self._task.loop.create_future()
+        self.start_action(name, args, None, reply)
+        return await reply
 
     async def send_queue(self, name: str, send: QueueSend, params: Any, request: Request | None) -> QueueResult:
         """A queue send from outside, on a connection of its own, within `action_timeout` (WIRE-330..337)."""

@@ -37,7 +37,7 @@ class Fire:
 
     def put(self) -> Put:
         """The fire as a row."""
-        return Put(TABLE, _key(self.number), cbor.dumps({k: v for k, v in asdict(self).items() if k != "number"}))
+        return Put(TABLE, _key(self.number), cbor.dumps_exact({k: v for k, v in asdict(self).items() if k != "number"}))
 
     def view(self) -> dict[str, Any]:
         """What `c.cron.history` gives."""

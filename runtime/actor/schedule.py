@@ -54,7 +54,7 @@ class Schedule:
             "last_run_at": self.last_run_at,
             "max_history": self.max_history,
         }
-        return Put(TABLE, self.id.encode(), cbor.dumps(body))
+        return Put(TABLE, self.id.encode(), cbor.dumps_exact(body))
 
     @classmethod
     def load(cls, key: bytes, value: bytes) -> Schedule:
@@ -181,7 +181,7 @@ class ScheduleBook:
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
         self._run_wake = epoch_ms
-        await self._write([Delete(ALARM_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ALARM_TABLE, RUN_WAKE_KEY, cbor.dumps(epoch_ms))])
+        await self._write([Delete(ALARM_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ALARM_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))])
         await self.changed()
 
     @property
@@ -204,7 +204,7 @@ class ScheduleBook:
             return
         self._pushed = upcoming
         await self._task.host.set_alarm(self._task.identity.actor_id, upcoming)
-        await self._write([Put(ALARM_TABLE, PUSHED_KEY, cbor.dumps(upcoming))])
+        await self._write([Put(ALARM_TABLE, PUSHED_KEY, cbor.dumps_exact(upcoming))])
 
     async def drain(self) -> None:
         """Wait for writes that were started (STOP-016)."""

@@ -76,7 +76,7 @@ def _inspector_token(task: ActorTask, stored: dict[bytes, bytes]) -> list[Op]:
     """A token of its own at the first start, unless one fixed token replaces all (INSP-010, INSP-017)."""
     if INSPECTOR_KEY in stored or task.host.options.inspector_token is not None or os.environ.get(TEST_TOKEN_VARIABLE):
         return []
-    return [Put(TABLE, INSPECTOR_KEY, cbor.dumps(secrets.token_urlsafe(32)))]
+    return [Put(TABLE, INSPECTOR_KEY, cbor.dumps_exact(secrets.token_urlsafe(32)))]
 
 
 async def _migrate(task: ActorTask, is_new: bool) -> None:
@@ -99,7 +99,7 @@ async def _create(task: ActorTask, creation_input: Any, rows: list[Op]) -> None:
     task.metrics.mutations["has_initialized"] += 1
     if creation_input is not UNDEFINED:
         task.metrics.mutations["input_set"] += 1
-    await _commit_state(task, [Put(TABLE, INIT_KEY, cbor.dumps(record)), *rows])
+    await _commit_state(task, [Put(TABLE, INIT_KEY, cbor.dumps_exact(record)), *rows])
 
 
 async def _load_state(task: ActorTask, stored: dict[bytes, bytes], creation_input: Any, rows: list[Op]) -> None:

@@ -88,7 +88,7 @@ class ActorTask:
         self.idle = IdleTimer(self)
         self.run = RunSupervisor(self)
         self.calls = Calls(self)
-        self.database = ActorDatabase(host.storage, identity.actor_id, definition.database, self.log, self._broken)
+        self.database = ActorDatabase(self)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)
@@ -316,7 +316,7 @@ class ActorTask:
             self._activity_waiters.discard(waiter)
         return not waiter.cancelled()
 
-    def _broken(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """The database cannot go on: the generation ends (DB-316)."""
         self.log.error("actor database failed", error=repr(error))
         self.on_ended(error)
