@@ -6,6 +6,7 @@ runs, later frames of the connection wait for it (EVENT-011).
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from runtime.protocol.errors import ValueTagError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Init, SubscriptionRequest
 
 if TYPE_CHECKING:
+    import asyncio
+
     from runtime.actor.conn import Conn
     from runtime.actor.connections import ConnectionTable
     from runtime.actor.events import EventFrames
@@ -112,11 +115,14 @@ class ClientConnection:
     def _request_action(self, index: int, size: int, request: ActionRequest) -> None:
         if self._table.deferring:
             return  # neither answered nor settled: the next generation gets it again (HIB-045)
+        reply: asyncio.Future[Any] = self._table.loop.create_future()
         try:
-            self._table.dispatch_action(lambda: self._run_action(index, size, request))
+            self._table.start_action(request.name, request.args, self._conn, reply)
         except ActorError as exc:
             self._answer_error(request.id, exc)
             self._settle(index, size)
+        else:
+            reply.add_done_callback(functools.partial(self._action_done, index, size, request.id))
 
     def _refuse(self, index: int, size: int, error: ValueTagError) -> None:
         """Arguments with an unknown value tag fail their action only (WIRE-401)."""
@@ -126,28 +132,34 @@ class ClientConnection:
             self._answer_error(error.action_id, error)
             self._settle(index, size)
 
-    async def _run_action(self, index: int, size: int, request: ActionRequest) -> None:
-        try:
-            output = await self._table.call_action(request.name, request.args, self._conn)
-            frame = encode_to_client(ActionResponse(request.id, output), self.encoding)
-        except Exception as exc:
+    def _action_done(self, index: int, size: int, action_id: int, reply: asyncio.Future[Any]) -> None:
+        error = reply.exception()
+        if error is not None:
             if self._table.deferring:
                 return  # a failure while going to sleep is retried by the next generation (HIB-045)
-            self._answer_error(request.id, exc)
+            self._answer_error(action_id, error)
         else:
-            if byte_size(frame) > self._table.max_outgoing:
-                error = to_wire(make_error("message.outgoing_too_long"))
-                frame = encode_to_client(ErrorFrame(error, request.id), self.encoding)
-            self._answer(frame)
+            self._answer_output(action_id, reply.result())
         self._settle(index, size)
 
-    def _answer_error(self, action_id: int, exc: Exception) -> None:
-        error = to_wire(exc, self._table.identity.specifier)
-        self._answer(encode_to_client(ErrorFrame(error, action_id), self.encoding))
+    def _answer_output(self, action_id: int, output: Any) -> None:
+        if self._conn.removed:
+            return
+        try:
+            frame = encode_to_client(ActionResponse(action_id, output), self.encoding)
+        except ValueError as exc:
+            self._table.log.error("action result cannot be sent", conn_id=self._conn.id, error=str(exc))
+            self._answer_error(action_id, exc)
+            return
+        if byte_size(frame) > self._table.max_outgoing:
+            error = to_wire(make_error("message.outgoing_too_long"))
+            frame = encode_to_client(ErrorFrame(error, action_id), self.encoding)
+        self.socket.send(frame)
 
-    def _answer(self, frame: str | bytes) -> None:
+    def _answer_error(self, action_id: int, exc: BaseException) -> None:
         if not self._conn.removed:
-            self.socket.send(frame)
+            error = to_wire(exc, self._table.identity.specifier)
+            self.socket.send(encode_to_client(ErrorFrame(error, action_id), self.encoding))
 
     # Subscriptions.
 

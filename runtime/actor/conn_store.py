@@ -44,6 +44,11 @@ class ConnStore:
         self._acking: set[str] = set()
         self._removed: set[str] = set()
         self._batch: _Batch | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """The generation is over: what leftover code still changes is not saved (SLEEP-055)."""
+        self._closed = True
 
     def changed(self, conn: Conn) -> None:
         """State or subscriptions changed: save at the usual pace (CONN-052)."""
@@ -74,6 +79,8 @@ class ConnStore:
             self._mark(conn, ACK_DELAY)
 
     def _mark(self, conn: Conn, within: float | None) -> None:
+        if self._closed:
+            return
         self._dirty[conn.id] = conn
         self._request_save(within)
 

@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.calling import call_limited
 from runtime.actor.close_ack import CloseInitiator
 from runtime.actor.conn import Conn
 from runtime.actor.conn_restore import Restore
@@ -200,6 +201,7 @@ class ConnectionTable:
             else:
                 conn.link.socket.close(1000, STOPPED_REASON)
         self._conns.clear()
+        self.store.close()
 
     # What `Conn` calls.
 
@@ -296,7 +298,8 @@ class ConnectionTable:
     @property
     def deferring(self) -> bool:
         """Whether action requests wait for the next generation: sleep was requested, destroy was not (HIB-045)."""
-        return self._task.sleep_requested and not self._task.destroy_requested
+        asleep = self._task.sleep_requested or self._stop_kind is StopKind.SLEEP
+        return asleep and not self._task.destroy_requested
 
     def context(self, conn: Conn | None = None, request: Request | None = None) -> Context:
         """A fresh context for one invocation of user code."""
@@ -305,6 +308,18 @@ class ConnectionTable:
     async def call_hook(self, name: str, context: Context, *args: Any, timeout: float | None, label: str) -> Any:
         """Run a hook of the definition."""
         return await self._task.call_hook(name, context, *args, timeout=timeout, label=label)
+
+    def start_action(self, name: str, args: list[Any], conn: Conn, reply: asyncio.Future[Any]) -> None:
+        """Admit an action through the dispatch inbox; `reply` gets its outcome (CONN-093).
+
+        Raises:
+            ActorError: The inbox is full, or dispatch is refused (CONN-086, CONN-087).
+        """
+        self._task.calls.start_action(name, args, conn, reply)
+
+    async def call_guard(self, guard: Callable[..., Any], context: Context, *, label: str) -> Any:
+        """Ask an access guard, within `on_before_connect_timeout` (ACCESS-032)."""
+        return await call_limited(self._task, guard, (context,), self.options.on_before_connect_timeout, label)
 
     def spawn(self, kind: WorkKind, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run tracked work; None when the actor takes no more (TASK-033)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,10 +37,15 @@ def connect_encoding(upgrade: Upgrade) -> Encoding | None:
 
 async def open_socket(table: ConnectionTable, socket: ClientSocket) -> None:
     """Set up the connection and attach the socket; failures reach the client as close frames, nothing is raised."""
-    if is_connect(socket.request.url):
-        await _open_client(table, socket)
-    else:
-        await _open_raw(table, socket)
+    try:
+        if is_connect(socket.request.url):
+            await _open_client(table, socket)
+        else:
+            await _open_raw(table, socket)
+    except asyncio.CancelledError:
+        # The grace deadline came first; the client must not be left waiting (CONN-085).
+        socket.fail(make_error("actor.stopping"))
+        raise
 
 
 async def _open_client(table: ConnectionTable, socket: ClientSocket) -> None:

@@ -14,12 +14,14 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[str | bytes] = []
         self.close_frame: tuple[int, str] | None = None
+        self.closed = asyncio.Event()
 
     def send(self, data: str | bytes) -> None:
         self.sent.append(data)
 
     def close(self, code: int, reason: str) -> None:
         self.close_frame = self.close_frame or (code, reason)
+        self.closed.set()
 
 
 class Sink:
@@ -232,8 +234,7 @@ async def test_kept_messages_grow_old_only_without_a_generation(monkeypatch) -> 
     asleep.hibernate()
     asleep.receive("x")
     async with asyncio.timeout(5):
-        while asleep_wire.close_frame is None:
-            await asyncio.sleep(0.005)
+        await asleep_wire.closed.wait()
     assert asleep_wire.close_frame == (1011, "guard.websocket_garbage_collected#ray1")
     assert active_wire.close_frame is None
     await host.table.close()

@@ -49,7 +49,8 @@ class Echo:
 
 def start(host: Echo, **more: Any) -> Any:
     pair = AsgiPair()
-    upgrade = Upgrade("a", Request("GET", "http://127.0.0.1/websocket/", {}), ("rivet",), "ray9", headers=((b"x-rivet-ray-id", b"ray9"),), **more)
+    request = Request("GET", "http://127.0.0.1/websocket/", {})
+    upgrade = Upgrade("a", request, ("rivet",), "ray9", headers=((b"x-rivet-ray-id", b"ray9"),), **more)
     pair.run(lambda receive, send: serve_websocket(host, upgrade, receive, send))
     return pair
 
@@ -88,7 +89,9 @@ async def test_a_generation_that_stops_is_followed_by_the_next() -> None:
     assert host.closes == [(1000, "")]
 
 
-@pytest.mark.parametrize(("error", "more"), [("actor.overloaded", {}), ("actor.destroying", {}), ("actor.stopping", {"skip_ready_wait": True})])
+@pytest.mark.parametrize(
+    ("error", "more"), [("actor.overloaded", {}), ("actor.destroying", {}), ("actor.stopping", {"skip_ready_wait": True})]
+)
 async def test_refusals_close_with_the_ray(error: str, more: dict[str, Any]) -> None:
     host = Echo(make_error(error))
     pair = start(host, **more)
