@@ -26,8 +26,21 @@ def dumps(value: Any) -> bytes:
     Raises:
         ValueError: The value has no CBOR form.
     """
+    return _encode(_prepare(value))
+
+
+def dumps_exact(value: Any) -> bytes:
+    """Encode for this runtime's own rows: every integer stays an integer.
+
+    Raises:
+        ValueError: The value has no CBOR form.
+    """
+    return _encode(value)
+
+
+def _encode(value: Any) -> bytes:
     try:
-        return cbor2.dumps(_prepare(value), default=_default, datetime_as_timestamp=True, timezone=UTC)
+        return cbor2.dumps(value, default=_default, datetime_as_timestamp=True, timezone=UTC)
     except (cbor2.CBOREncodeError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"value has no CBOR form: {error}") from error
 
