@@ -226,10 +226,8 @@ def _params(call: Call) -> Any:
         raise Undecodable(make_error("core.internal_error")) from None
 
 
-def _response(response: Response | None, own: Headers) -> Reply:
+def _response(response: Response, own: Headers) -> Reply:
     """What a raw handler answered (WIRE-343, WIRE-344, RAWHTTP-006, RAWHTTP-017)."""
-    if response is None:
-        return Reply(404, own)
     body = response.body.encode() if isinstance(response.body, str) else bytes(response.body)
     if len(body) > MAX_RESPONSE:
         error = make_error("guard.invalid_response_body", reason="length limit exceeded")

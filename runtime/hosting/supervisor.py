@@ -165,15 +165,15 @@ class Supervisor:
             definition = self._host.registry.get(record.name)
             if definition is None:
                 raise make_error("actor.not_registered", actor_name=record.name)
-            slot.task = ActorTask(definition, self._identity(slot), self._host)
-            slot.task.on_ended = lambda error: self._ended_by_itself(slot, error)
-            await slot.task.start()
+            slot.task = task = ActorTask(definition, self._identity(slot), self._host)
+            task.on_ended = lambda error: self._ended_by_itself(slot, error)
+            await task.start()
             if saved is not None:
                 await asyncio.shield(saved)
         except Exception as error:
             await self._start_failed(slot, error)
         else:
-            self._started(slot, slot.task)
+            self._started(slot, task)
 
     def _started(self, slot: ActorSlot, task: ActorTask) -> None:
         record = slot.record
@@ -211,7 +211,7 @@ class Supervisor:
         if slot.record.alarm is None or slot.record.alarm > retry:
             self._host.alarm(slot, retry)
 
-    def _begin_stop(self, slot: ActorSlot, reason: StopReason) -> None:
+    def _begin_stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
         record = slot.record
         slot.state = SlotState.STOPPING
         slot.stop_reason = reason
@@ -219,24 +219,23 @@ class Supervisor:
         if reason.kind is StopKind.SLEEP:
             record.sleep_ts = clock.now_ms()  # SLEEP-026: shown from the intent on
         self._host.journal.mark(record)
-        self._run(slot, self._stop(slot, reason))
+        self._run(slot, self._stop(slot, reason, failure))
 
-    async def _stop(self, slot: ActorSlot, reason: StopReason) -> None:
-        failure: Exception | None = None
+    async def _stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
         assert slot.task is not None
         try:
             await slot.task.stop(reason)
         except Exception as error:
-            failure = error
+            failure = failure or error
             log.exception("actor stopped with an error", actor_id=slot.actor_id)
         await self._stopped(slot, reason, failure)
 
-    async def _stopped(self, slot: ActorSlot, reason: StopReason | None, failure: BaseException | None) -> None:
-        """What happens after *stopped* (STOP-002). `reason` is None when the generation ended without having been told to."""
+    async def _stopped(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None) -> None:
+        """What happens after *stopped* (STOP-002)."""
         slot.task = None
         slot.stop_reason = None
         slot.headers = ()
-        if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason in (None, StopReason.STOP_INTENT)):
+        if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason is StopReason.STOP_INTENT):
             await self._bury(slot)
             return
         if failure is not None:
@@ -250,11 +249,9 @@ class Supervisor:
             self.start(slot)
 
     def _ended_by_itself(self, slot: ActorSlot, failure: BaseException | None) -> None:
-        """The generation ended although nobody ordered it: a fault of the actor task."""
+        """The generation cannot go on although nobody ordered its end: stop what is left of it and keep the fault on record."""
         if slot.state is SlotState.RUNNING:
-            slot.state = SlotState.STOPPING
-            slot.record.connectable_ts = None
-            self._run(slot, self._stopped(slot, None, failure))
+            self._begin_stop(slot, StopReason.LOST, failure)
 
     def _asleep(self, slot: ActorSlot, event: SlotEvent) -> None:
         record = slot.record

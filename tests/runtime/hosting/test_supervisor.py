@@ -464,9 +464,9 @@ async def test_shutdown_waits_for_every_actor_and_refuses_requests(world, fake):
 @scenario()
 async def test_a_generation_that_ends_by_itself(world, fake):
     slot = await world.running("crashed")
-    del fake.live[slot.actor_id]
     slot.task.on_ended(RuntimeError("panicked"))
     await until(lambda: slot.state is SlotState.ASLEEP)
+    assert fake.log == [("start", 1), ("stop", 1, "lost")]
     assert slot.record.error == {"crashed": {"message": "panicked"}}
     assert (await world.host.ready(slot.actor_id)).identity.generation == 2
 
