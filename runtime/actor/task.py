@@ -130,6 +130,7 @@ class ActorTask:
         self.work.cancel_all()
         self.work.close()
         await self.work.drained()
+        await self.queue.drain()
         await self.database.close()
         await self.conns.end_generation()
 
@@ -171,7 +172,6 @@ class ActorTask:
                 self._counted = False
                 self.metrics.running -= 1
                 self.metrics.stopped += 1
-                self.metrics.queue_changed(-len(self.queue))
 
     def fire_alarm(self) -> None:
         """The control plane's alarm is due; an overload is only a warning, the schedule fires later."""
