@@ -212,7 +212,7 @@ class Context:
 
     def client(self) -> Client:
         """A client to the actor's own namespace, for calls to other actors."""
-        return self._task.host.client()
+        return self._task.host.client(self._task.identity.actor_id)
 
     def set_prevent_sleep(self, prevent: bool) -> None:
         """Does nothing; deprecated (SLEEP-086)."""

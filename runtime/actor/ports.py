@@ -84,8 +84,8 @@ class HostPort(Protocol):
     async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
         """Replace the one alarm of the actor, durably; None clears it (TASK-240)."""
 
-    def client(self) -> Client:
-        """The process-wide client to this host's own namespace, for actor-to-actor calls."""
+    def client(self, actor_id: str) -> Client:
+        """A shared client to this host's gateway in the namespace and pool of the actor, for actor-to-actor calls."""
         ...
 
     def open_sockets(self, actor_id: str) -> Sequence[ClientSocket]:

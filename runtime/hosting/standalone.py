@@ -248,13 +248,14 @@ class StandaloneHost:
             self._supervisor.start(slot, by_alarm=True)
         # While starting or stopping the record keeps the alarm: the start dispatches what is due, the stop restarts (TASK-244).
 
-    def client(self, namespace: str | None = None, pool: str | None = None) -> Client:
-        """A client to this host's own gateway, one per namespace and pool, for actor-to-actor calls."""
+    def client(self, actor_id: str) -> Client:
+        """A client to this host's own gateway, one per namespace and pool of an actor, for actor-to-actor calls."""
         from client import Client
 
         if self.endpoint is None:
             raise RuntimeError("the address of this host is not known: set StandaloneHost.endpoint, or serve with runtime.serve")
-        target = (namespace or self.options.namespace, pool or self.options.pool)
+        slot = self.slots.get(actor_id)
+        target = (self.options.namespace, self.options.pool) if slot is None else (slot.namespace.name, slot.record.pool)
         if target not in self._clients:
             self._clients[target] = Client(self.endpoint, namespace=target[0], pool=target[1])
         return self._clients[target]
