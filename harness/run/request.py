@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import driver_tests
+from harness.errors import UsageError
 from harness.marks import ENCODINGS
 from harness.targets import TargetOptions, TimeMode
 
@@ -14,8 +15,16 @@ MOST_JOBS = 4
 
 
 def standard_corpus() -> Path:
-    """The directory of the corpus that comes with this project."""
-    return Path(str(driver_tests.__file__)).parent
+    """The directory of the corpus that comes with this project.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    # Found, not imported: the corpus builds on the harness, never the other way round.
+    found = importlib.util.find_spec("driver_tests")
+    if found is None or found.origin is None:
+        raise UsageError("the corpus (package driver_tests) is not installed; name another with --corpus")
+    return Path(found.origin).parent
 
 
 def default_jobs() -> int:

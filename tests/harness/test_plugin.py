@@ -159,6 +159,28 @@ async def test_spins():
         assert (result.verdict, result.message) == ("fail", f"TimedOut: timed out after 0.5 s of {time} time")
 
 
+def test_a_test_that_blocks_the_loop_ends_the_worker_with_the_stacks_shown(corpus):
+    source = (
+        PLAIN
+        + '''
+import time
+import harness.guard
+harness.guard.PATIENCE = 0.3
+
+@requirement("TASK-001")
+@pytest.mark.timeout(0.3)
+async def test_zzz_blocks():
+    """Blocks."""
+    time.sleep(60)
+'''
+    )
+    report = run(write_corpus(corpus, alpha=source))
+    assert report.status == 2
+    assert "in alpha::test_zzz_blocks[json-memory]" in report.problems[0]
+    assert "time.sleep(60)" in report.problems[0]
+    assert [str(one.verdict) for one in report.results] == ["pass", "pass", "error"]
+
+
 def test_a_deadlock_in_virtual_time_is_reported_as_such(corpus):
     result = single(corpus, "asyncio.get_running_loop().stall = 0.2; await asyncio.to_thread(__import__('time').sleep, 1)", "clock")
     assert result.verdict == "fail"
