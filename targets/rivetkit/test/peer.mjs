@@ -217,8 +217,23 @@ export class Peer {
     return body.actors[0];
   }
 
-  /** Waits until the engine has put the actor to sleep. */
+  /** Waits until the engine lists the actor as sleeping, which it does as soon as the sleep is requested. */
   async asleep(name, key, deadlineMs = 10_000) {
     await eventually(() => this.actor(name, key), (actor) => actor?.sleep_ts != null, `${name} asleep`, deadlineMs);
+  }
+
+  /** Waits until the generation is gone: the sleep time is written again then, and no more after that. */
+  async stopped(name, key, settleMs = 400) {
+    await this.asleep(name, key);
+    let last;
+    let since = Date.now();
+    const settled = ({ sleep_ts: now }) => {
+      if (now !== last) {
+        last = now;
+        since = Date.now();
+      }
+      return Date.now() - since >= settleMs;
+    };
+    await eventually(() => this.actor(name, key), settled, `${name} stopped`);
   }
 }

@@ -1,6 +1,7 @@
 // The start script itself.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { eventually, Peer } from "./peer.mjs";
 
@@ -40,6 +41,8 @@ test("a registry that dies is started again", { skip: process.platform !== "linu
 test("nothing outlives a starter that is killed", { skip: process.platform !== "linux" }, async () => {
   const peer = await Peer.start();
   const started = await children(peer.pid);
+  const [directory] = (await readFile(`/proc/${started[0]}/cmdline`, "utf8")).match(/conform-engine-\w+/);
   process.kill(peer.pid, "SIGKILL");
   await eventually(() => started.filter(alive), (left) => left.length === 0, "children gone");
+  await eventually(async () => readdir(tmpdir()), (names) => !names.includes(directory), "data removed");
 });

@@ -181,7 +181,7 @@ test("raw WebSocket", async () => {
   socket.send(new Uint8Array([1, 2]));
   assert.deepEqual([...new Uint8Array(await socket.receive())], [1, 2]);
   assert.deepEqual(await ask({ type: "scheduleSleep" }), { type: "sleepScheduled" });
-  await peer.asleep("rawWebSocketActor", "w");
+  await peer.stopped("rawWebSocketActor", "w");
   socket.send("after sleep");
   assert.deepEqual(await socket.receiveJson(), { type: "welcome", connectionCount: 2 });
   assert.equal(await socket.receive(), "after sleep");
@@ -280,7 +280,7 @@ test("hibernation", async () => {
   const conn = await peer.connect("hibernationActor", "h").ready();
   assert.equal(await conn.call("connIncrement"), 1);
   await conn.call("triggerSleep");
-  await peer.asleep("hibernationActor", "h");
+  await peer.stopped("hibernationActor", "h");
   assert.equal(await conn.call("connIncrement"), 2);
   assert.deepEqual(await conn.call("getConnLifecycleCounts"), { connectCount: 1, disconnectCount: 0 });
   assert.deepEqual(await conn.call("getActorCounts"), { sleepCount: 1, wakeCount: 2 });
@@ -299,7 +299,7 @@ test("an action sent while going to sleep is answered after the wake", async () 
 test("a hibernating connection closed by its client is cleaned up in the next generation", async () => {
   const conn = await peer.connect("fileSystemHibernationCleanupActor", "h").ready();
   await conn.call("triggerSleep");
-  await peer.asleep("fileSystemHibernationCleanupActor", "h");
+  await peer.stopped("fileSystemHibernationCleanupActor", "h");
   await conn.close();
   const list = () => on("fileSystemHibernationCleanupActor", "h")("getDisconnectWakeCounts");
   assert.deepEqual(await eventually(list, (counts) => counts.length > 0, "disconnect"), [2]);
