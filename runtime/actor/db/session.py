@@ -138,7 +138,7 @@ class DatabaseSession:
 
     def _sql_error(self, error: sqlite3.Error, sql: str, bindings: int, statements: int) -> Exception:
         self.log.warning(
-            "sqlite operation failed", actor_id=self.actor_id, backend="local", operation="execute", sql=sql[:_LOGGED_SQL],
+            "sqlite operation failed", backend="local", operation="execute", sql=sql[:_LOGGED_SQL],
             bindings=bindings, statements=statements, group="core", code="internal_error", error=str(error),
         )  # fmt: skip
         return make_error("core.internal_error", metadata={"error": str(error)})

@@ -1,8 +1,8 @@
 """`kill -9` at random moments: what was acknowledged is there, what is there is whole and in order.
 
-A child commits from several workers and reports each acknowledged batch on a pipe. Every batch puts two rows
-that must agree (atomicity), and each worker's sequence must have no hole (order). The parent kills it, waits
-for the pipe to end, and reads the file.
+A child commits from several workers and reports each acknowledged batch on a pipe. Every batch puts two rows that must agree (atomicity),
+and each worker's sequence must have no hole (order). One more worker does the same with transactions on an actor's database. The parent
+kills it, waits for the pipe to end, and reads the files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import random
 import selectors
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -27,7 +28,10 @@ SLOTS = 3
 WORKERS = 8
 
 CHILD = f"""
-import asyncio, os, sys
+import asyncio, os, sys, structlog
+from runtime.actor.db.coordinator import Coordinator
+from runtime.actor.db.session import DatabaseSession
+from runtime.actor.db.worker import SqlWorker
 from runtime.storage.base import Put
 from runtime.storage.sqlite import SQLiteStorage
 
@@ -40,11 +44,31 @@ async def worker(storage, number):
         await storage.commit(scope, [Put("log", sequence.to_bytes(8, "big"), value), *twins])
         os.write(1, f"{{number}} {{sequence}}\\n".encode())
 
+async def transactions(storage, number):
+    session = await open_database(storage)
+    sequence = 0
+    while True:
+        sequence += 1
+
+        async def both(tx):
+            await tx.execute("INSERT INTO log VALUES (?)", sequence)
+            await tx.execute("UPDATE head SET value = ?", sequence)
+
+        await session.transaction(both)
+        os.write(1, f"{{number}} {{sequence}}\\n".encode())
+
+async def open_database(storage):
+    worker = SqlWorker(storage.database_path("actor"))
+    await worker.open()
+    session = DatabaseSession("actor", structlog.get_logger(), Coordinator(), worker, print)
+    await session.execute("CREATE TABLE log (value INTEGER PRIMARY KEY); CREATE TABLE head AS SELECT 0 AS value", ())
+    return session
+
 async def main(path):
     storage = SQLiteStorage(path)
     await storage.open()
     os.write(1, b"ready\\n")
-    await asyncio.gather(*(worker(storage, number) for number in range({WORKERS})))
+    await asyncio.gather(transactions(storage, {WORKERS}), *(worker(storage, number) for number in range({WORKERS})))
 
 # Forking off a warm interpreter makes a round a few milliseconds; this process itself starts no thread.
 for line in sys.stdin:
@@ -106,8 +130,23 @@ async def verify(path: Path, acknowledged: dict[int, int]) -> None:
             if log:
                 assert rows["head"] == [(b"head", last)]
                 assert rows["twin"] == [(b"twin", last)]
+        verify_database(storage.database_path("actor"), acknowledged.get(WORKERS, 0))
     finally:
         await storage.close()
+
+
+def verify_database(path: str, acknowledged: int) -> None:
+    connection = sqlite3.connect(path)
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if {"log", "head"} <= tables:
+        log = [value for (value,) in connection.execute("SELECT value FROM log ORDER BY value")]
+        assert len(log) >= acknowledged, "an acknowledged transaction is lost"
+        assert log == list(range(1, len(log) + 1)), "a transaction is missing between others"
+        assert connection.execute("SELECT value FROM head").fetchall() == [(len(log),)], "half a transaction"
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    else:
+        assert not acknowledged
+    connection.close()
 
 
 def run_slot(path: Path, slot: int) -> int:
