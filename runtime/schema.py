@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -31,7 +31,7 @@ def validate(schema: Schema, value: Any, message: str | None = None) -> Any:
     try:
         if inspect.iscoroutinefunction(schema):
             raise make_error("feature.unsupported", feature="async schema validation")
-        if callable(schema) and not isinstance(schema, type):
+        if callable(schema) and not isinstance(schema, type) and get_origin(schema) is None:
             return schema(value)
         result = _adapter(schema).validate_python(value)
     except ActorError:
