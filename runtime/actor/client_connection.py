@@ -86,7 +86,11 @@ class ClientConnection:
             return
         if arrival is Arrival.GAP:
             self._end(1008, "ws.message_index_skip")
-        elif self._waiting is not None:
+        else:
+            self._take(index, data)
+
+    def _take(self, index: int, data: str | bytes) -> None:
+        if self._waiting is not None:
             self._waiting.append((index, data))
         else:
             self._handle(index, data)
@@ -190,17 +194,14 @@ class ClientConnection:
         except Exception as exc:
             error = to_wire(exc)
             if error.group == "rivetkit":
-                self._table.log.error("subscription guard failed", conn_id=self._conn.id, event=name, exc_info=True)
+                self._table.log.error("subscription guard failed", conn_id=self._conn.id, event_name=name, exc_info=True)
             self.fail(f"{error.group}.{error.code}")
             return
         if not self._conn.removed:
             self._admit(index, size, name)
         waiting, self._waiting = self._waiting or deque(), None
         while waiting and not self._conn.removed and not self._table.frozen:
-            if self._waiting is not None:
-                self._waiting.append(waiting.popleft())
-            else:
-                self._handle(*waiting.popleft())
+            self._take(*waiting.popleft())
 
     def _admit(self, index: int, size: int, name: str) -> None:
         if self._table.events.subscribe(self._conn, name):

@@ -85,7 +85,8 @@ class CloseLedger:
 
     def get(self, actor_id: str, conn_id: str) -> CloseAck | None:
         """The acknowledgement of one connection, if published and still kept."""
-        return self._acks.get(actor_id, {}).get(conn_id)
+        kept = self._acks.get(actor_id)
+        return kept.get(conn_id) if kept is not None else None
 
     def all(self, actor_id: str) -> list[CloseAck]:
         """The kept acknowledgements of one actor, oldest first."""

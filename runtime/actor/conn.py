@@ -23,7 +23,11 @@ class ConnLink(Protocol):
 
     socket: ClientSocket
     watermark: Watermark
-    encoding: Encoding | None
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """The encoding of events; None when the kind carries none."""
+        ...
 
     def send_events(self, frames: EventFrames) -> None:
         """Queue one event; never raises."""

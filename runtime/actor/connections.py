@@ -169,11 +169,14 @@ class ConnectionTable:
     def close_raw_sockets(self) -> bool:
         """Start the close cycle of every raw socket that has no future (RAWWS-066); True when any was started."""
         destroy = self._stop_kind is StopKind.DESTROY
-        ending = [conn for conn in self.view.values() if isinstance(conn.link, RawLink) and (destroy or not conn.is_hibernatable)]
-        for conn in ending:
-            # A hibernatable socket of a destroyed actor gets its close event but no disconnect (HIB-060).
-            conn.link.end(CloseInitiator.STOP, 1000, STOPPED_REASON, disconnect=not conn.is_hibernatable)
-        return bool(ending)
+        started = False
+        for conn in self.view.values():
+            link: object = conn.link
+            if isinstance(link, RawLink) and (destroy or not conn.is_hibernatable):
+                # A hibernatable socket of a destroyed actor gets its close event but no disconnect (HIB-060).
+                link.end(CloseInitiator.STOP, 1000, STOPPED_REASON, disconnect=not conn.is_hibernatable)
+                started = True
+        return started
 
     def freeze(self) -> None:
         """No client message is handled from here on; unfinished close cycles are acknowledged as `aborted` (RAWWS-065)."""

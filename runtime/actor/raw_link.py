@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from runtime.actor.close_ack import CloseInitiator
 from runtime.actor.close_cycle import CloseCycle
@@ -36,8 +36,6 @@ class RawLink:
     Messages are held until the handler has ended or has registered a message listener (RAWWS-005, HIB-053).
     """
 
-    encoding: ClassVar[None] = None
-
     def __init__(self, table: ConnectionTable, conn: Conn, socket: ClientSocket, watermark: int = 0) -> None:
         self.closed = False
         self.socket = socket
@@ -49,6 +47,11 @@ class RawLink:
         self._probed = bool(os.environ.get("VITEST"))
         self._cycle: CloseCycle | None = None
         self._closed_waiters: list[asyncio.Future[CloseAck]] = []
+
+    @property
+    def encoding(self) -> None:
+        """Raw sockets carry no events."""
+        return None
 
     # The connection table's side.
 
@@ -99,9 +102,6 @@ class RawLink:
                 return
             if arrival is Arrival.GAP:
                 self.end(CloseInitiator.ERROR, 1008, "ws.message_index_skip")
-                return
-            if self._probed and data == _PROBE_TEXT:
-                self._answer_probe(index)
                 return
         if self._held is not None:
             self._held.append((index, data))
@@ -160,6 +160,9 @@ class RawLink:
         self._held = None
 
     def _deliver(self, index: int, data: str | bytes) -> None:
+        if self._probed and self._conn.is_hibernatable and data == _PROBE_TEXT:
+            self._answer_probe(index)
+            return
         event = MessageEvent(data, index)
         for listener in self.api.listeners("message"):
             self._invoke(listener, event, "message")

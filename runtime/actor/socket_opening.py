@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -82,7 +81,7 @@ async def _open_raw(table: ConnectionTable, socket: ClientSocket) -> None:
         return
     conn: Conn | None = None
     try:
-        conn = Conn(table, new_conn_id(), hibernatable=await _may_hibernate(table, socket))
+        conn = Conn(table, new_conn_id(), hibernatable=_may_hibernate(table, socket))
         link = conn.link = RawLink(table, conn, socket)
         await set_up(table, conn, params, socket.request)
     except Exception as exc:
@@ -94,10 +93,7 @@ async def _open_raw(table: ConnectionTable, socket: ClientSocket) -> None:
         link.open()
 
 
-async def _may_hibernate(table: ConnectionTable, socket: ClientSocket) -> bool:
+def _may_hibernate(table: ConnectionTable, socket: ClientSocket) -> bool:
     """The actor's option, asked once per socket when it is a predicate (HIB-001, HIB-002)."""
     option = table.options.can_hibernate_web_socket
-    if isinstance(option, bool):
-        return option
-    answer = option(socket.request)
-    return bool(await answer if inspect.isawaitable(answer) else answer)
+    return option if isinstance(option, bool) else bool(option(socket.request))

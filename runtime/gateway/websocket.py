@@ -98,13 +98,14 @@ async def _open(host: SocketHost, socket: ClientSocket) -> None:
     """Hand the socket to a generation; one that stops before it admitted the socket is followed by the next (CONN-085)."""
     upgrade = socket.upgrade
     try:
-        while not socket.closed:
+        while True:
             task = await host.ready(upgrade.actor_id, skip_ready_wait=upgrade.skip_ready_wait)
             if socket.closed:
                 return
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT):
-                    return await task.open_socket(socket)
+                    await task.open_socket(socket)
+                return
             except ActorError as error:
                 if upgrade.skip_ready_wait or f"{error.group}.{error.code}" not in PASSING_REFUSALS:
                     raise

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from runtime.actor.close_ack import CloseInitiator, CloseOutcome
-from runtime.actor.raw_link import PROBE
+from runtime.actor.raw_link import _PROBE_TEXT, PROBE
 from runtime.hosting.slot import SlotState
 from runtime.protocol.encodings import Encoding
+from runtime.storage.base import DeleteRange
+from runtime.storage.memory import MemoryStorage
 from tests.runtime.connections.actors import Hibernating, Raw, Room
 from tests.runtime.connections.world import World, virtual
 
@@ -140,17 +142,14 @@ async def test_a_raw_socket_closed_while_asleep_ends_undelivered() -> None:
 
 
 @virtual
-async def test_records_without_sockets_are_disconnected_after_a_crash() -> None:
-    async with World(Room) as world:
+async def test_records_without_sockets_are_disconnected_by_the_next_process() -> None:
+    storage = MemoryStorage()
+    async with World(Room, storage=storage) as world:
         actor = await world.create("room")
         client = world.connect(actor, params={"name": "eve"})
         await client.init()
-        await world.sleep(actor)
-        storage = world.storage
-        rows = await storage.load(actor)
-        assert len(rows["conn"]) == len(rows["conn_state"]) == 1
-        for socket in world.host.sockets.hibernating(actor):
-            world.host.sockets.discard(socket)
+    assert client.close == (1012, "")
+    async with World(Room, storage=storage) as world:
         other = world.connect(actor)
         log = await other.call("log")
         assert [entry for entry in log if entry[0] == "disconnect"] == [["disconnect", False, {"seen": 0, "from": "eve"}]]
@@ -166,8 +165,6 @@ async def test_a_socket_without_a_record_is_closed() -> None:
         client = world.raw(actor)
         await client.frame(0)
         await world.sleep(actor)
-        from runtime.storage.base import DeleteRange
-
         await world.storage.commit(actor, [DeleteRange("conn"), DeleteRange("conn_state")])
         await world.host.ready(actor)
         assert await client.closed() == (1000, "ws.meta_not_found_during_restore")
@@ -212,11 +209,11 @@ async def test_the_probe_reports_what_is_pending(monkeypatch) -> None:
         client = world.raw(actor)
         client.client_send("a")
         client.client_send("b")
-        client.client_send('{"%s":true}' % PROBE)
+        client.client_send(_PROBE_TEXT)
         assert json.loads(await client.frame(3)) == {PROBE: True, "lastSentIndex": 2, "lastAckedIndex": 0, "pendingIndexes": [1, 2]}
         (socket,) = [conn.link.socket for conn in world.task(actor).conns.view.values()]
         await world.until(lambda: not socket.pending_indexes(), timeout=5)
-        client.client_send('{"%s":true}' % PROBE)
+        client.client_send(_PROBE_TEXT)
         assert json.loads(await client.frame(4)) == {PROBE: True, "lastSentIndex": 3, "lastAckedIndex": 3, "pendingIndexes": []}
         client.client_send("c")
         await client.frame(5)

@@ -136,14 +136,14 @@ class World:
 
     def _serve(self, client: AsgiPair, actor_id: str, path: str, protocols: tuple[str, ...], **more: Any) -> None:
         request = Request("GET", f"http://127.0.0.1{path}", {"sec-websocket-protocol": ", ".join(protocols), "upgrade": "websocket"})
-        upgrade = Upgrade(actor_id, request, more.pop("protocols", protocols), "ray", **more)
+        upgrade = Upgrade(actor_id, request, more.pop("offered", protocols), "ray", **more)
         self._clients.append(client)
         client.run(lambda receive, send: serve_websocket(self.host, upgrade, receive, send))
 
     async def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
         """Poll; on virtual time this costs nothing."""
         async with asyncio.timeout(timeout):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - any condition, on virtual time
                 await asyncio.sleep(0.001)
 
     def state_of(self, actor_id: str) -> SlotState:
