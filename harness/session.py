@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from harness.handles import Address, HandleBook, TrackedHandle
+from runtime.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Conform:
         return self.new_client()
 
     def new_client(self, **options: Any) -> Client:
-        """A further client with other options (encoding, token, headers ...); dispose it with `async with`."""
+        """A further client with other options (encoding, token, headers ...); use it with `async with`."""
         options = {
             "namespace": self.namespace,
             "pool": self.pool,
@@ -60,6 +61,7 @@ class Conform:
             "encoding": self.encoding,
             **options,
         }
+        options["encoding"] = Encoding(options["encoding"])
         from client import Client
 
         return Client(self.endpoint, **options)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import jsonschema
 import pytest
 
-from tests.harness.sample import PLAIN, only, run, verdicts, write_corpus
+from harness.run import eventlog, runner
+from harness.targets import TargetOptions
+from tests.harness.sample import PLAIN, only, request, run, verdicts, write_corpus
 
 TEST = '''
 @requirement("TASK-001")
@@ -270,8 +274,6 @@ def test_a_target_that_does_not_start_is_an_error_of_every_test(corpus):
 
 
 def _broken():
-    from harness.targets import TargetOptions
-
     return TargetOptions(spec="tests.harness.test_plugin:BrokenTarget")
 
 
@@ -316,16 +318,15 @@ async def test_stale(conform, boundary, clock):
 
 
 def test_events_follow_the_schema(corpus, tmp_path):
-    import jsonschema
-
-    from harness.run import eventlog
-
-    report = run(write_corpus(corpus, alpha=PLAIN + TEST.format(body="assert 0", fixtures="")))
+    raw: list[dict] = []
+    source = PLAIN + TEST.format(body="assert 0", fixtures="")
+    report = asyncio.run(runner.run(request(write_corpus(corpus, alpha=source)), raw.append))
     path = tmp_path / "events.ndjson"
     eventlog.write(path, report)
     schema = json.loads(eventlog.SCHEMA.read_text())
     events = [json.loads(line) for line in path.read_text().splitlines()]
-    for event in events:
+    assert {event["event"] for event in raw} == {"session", "collected", "started", "result", "end"}
+    for event in [*raw, *events]:
         jsonschema.validate(event, schema)
     assert [event["event"] for event in events] == ["session", "result", "result", "result", "end"]
     assert events[-1]["verdicts"] == {"pass": 2, "fail": 1}
