@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from runtime.actor.work import WorkTracker
+
 PREFIX = "rivet_rivetkit_actor_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _USER_KINDS = tuple(kind for kind in WorkKind if kind <= WorkKind.DESTROY_REQUEST)
@@ -105,6 +107,11 @@ class ActorMetrics:
     def overloaded(self, inbox: str, operation: str) -> None:
         """An inbox refused an item (METRIC-006)."""
         self.overloads[inbox, operation] += 1
+
+    def drain_failed(self, work: WorkTracker) -> None:
+        """A destroyed actor left work behind (DESTROY-028)."""
+        for kind, subsystem in ((WorkKind.INTERNAL_KEEP_AWAKE, "internal_keep_awake"), (WorkKind.HTTP, "http_requests")):
+            self.drain_warnings[subsystem] += bool(work.count(kind))
 
     def close_cycle(self, outcome: str, seconds: float) -> None:
         """A raw socket's close cycle was acknowledged (RAWWS-068)."""

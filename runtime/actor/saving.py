@@ -38,6 +38,8 @@ class StateSaver:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[asyncio.Future[None], Sequence[Op]]] = []
         self._running: asyncio.Task[None] | None = None
+        self._closed = False
+        self._failures = 0
 
     def add_source(self, source: SaveSource) -> None:
         """Ask this source too from now on."""
@@ -45,6 +47,8 @@ class StateSaver:
 
     def request(self, max_wait: float | None = None) -> None:
         """Save no later than the throttle says, or within `max_wait` seconds if that is earlier (RUN-140, RUN-142)."""
+        if self._closed:
+            return
         now = self._task.loop.time()
         due = max(now, self._last_save + self._interval)
         if max_wait is not None:
@@ -76,6 +80,7 @@ class StateSaver:
 
     def stop_timer(self) -> None:
         """No throttled save from here on; the stop path saves by itself (DB-035)."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -119,6 +124,7 @@ class StateSaver:
             self._failed(error, waiting)
         else:
             self._last_save = self._task.loop.time()
+            self._failures = 0
             self._settle(taken, ok=True)
             for waiter, _ in waiting:
                 if not waiter.done():
@@ -135,5 +141,7 @@ class StateSaver:
                 waiter.set_exception(error)
                 # The caller may be gone; it was logged above.
                 waiter.exception()
+        self._failures += 1
         self._last_save = self._task.loop.time()
-        self.request()
+        # At once, but a storage that keeps failing is not asked all the time (RUN-145).
+        self.request(0 if self._failures == 1 else None)

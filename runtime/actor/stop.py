@@ -85,11 +85,11 @@ async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exceptio
     task.conns.freeze()
     failure = await _final_save(task)
     task.run.cancel()
-    await task.run.join()
     if timed_out or destroy:
         task.work.cancel_all()
-    task.work.close()
-    await _drain(task)
+    else:
+        task.work.cancel_uncounted()
+    await _drain(task, kind)
     # Work that ended between the final save and here may have changed state once more (DB-036).
     failure = await _final_save(task) or failure
     await task.saver.idle()
@@ -105,13 +105,17 @@ async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exceptio
     return failure
 
 
-async def _drain(task: ActorTask) -> None:
-    """Children that survive their own cancellation must not keep the actor from stopping."""
+async def _drain(task: ActorTask, kind: StopKind) -> None:
+    """Steps 3 and 4. Code that survives its own cancellation must not keep the actor from stopping."""
     try:
         async with asyncio.timeout(task.grace_period):
+            await task.run.join()
             await task.work.drained()
     except TimeoutError:
         task.log.error("actor work did not end after it was cancelled", **task.work.snapshot())
+        if kind is StopKind.DESTROY:
+            task.metrics.drain_failed(task.work)
+    task.work.close()
 
 
 async def _final_save(task: ActorTask) -> Exception | None:

@@ -328,7 +328,13 @@ class ActorTask:
         return Context(self, conn, request)
 
     async def commit(self, ops: Sequence[Op]) -> None:
-        """One durable, atomic batch in the actor's scope, after the batches before it."""
+        """One durable, atomic batch in the actor's scope, after the batches before it.
+
+        Raises:
+            ActorError: actor.stopping when the generation is over: late code must not reach the next one (SLEEP-055).
+        """
+        if self.state_name is LifecycleState.TERMINATED:
+            raise make_error("actor.stopping")
         await self.host.storage.commit(self.identity.actor_id, ops)
 
     async def call_hook(self, hook: str, context: Context, *args: Any, timeout: float | None, label: str) -> Any:

@@ -99,6 +99,7 @@ class WorkTracker:
         self._loop = asyncio.get_running_loop()
         self._counts = [0] * len(WorkKind)
         self._children: set[asyncio.Task[Any]] = set()
+        self._uncounted: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     def count(self, kind: WorkKind) -> int:
@@ -154,8 +155,8 @@ class WorkTracker:
     def adopt(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` as an uncounted child; its errors are its own business."""
         child = self._loop.create_task(work)
-        self._children.add(child)
-        child.add_done_callback(self._children.discard)
+        self._uncounted.add(child)
+        child.add_done_callback(self._uncounted.discard)
         return child
 
     def _report(self, kind: WorkKind, error: BaseException | None) -> None:
@@ -172,14 +173,20 @@ class WorkTracker:
 
     def cancel_all(self) -> int:
         """Cancel every child (grace deadline); returns how many there were."""
+        self.cancel_uncounted()
         for child in self._children:
             child.cancel()
-        return len(self._children)
+        return len(self._children) + len(self._uncounted)
+
+    def cancel_uncounted(self) -> None:
+        """Cancel what nobody waits for any more: actions and hooks that outlived their time."""
+        for child in self._uncounted:
+            child.cancel()
 
     async def drained(self) -> None:
         """Wait until no child is left."""
-        while self._children:
-            await asyncio.wait(self._children)
+        while children := self._children | self._uncounted:
+            await asyncio.wait(children)
 
     def snapshot(self) -> dict[str, int]:
         """Every counter that grace looks at, for the deadline record of SLEEP-051."""
