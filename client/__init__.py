@@ -1,1 +1,43 @@
-"""TBD."""
+"""The Python client: handles, connections, queue sends, raw requests and sockets.
+
+    from client import Client
+
+    async with Client("http://localhost:6420", encoding="bare") as client:
+        print(await client.get_or_create("counter", ["key"]).increment(5))
+"""
+
+from client.client import Client
+from client.config import ClientConfig, ConfigurationError
+from client.connection import Connection, ConnectionClosedError, ConnectionDisposedError
+from client.handle import Handle
+from client.manager import ManagerApi
+from client.observe import Exchange, Observer, SocketFrame
+from client.raw_socket import RawSocket, SocketClosedError
+from client.retry import RetryPolicy
+from client.transport import HttpFailureError
+from runtime.errors import ActorError
+from runtime.protocol.encodings import Encoding
+from runtime.protocol.messages import QueueResult
+from runtime.protocol.values import UNDEFINED
+
+__all__ = [
+    "UNDEFINED",
+    "ActorError",
+    "Client",
+    "ClientConfig",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionClosedError",
+    "ConnectionDisposedError",
+    "Encoding",
+    "Exchange",
+    "Handle",
+    "HttpFailureError",
+    "ManagerApi",
+    "Observer",
+    "QueueResult",
+    "RawSocket",
+    "RetryPolicy",
+    "SocketClosedError",
+    "SocketFrame",
+]

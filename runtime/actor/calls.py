@@ -80,15 +80,18 @@ class Calls:
                 self.admit("dispatch_action", lambda: self._run(name, args, conn, None, reply), reply)
                 return await reply
 
-    def start_action(self, name: str, args: list[Any], conn: Conn | None, reply: asyncio.Future[Any]) -> None:
-        """Run an action that was admitted before as a child of the actor; `reply` gets its outcome, or its time-out (TASK-104)."""
-        child = self._task.work.adopt(self._run(name, args, conn, None, reply))
-        child.add_done_callback(lambda _: _fail(reply, "actor.dropped_reply"))
+    def start_action(self, name: str, args: list[Any], conn: Conn, reply: asyncio.Future[Any]) -> None:
+        """Admit an action of a connection; `reply` gets its outcome, or its time-out (CONN-093, TASK-104).
+
+        Raises:
+            ActorError: What `admit` raises.
+        """
+        self.admit("dispatch_action", lambda: self._run(name, args, conn, None, reply), reply)
 
     async def run_scheduled(self, name: str, args: list[Any]) -> Any:
         """Run an action for a schedule, without a connection (TASK-110, CONN-002)."""
         reply: asyncio.Future[Any] = self._task.loop.create_future()
-        self.start_action(name, args, None, reply)
+        Admission(self._task, lambda: self._run(name, args, None, None, reply), reply).start()
         return await reply
 
     async def send_queue(self, name: str, send: QueueSend, params: Any, request: Request | None) -> QueueResult:

@@ -1,0 +1,85 @@
+"""Which failures are retried, how often and after how long (WIRE section 11.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from runtime.errors import ActorError
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Delays in seconds. The defaults are the protocol's."""
+
+    outer_delays: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
+    inner_delay: float = 0.1
+    attempts_get_or_create: int = 60
+    attempts_get: int = 24
+    reconnect_first: float = 0.25
+    reconnect_max: float = 30.0
+    metadata_first: float = 0.5
+    metadata_max: float = 15.0
+
+    def reconnect_delays(self) -> Iterator[float]:
+        """Immediately, then doubling without end (WIRE-958)."""
+        yield 0.0
+        delay = self.reconnect_first
+        while True:
+            yield delay
+            delay = min(delay * 2, self.reconnect_max)
+
+
+class RetryClass(Enum):
+    """What the outer loop does with an error."""
+
+    REQUEST = "request"
+    RECONNECT = "reconnect"
+    NEVER = "never"
+
+
+_REQUEST = frozenset({
+    "actor.restarting", "guard.service_unavailable", "guard.actor_wake_retries_exceeded", "guard.actor_stopped_while_waiting",
+    "guard.tunnel_request_aborted", "guard.tunnel_message_timeout", "guard.tunnel_response_closed",
+    "guard.gateway_response_start_timeout",
+})  # fmt: skip
+_RECONNECT = frozenset({"actor.stopped", "ws.going_away"})
+_STALE = frozenset({"not_found", "starting", "stopping", "not_configured", "dropped_reply", "destroying"})
+_LEGACY = {
+    "actor.internal_error": "Actor is stopping",
+    "actor.stopping": "Actor stopping: Cannot accept new connections while actor is stopping",
+}
+
+
+def classify(error: ActorError) -> RetryClass:
+    """The class of a structured error in the table of section 11.3."""
+    if "database accessed after actor stopped" in error.message.lower():
+        return RetryClass.NEVER
+    if error.name in _REQUEST or _LEGACY.get(error.name) == error.message:
+        return RetryClass.REQUEST
+    return RetryClass.RECONNECT if error.name in _RECONNECT else RetryClass.NEVER
+
+
+def is_stale(error: ActorError) -> bool:
+    """Whether a cached actor id may be outdated (WIRE-930)."""
+    return error.group == "actor" and (error.code in _STALE or error.code.startswith("destroyed_"))
+
+
+def is_start_failure(error: ActorError) -> bool:
+    """Whether the actor could not be started; the reason is on its record (WIRE-932)."""
+    return error.name in ("guard.actor_ready_timeout", "guard.actor_runner_failed")
+
+
+def is_queue_overload(error: ActorError) -> bool:
+    """Whether a queue send met a full dispatch inbox (WIRE-931)."""
+    metadata = error.metadata if error.metadata is not UNDEFINED and isinstance(error.metadata, dict) else {}
+    return (
+        error.name == "actor.overloaded"
+        and metadata.get("channel") == "dispatch_inbox"
+        and metadata.get("operation") == "dispatch_queue_send"
+    )
