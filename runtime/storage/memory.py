@@ -145,6 +145,10 @@ class MemoryStorage:
             self._anchors[scope] = anchor
         return uri
 
+    def __del__(self) -> None:
+        for anchor in self._anchors.values():
+            anchor.close()
+
     def _check_open(self) -> None:
         if not self._open:
             raise RuntimeError("storage is closed")

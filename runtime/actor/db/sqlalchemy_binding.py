@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
@@ -88,17 +88,18 @@ class _Binding:
         """A SQLAlchemy connection inside the open transaction of `raw`; an error undoes what was done through
         it.
         """
-        if self._borrowed is None or self._engine is None:
+        if self._borrowed is None:
             self._borrowed = borrowed = _Borrowed(raw)
             self._engine = create_engine("sqlite://", creator=lambda: borrowed, poolclass=StaticPool)
+        borrowed, engine = self._borrowed, cast("Engine", self._engine)
         raw.execute(f"SAVEPOINT {_SAVEPOINT}")
-        self._borrowed.active = True
+        borrowed.active = True
         try:
-            with self._engine.connect() as connection:
+            with engine.connect() as connection:
                 yield connection
                 connection.commit()
         finally:
-            self._borrowed.active = False
+            borrowed.active = False
             if raw.in_transaction:
                 raw.execute(f"RELEASE {_SAVEPOINT}")
 
