@@ -17,9 +17,21 @@ SWITCHING = b"HTTP/1.1 101"
 class Hammer(asyncio.Protocol):
     """Keeps one request in flight on one connection; `completed` counts answers."""
 
-    def __init__(self, request: bytes, complete: Callable[[bytes], int], opening: bytes = b"") -> None:
-        """`complete(buffer)` gives the length of the first whole answer in the buffer, 0 while there is none."""
+    def __init__(
+        self, request: bytes, complete: Callable[[bytes], int], expected: bytes, opening: bytes = b"", greeting: bool = False
+    ) -> None:
+        """Take the bytes to send.
+
+        Args:
+            request: What is sent again and again.
+            complete: Gives the length of the first whole answer in a buffer, 0 while there is none.
+            expected: What every first answer must contain, so that errors are not counted as answers.
+            opening: The upgrade request of a WebSocket.
+            greeting: Whether the server sends a frame of its own before it takes requests.
+        """
         self.completed = 0
+        self._expected = expected
+        self._greeting = greeting
         self.fault: str | None = None
         self._request = request
         self._complete = complete
@@ -41,13 +53,19 @@ class Hammer(asyncio.Protocol):
             if not self._buffer.startswith(SWITCHING):
                 self._fail(self._buffer)
                 return
-            # A greeting (`Init`) may follow the handshake in the same segment; a frame that comes later counts as one answer too many.
             self._buffer = self._buffer.partition(b"\r\n\r\n")[2]
             self._opening = b""
-            self.transport.write(self._request)
+            if not self._greeting:
+                self.transport.write(self._request)
         while size := self._complete(self._buffer):
-            self._buffer = self._buffer[size:]
-            self.completed += 1
+            answer, self._buffer = self._buffer[:size], self._buffer[size:]
+            if self._greeting:
+                self._greeting = False
+            elif self._expected not in answer:
+                self._fail(answer)
+                return
+            else:
+                self.completed += 1
             self.transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:

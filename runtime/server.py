@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvicorn
 
+from runtime import logs
 from runtime.gateway.app import GatewayApp
 from runtime.gateway.http_protocol import AnyMethodProtocol
 from runtime.hosting.standalone import StandaloneHost
@@ -75,10 +76,14 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop every actor gracefully (STOP-034). `on_ready` gets the URL once traffic is accepted.
 
+    Logs go to standard error, warnings and up, unless the program configured structlog itself.
+
     Raises:
         OSError: The address is taken.
         RuntimeError: The storage could not be opened.
     """
+    if not structlog.is_configured():
+        logs.configure()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
