@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import asyncio
 import itertools
 import secrets
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,9 +15,9 @@ from harness.handles import Address, HandleBook, TrackedHandle
 from runtime.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
-    from client import Client
+    from client import Client, Connection
     from harness.identity import TestId, Variant
     from harness.targets import Endpoint, Target
 
@@ -44,6 +46,7 @@ class Conform:
         self.storage = variant.storage
         self.test = test
         self.handles = HandleBook()
+        self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
         self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0)
 
@@ -98,8 +101,45 @@ class Conform:
         handle = await self.client.create(name, parts, **options)
         return self.handles.track(handle, Address(name, tuple(parts)))
 
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start `work` beside the test; what the test leaves unfinished is cancelled at its end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._spawned.add(task)
+        return task
+
+    async def settled(self, task: asyncio.Task[Any]) -> BaseException | None:
+        """Wait for spawned work whatever its outcome; its error, or None when it succeeded."""
+        await asyncio.wait({task})
+        return None if task.cancelled() else task.exception()
+
+    @asynccontextmanager
+    async def connected(self, handle: TrackedHandle, params: Any = None) -> AsyncIterator[Connection]:
+        """A ready connection of the handle, disposed at the end of the block."""
+        connection: Connection = handle.connect(params=params)
+        try:
+            await connection.ready()
+            yield connection
+        finally:
+            await connection.dispose()
+
+    async def post_action(
+        self, handle: TrackedHandle, action: str, *args: Any, encoding: str | None = None, content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """Call an action by plain HTTP, without the client's decoding and retries; `content` replaces the encoded arguments."""
+        from runtime.protocol.encodings import Encoding
+        from runtime.protocol.http import encode_action_request
+
+        chosen = encoding or self.encoding
+        body = encode_action_request(list(args), Encoding(chosen)) if content is None else content
+        url = f"/gateway/{await handle.resolve()}/action/{action}"
+        return await self.http.post(url, content=body, headers={"x-rivet-encoding": chosen, **(headers or {})})
+
     async def aclose(self) -> None:
-        """Dispose the client and close the raw one."""
+        """Cancel spawned work, dispose the client and close the raw one."""
+        for task in self._spawned:
+            task.cancel()
+        await asyncio.gather(*self._spawned, return_exceptions=True)
         if "client" in self.__dict__:
             await self.client.dispose()
         await self.http.aclose()
