@@ -331,9 +331,9 @@ async def test_dispatch_after_the_end_is_refused():
     async with World(Tool) as world:
         task = await world.start()
         await world.stop(StopReason.SLEEP_INTENT)
-        with caught("actor.destroying"):
+        with caught("actor.stopping"):
             task.accepting()
-        with caught("actor.destroying"):
+        with caught("actor.stopping"):
             await task.call_action("count", [], None, None)
 
 

@@ -246,7 +246,7 @@ async def test_without_state():
             await c.save_state(max_wait=0.1)
 
         @action
-        def vars(self, c):
+        def get_vars(self, c):
             return c.vars
 
     async with World(Stateless) as world:
@@ -255,7 +255,7 @@ async def test_without_state():
             with caught("actor.state_not_enabled"):
                 await world.call(name)
         await world.call("save")
-        assert not await world.call("vars")
+        assert not await world.call("get_vars")
         await world.restart()
 
 
