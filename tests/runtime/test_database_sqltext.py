@@ -59,7 +59,7 @@ def test_binding(sql, args, row):
     [
         ((True,), TypeError, "unsupported sqlite binding type: boolean"),
         ((UNDEFINED,), TypeError, "unsupported sqlite binding type: undefined"),
-        ((datetime.datetime(2020, 1, 1),), TypeError, "unsupported sqlite binding type: object"),
+        ((datetime.date(2020, 1, 1),), TypeError, "unsupported sqlite binding type: object"),
         (([1],), TypeError, "unsupported bind parameter type: object"),
         ((1, {"a": 1}), TypeError, "unsupported sqlite binding type: object"),
         (({"a": {"b": 1}},), TypeError, "unsupported sqlite binding type: object"),

@@ -50,12 +50,12 @@ def migrations(
             f"CREATE TABLE IF NOT EXISTS {table_name} (singleton INTEGER PRIMARY KEY CHECK (singleton = 1), "
             f"schema_version INTEGER NOT NULL CHECK (schema_version BETWEEN 0 AND 9007199254740991)) STRICT"
         )
-        rows = await db.execute(f"SELECT schema_version FROM {table_name} WHERE singleton = 1")
+        rows = await db.execute(f"SELECT schema_version FROM {table_name} WHERE singleton = 1")  # noqa: S608 - an identifier, checked
         if rows:
             version = rows[0]["schema_version"]
         else:
             version = await settle(adopt(db)) if adopt is not None else 0
-            await db.execute(f"INSERT INTO {table_name} VALUES (1, ?)", version)
+            await db.execute(f"INSERT INTO {table_name} VALUES (1, ?)", version)  # noqa: S608
         if version > len(steps):
             raise RuntimeError(f'migration version {version} in "{table_name}" is newer than supported version {len(steps)}')
         for step in steps[version:]:
@@ -63,7 +63,7 @@ def migrations(
                 await db.execute(step.sql)
             elif step.up is not None:
                 await settle(step.up(db))
-            await db.execute(f"UPDATE {table_name} SET schema_version = ? WHERE singleton = 1", step.version)
+            await db.execute(f"UPDATE {table_name} SET schema_version = ? WHERE singleton = 1", step.version)  # noqa: S608
 
     return on_migrate
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SAVEPOINT = "sqlalchemy_call"
-_JOURNAL = "__drizzle_migrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +224,15 @@ class SQLAlchemyDatabase:
 
     def _apply_journal(self, connection: sqlite3.Connection) -> None:
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {_JOURNAL} (id INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL, created_at NUMERIC)"
+            "CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL, created_at NUMERIC)"
         )
-        newest = connection.execute(f"SELECT max(created_at) FROM {_JOURNAL}").fetchone()[0]
+        newest = connection.execute("SELECT max(created_at) FROM __drizzle_migrations").fetchone()[0]
         for entry in self._migrations:
             if newest is not None and entry.created_at <= newest:
                 continue
             for statement in prepare(entry.sql, ()):
                 connection.execute(statement.sql, statement.params)
-            connection.execute(f"INSERT INTO {_JOURNAL} (hash, created_at) VALUES (?, ?)", (entry.hash, entry.created_at))
+            connection.execute("INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)", (entry.hash, entry.created_at))
 
 
 def sqlalchemy_database(
