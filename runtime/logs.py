@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from runtime.errors import ActorError
 from runtime.protocol.keys import serialize_key
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from runtime.actor.ports import ActorIdentity
@@ -41,23 +43,62 @@ def actor_logger(identity: ActorIdentity) -> Any:
     )
 
 
-class OverloadLog:
-    """At most three overload warnings in 30 seconds; the next one says how many were left out (TASK-006)."""
+def debugging(log: Any) -> bool:
+    """Whether debug records are written; asked once per actor, so that they cost nothing when they are not."""
+    return bool(log.is_enabled_for(logging.DEBUG))
 
-    def __init__(self, log: Any) -> None:
-        self._log = log
-        self._since = 0.0
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """An error in full, as fields of a record (METRIC-060, METRIC-070)."""
+    fields: dict[str, Any] = {"error": str(error) or type(error).__name__, "exc_info": error}
+    if isinstance(error, ActorError):
+        fields |= {"group": error.group, "code": error.code}
+        if error.metadata is not UNDEFINED:
+            fields["metadata"] = error.metadata
+    return fields
+
+
+class Allowance:
+    """Three records in 30 seconds; counts what was left out."""
+
+    def __init__(self) -> None:
+        self._since = -WINDOW
         self._count = 0
-        self._suppressed = 0
+        self.suppressed = 0
 
-    def report(self, **fields: Any) -> None:
-        """Log one overload unless too many were logged lately."""
+    def spend(self) -> bool:
+        """Whether one more record may be written."""
         now = asyncio.get_running_loop().time()
-        if now - self._since > WINDOW:
+        if now < self._since or now - self._since >= WINDOW:
             self._since, self._count = now, 0
         self._count += 1
         if self._count > BURST:
-            self._suppressed += 1
+            self.suppressed += 1
+            return False
+        return True
+
+
+class LimitedLog:
+    """Warnings of one kind, rate-limited; each says how many were left out before it (TASK-006, TASK-025).
+
+    Args:
+        log: Where to.
+        event: The text of the records.
+        process: An allowance shared by all actors, if there is one.
+    """
+
+    def __init__(self, log: Any, event: str, process: Allowance | None = None) -> None:
+        self._log = log
+        self._event = event
+        self._own = Allowance()
+        self._process = process
+
+    def report(self, **fields: Any) -> None:
+        """Log one warning unless too many were logged lately."""
+        process = self._process
+        if not self._own.spend() or (process is not None and not process.spend()):
             return
-        self._log.warning("actor inbox overloaded", suppressed=self._suppressed, **fields)
-        self._suppressed = 0
+        fields["suppressed"], self._own.suppressed = self._own.suppressed, 0
+        if process is not None:
+            fields["process_suppressed"], process.suppressed = process.suppressed, 0
+        self._log.warning(self._event, **fields)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from runtime.actor.task import ActorTask
     from runtime.actor.work import WorkTracker
 
 PREFIX = "rivet_rivetkit_actor_"
@@ -27,7 +28,18 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 _USER_KINDS = tuple(kind for kind in WorkKind if kind <= WorkKind.DESTROY_REQUEST)
 _KEEP_AWAKE = {WorkKind.KEEP_AWAKE: "keep_awake", WorkKind.INTERNAL_KEEP_AWAKE: "internal_keep_awake"}
 MUTATIONS = ("internal_replace", "has_initialized", "input_set", "scheduled_events_update", "user_set_state", "user_mutate_state")
-_INBOXES = ("lifecycle", "dispatch", "lifecycle_event")
+OPERATIONS = {
+    "lifecycle_inbox": ("start_actor", "stop_actor", "fire_alarm"),
+    "dispatch_inbox": ("dispatch_action", "dispatch_http", "dispatch_queue_send", "dispatch_websocket_open"),
+    "lifecycle_event_inbox": ("save_requested", "state_mutated"),
+}
+"""What can be refused by which inbox."""
+_STEPS = ("core_init", "runtime_preamble", "post_ready", "total")
+_PHASES = (
+    ("load_persisted", "unknown", "success"),
+    *((step, is_new, "success") for step in _STEPS for is_new in ("true", "false")),
+    *(("total", is_new, "error") for is_new in ("true", "false", "unknown")),
+)
 
 
 class Histogram:
@@ -60,14 +72,15 @@ class ActorMetrics:
         self.active = [0] * len(WorkKind)
         self.durations = [Histogram() for _ in WorkKind]
         self.mutations = dict.fromkeys(MUTATIONS, 0)
-        self.inbox_depth = dict.fromkeys(_INBOXES, 0)
-        self.overloads: dict[tuple[str, str], int] = defaultdict(int)
-        self.phases: dict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
+        self.mutation_overloads = dict.fromkeys(MUTATIONS, 0)
+        self.live: set[ActorTask] = set()
+        self.overloads = {(inbox, operation): 0 for inbox, operations in OPERATIONS.items() for operation in operations}
+        self.phases = {labels: Histogram() for labels in _PHASES}
         self.shutdown_wait: dict[str, Histogram] = {"sleep": Histogram(), "destroy": Histogram()}
         self.shutdown_timeouts = {"sleep": 0, "destroy": 0}
         self.create_state = Histogram()
         self.create_vars = Histogram()
-        self.running = self.started = self.stopped = 0
+        self.started = self.stopped = 0
         self.connections = self.connections_total = 0
         self.queue_sizes = self.queue_sent = self.queue_received = 0
         self.drain_warnings: dict[str, int] = {"internal_keep_awake": 0, "http_requests": 0}
@@ -104,9 +117,30 @@ class ActorMetrics:
         """Messages were handed to actor code; a redelivery counts again (QUEUE-080)."""
         self.queue_received += count
 
+    def actor_started(self, actor: ActorTask) -> None:
+        """A generation is ready."""
+        self.live.add(actor)
+        self.started += 1
+
+    def actor_stopped(self, actor: ActorTask) -> None:
+        """A generation is over; a repetition counts once (METRIC-024)."""
+        if actor in self.live:
+            self.live.discard(actor)
+            self.stopped += 1
+
+    def inbox_depths(self) -> dict[str, int]:
+        """Waiting items by inbox, over all live generations (METRIC-005)."""
+        return {
+            "lifecycle": sum(len(actor.lifecycle_inbox) for actor in self.live),
+            "dispatch": sum(len(actor.dispatch_inbox) for actor in self.live),
+            "lifecycle_event": sum(len(actor.events) for actor in self.live),
+        }
+
     def overloaded(self, inbox: str, operation: str) -> None:
-        """An inbox refused an item (METRIC-006)."""
-        self.overloads[inbox, operation] += 1
+        """An inbox refused an item (METRIC-004, METRIC-006)."""
+        self.overloads[inbox, operation] = self.overloads.get((inbox, operation), 0) + 1
+        if operation == "state_mutated":
+            self.mutation_overloads["user_mutate_state"] += 1
 
     def drain_failed(self, work: WorkTracker) -> None:
         """A destroyed actor left work behind (DESTROY-028)."""
@@ -176,7 +210,9 @@ class Metrics:
         )
         yield self._gauge("http_requests_active", (), [((n,), m.active[WorkKind.HTTP]) for n, m in actors])
         yield self._counter("state_mutation", ("reason",), [((n, r), c) for n, m in actors for r, c in m.mutations.items()])
-        yield self._gauge("inbox_depth", ("inbox",), [((n, i), d) for n, m in actors for i, d in m.inbox_depth.items()])
+        rows = [((n, r), c) for n, m in actors for r, c in m.mutation_overloads.items()]
+        yield self._counter("state_mutation_overload", ("reason",), list(rows))
+        yield self._gauge("inbox_depth", ("inbox",), [((n, i), d) for n, m in actors for i, d in m.inbox_depths().items()])
         for inbox, label in (("lifecycle_inbox", "command"), ("dispatch_inbox", "command"), ("lifecycle_event_inbox", "event")):
             name = "lifecycle_event_overload" if inbox == "lifecycle_event_inbox" else f"{inbox}_overload"
             rows = [((n, o), c) for n, m in actors for (i, o), c in m.overloads.items() if i == inbox]
@@ -184,7 +220,7 @@ class Metrics:
 
     def _lifecycle_families(self) -> Iterator[Metric]:
         actors = self._actors.items()
-        yield self._gauge("active_count", (), [((n,), m.running) for n, m in actors])
+        yield self._gauge("active_count", (), [((n,), len(m.live)) for n, m in actors])
         yield self._counter("started", (), [((n,), m.started) for n, m in actors])
         yield self._counter("stopped", (), [((n,), m.stopped) for n, m in actors])
         yield self._histogram("shutdown_wait_seconds", ("reason",), [((n, r), h) for n, m in actors for r, h in m.shutdown_wait.items()])

@@ -67,8 +67,24 @@ class Calls:
         Raises:
             ActorError: actor.overloaded; what `accepting` raises (TASK-003, TASK-022).
         """
+        if self._task.debug:
+            self._admit_and_tell(operation, make, reply)
+            return
         self._task.accepting()
         self._task.dispatch_inbox.try_send(operation, lambda: Admission(self._task, make, reply))
+
+    def _admit_and_tell(
+        self, operation: str, make: Callable[[], Coroutine[Any, Any, Any]], reply: asyncio.Future[Any] | None
+    ) -> None:
+        log, outcome = self._task.log, "rejected_lifecycle"
+        log.debug("actor dispatch command received", command=operation)
+        try:
+            self._task.accepting()
+            outcome = "enqueue_failed"
+            self._task.dispatch_inbox.try_send(operation, lambda: Admission(self._task, make, reply))
+            outcome = "enqueued"
+        finally:
+            log.debug("actor dispatch command handled", command=operation, outcome=outcome)
 
     async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None) -> Any:
         """A stateless action call on a connection of its own (WIRE-310, TASK-110)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from runtime.actor.abort import AbortSignal
 from runtime.actor.queue_api import QueueApi
 from runtime.actor.schedule_api import CronApi, ScheduleApi
 from runtime.actor.work import WorkKind
+from runtime.errors import ActorError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -204,11 +206,15 @@ class Context:
         Raises:
             Exception: An immediate save could not be written.
         """
-        self._task.state.flush()
+        task = self._task
+        task.state.flush()
         if immediate:
-            await self._task.saver.save_now()
+            task.events.check("save_requested")
+            await task.saver.save_now()
         else:
-            self._task.saver.request(max_wait)
+            # Refused for want of room: that was logged, and the state's own save comes anyway (RUN-149).
+            with contextlib.suppress(ActorError):
+                task.events.try_send("save_requested", lambda: lambda: task.saver.request(max_wait))
 
     def client(self) -> Client:
         """A client to the actor's own namespace, for calls to other actors."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.calling import fit
 from runtime.errors import ActorError, make_error
+from runtime.logs import error_fields
 
 if TYPE_CHECKING:
     from runtime.actor.task import ActorTask
@@ -79,4 +80,4 @@ class RunSupervisor:
                 self._task.log.debug("run handler ended by abort")
             else:
                 # RUN-003: the actor stays up.
-                self._task.log.error("run handler failed", exc_info=error)
+                self._task.log.error("run handler failed", **error_fields(error))

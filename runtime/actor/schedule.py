@@ -17,6 +17,7 @@ from runtime.actor.cron import CronSpec, next_run
 from runtime.actor.history import ScheduleHistory
 from runtime.actor.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
+from runtime.logs import error_fields
 from runtime.protocol import cbor
 from runtime.protocol.values import from_wire, to_wire as value_to_wire
 from runtime.storage.base import Delete, Op, Put
@@ -274,14 +275,14 @@ class ScheduleBook:
         if item.spec is not None:
             fire["name"] = item.id
         fire |= {"scheduledAt": scheduled_at, "firedAt": fired_at}
-        entry = None if item.spec is None else await self.history.started(item, scheduled_at, fired_at)
         self._executing.add(item.id)
+        entry = None if item.spec is None else await self.history.started(item, scheduled_at, fired_at)
         error: Exception | None = None
         try:
             await self._task.calls.run_scheduled(item.action, [*item.args, fire])
         except Exception as caught:
             error = caught
-            self._task.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, error=repr(caught))
+            self._task.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, **error_fields(caught))
         finally:
             self._executing.discard(item.id)
         if entry is not None:

@@ -59,6 +59,8 @@ class IdleTimer:
             self._deadline = 0.0
             return
         self._deadline = self._task.loop.time() + self._timeout
+        if self._task.debug:
+            self._task.log.debug("sleep activity reset", sleep_timeout_ms=round(self._timeout * 1000))
         if self._timer is None:
             self._timer = clock.call_later(self._timeout, self._elapsed)
 

@@ -13,7 +13,7 @@ from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runtime.actor.task import ActorTask
 
@@ -26,7 +26,7 @@ WAKE_TIMEOUT = 30.0
 TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"  # noqa: S105 - the name of a variable
 
 
-async def run_start(task: ActorTask) -> None:
+async def run_start(task: ActorTask, become_ready: Callable[[], None]) -> None:
     """Everything from loading to the launch of the run handler; the actor is ready when this returns.
 
     Raises:
@@ -56,6 +56,8 @@ async def run_start(task: ActorTask) -> None:
         task.run.launch()
         # One turn, so that the synchronous part of the run handler has run before the actor is ready (START-013).
         await asyncio.sleep(0)
+        with _phase(task, "post_ready", lambda: is_new):
+            become_ready()
 
 
 @contextmanager

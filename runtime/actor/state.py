@@ -91,8 +91,9 @@ class ActorState:
         """Save later, and tell the hook at the end of this turn (RUN-120)."""
         self._counted["user_mutate_state"] += 1
         if not self._unsaved:
+            # There is room: `before_change` looked.
+            self._task.events.try_send("state_mutated", lambda: self._task.saver.request)
             self._unsaved = True
-            self._task.saver.request()
         if self._hook is not None:
             self._unflushed = True
             if not self._flush_due:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from runtime.actor.ports import StopKind, StopReason
 from runtime.actor.sleep import grace_is_over
 from runtime.actor.state_names import LifecycleState
-from runtime.actor.work import WorkKind
+from runtime.actor.work import GRACE_HOLDERS, WorkKind
+from runtime.logs import error_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from runtime.actor.task import ActorTask
 
 FINAL_SAVE_FLOOR = 15.0
@@ -44,13 +47,14 @@ async def _grace(task: ActorTask, kind: StopKind) -> bool:
     if hook in task.definition.hooks:
         task.work.spawn(WorkKind.CLEANUP_HOOK, _cleanup(task, hook, label))
     while True:
-        while not grace_is_over(task, kind):
-            if not await task.wait_activity(deadline):
-                _deadline_missed(task, kind, task.loop.time() - deadline)
-                return True
-        # Raw sockets are closed when the hook is done, and their close cycles are work again (RAWWS-066).
-        if not task.conns.close_raw_sockets():
+        # Raw sockets are closed when hook and tracked work are done, and their close cycles are work again (RAWWS-066). A run handler
+        # that goes on does not put them off: at the deadline it would be too late for listeners and `on_disconnect`.
+        closing = not task.work.holds_grace and task.conns.close_raw_sockets()
+        if not closing and grace_is_over(task, kind):
             return False
+        if not await task.wait_activity(deadline):
+            _deadline_missed(task, kind, task.loop.time() - deadline)
+            return True
 
 
 async def _cleanup(task: ActorTask, hook: str, label: str) -> None:
@@ -58,7 +62,7 @@ async def _cleanup(task: ActorTask, hook: str, label: str) -> None:
         await task.call_hook(hook, task.context(), timeout=None, label=label)
     except Exception as error:
         # SLEEP-036, DESTROY-025: logged, and the stop goes on.
-        task.log.error("cleanup hook failed", hook=label, exc_info=error)
+        task.log.error("cleanup hook failed", hook=label, **error_fields(error))
     # STOP-011: saved when the hook returned, and again when the tracked work is done.
     task.saver.request(0)
 
@@ -71,9 +75,12 @@ def _deadline_missed(task: ActorTask, kind: StopKind, missed_by: float) -> None:
     )
     task.database.fence()
     task.run.cancel()
-    cancelled = task.work.cancel_all()
-    if cancelled:
-        task.log.warning("actor work cancelled by shutdown deadline", count=cancelled, reason="shutdown_deadline_elapsed")
+    if task.work.count(WorkKind.CLEANUP_HOOK):
+        task.log.warning("graceful cleanup aborted by shutdown grace deadline", reason="shutdown_deadline_elapsed")
+    for work in GRACE_HOLDERS:
+        if task.work.count(work):
+            task.log.warning("actor work cancelled by shutdown deadline", kind=work.label, reason="shutdown_deadline_elapsed")
+    task.work.cancel_all()
 
 
 async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exception | None:
@@ -90,19 +97,36 @@ async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exceptio
     else:
         task.work.cancel_uncounted()
     await _drain(task, kind)
+    _done(task, kind, "teardown_sleep_state")
     # Work that ended between the final save and here may have changed state once more (DB-036).
     failure = await _final_save(task) or failure
-    await task.saver.idle()
-    for step in (task.queue.drain, task.schedules.drain, lambda: task.schedules.sync_alarm(cancel=destroy), task.schedules.drain,
-                 task.database.close):  # fmt: skip
+    steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+        ("wait_for_pending_state_writes", lambda: _pending_writes(task)),
+        ("cancel_driver_alarm" if destroy else "sync_alarm", lambda: task.schedules.sync_alarm(cancel=destroy)),
+        ("wait_for_pending_alarm_writes", task.schedules.drain),
+        ("cleanup_sqlite", task.database.close),
+    )
+    for name, step in steps:
         try:
             await step()
         except Exception as error:
-            task.log.error("actor shutdown step failed", error=repr(error))
+            task.log.error("actor shutdown step failed", step=name, **error_fields(error))
             failure = failure or error
+        _done(task, kind, name)
     await task.conns.end_generation()
     task.enter(LifecycleState.TERMINATED)
     return failure
+
+
+async def _pending_writes(task: ActorTask) -> None:
+    await task.saver.idle()
+    await task.queue.drain()
+    await task.schedules.drain()
+
+
+def _done(task: ActorTask, kind: StopKind, step: str) -> None:
+    if task.debug:
+        task.log.debug("actor shutdown cleanup step completed", reason=str(kind), step=step)
 
 
 async def _drain(task: ActorTask, kind: StopKind) -> None:
@@ -127,6 +151,6 @@ async def _final_save(task: ActorTask) -> Exception | None:
         async with asyncio.timeout(max(FINAL_SAVE_FLOOR, task.grace_period)):
             await task.saver.save_now()
     except Exception as error:
-        task.log.error("final state save failed", error=repr(error))
+        task.log.error("final state save failed", **error_fields(error))
         return error
     return None

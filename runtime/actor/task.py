@@ -30,9 +30,9 @@ from runtime.actor.start import run_start
 from runtime.actor.state import ActorState
 from runtime.actor.state_names import LifecycleState
 from runtime.actor.stop import run_stop
-from runtime.actor.work import WorkTracker
+from runtime.actor.work import WorkKind, WorkTracker
 from runtime.errors import make_error
-from runtime.logs import OverloadLog, actor_logger
+from runtime.logs import Allowance, LimitedLog, actor_logger, debugging, error_fields
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from runtime.protocol.messages import QueueResult, QueueSend
     from runtime.storage.base import Op
 
+_REJECTIONS = Allowance()
+_PARKED = Allowance()
 _ACCEPTING = (LifecycleState.STARTED, LifecycleState.SLEEP_GRACE)
 
 
@@ -71,17 +73,19 @@ class ActorTask:
         self.destroy_requested = False
         self.vars: Any = None
         self.workflow: Any = None
-        self._overloads = OverloadLog(self.log)
+        self.debug = debugging(self.log)
+        self._overloads = LimitedLog(self.log, "actor inbox overloaded")
+        self._rejections = LimitedLog(self.log, "work sent to stopping actor instance", _REJECTIONS)
+        self._parked = LimitedLog(self.log, "actor dispatch may be parked behind the current instance", _PARKED)
         self._drain_due = False
         self._stopping: asyncio.Task[None] | None = None
         self._stop_reason: StopReason | None = None
         self._activity_waiters: set[asyncio.Future[None]] = set()
-        self._counted = False
         self.lifecycle_inbox: Inbox[Callable[[], None]] = self._inbox("lifecycle_inbox", options.lifecycle_command_inbox_capacity)
         self.dispatch_inbox: Inbox[Admission] = self._inbox("dispatch_inbox", options.dispatch_command_inbox_capacity)
         self.events: Inbox[Callable[[], None]] = self._inbox("lifecycle_event_inbox", options.lifecycle_event_inbox_capacity)
         self.activity = Activity(self._on_activity)
-        self.work = WorkTracker(self.activity, self.metrics, self.log)
+        self.work = WorkTracker(self.activity, self.metrics, self.log, debug=self.debug)
         self.saver = StateSaver(self)
         self.state = ActorState(self)
         self.saver.add_source(self.state)
@@ -105,16 +109,23 @@ class ActorTask:
         Raises:
             Exception: What made the start fail; the generation is over and has left nothing running (START-060).
         """
+        if self.debug:
+            self.log.debug("actor lifecycle command received", command="start")
         try:
-            await run_start(self)
+            await run_start(self, self._become_ready)
         except BaseException as error:
-            self.log.error("actor start failed", error=repr(error))
+            self.log.error("actor start failed", **error_fields(error))
             await self._abandon()
+            if isinstance(error, asyncio.CancelledError) and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                # A hook awaited something that was cancelled: that is its failure, not the end of our caller.
+                raise make_error("actor.panicked", operation="startup hook") from error
             raise
+        if self.debug:
+            self.log.debug("actor lifecycle command replied", command="start", outcome="ok", delivered=True)
+
+    def _become_ready(self) -> None:
         self.enter(LifecycleState.STARTED)
-        self._counted = True
-        self.metrics.running += 1
-        self.metrics.started += 1
+        self.metrics.actor_started(self)
         self.conns.resume()
         self.schedules.resume()
         self.activity.changed()
@@ -141,13 +152,19 @@ class ActorTask:
             ActorError: actor.overloaded; actor.not_ready while loading.
             Exception: The final write failed.
         """
+        if self.debug:
+            self.log.debug("actor lifecycle command received", command="stop", reason=str(reason))
         if self.state_name is LifecycleState.LOADING:
             raise make_error("actor.not_ready")
+        if self.state_name is LifecycleState.TERMINATED:
+            return
         started: asyncio.Future[None] = self.loop.create_future()
         self.lifecycle_inbox.try_send("stop_actor", lambda: lambda: self._begin_stop(reason, started))
         await started
         assert self._stopping is not None  # noqa: S101 - set by _begin_stop
         await asyncio.shield(self._stopping)
+        if self.debug:
+            self.log.debug("actor lifecycle command replied", command="stop", outcome="ok", delivered=True)
 
     def _begin_stop(self, reason: StopReason, started: asyncio.Future[None]) -> None:
         if self._stopping is None:
@@ -168,13 +185,12 @@ class ActorTask:
             self.lifecycle_inbox.close("actor.not_ready")
             self.events.close("actor.not_configured")
             self.refuse_dispatch()
-            if self._counted:
-                self._counted = False
-                self.metrics.running -= 1
-                self.metrics.stopped += 1
+            self.metrics.actor_stopped(self)
 
     def fire_alarm(self) -> None:
         """The control plane's alarm is due; an overload is only a warning, the schedule fires later."""
+        if self.debug:
+            self.log.debug("actor lifecycle command received", command="fire_alarm")
         try:
             self.lifecycle_inbox.try_send("fire_alarm", lambda: self.schedules.fire_due)
         except Exception as error:  # noqa: BLE001 - nobody waits for an alarm
@@ -204,7 +220,8 @@ class ActorTask:
             return
         self._flush_quietly()
         self.sleep_requested = True
-        self.host.request_sleep(self.identity.actor_id, self.identity.generation)
+        with self.work.region(WorkKind.SLEEP_FINALIZE):
+            self.host.request_sleep(self.identity.actor_id, self.identity.generation)
 
     def request_destroy(self) -> None:
         """See `Context.destroy`."""
@@ -212,7 +229,8 @@ class ActorTask:
             raise make_error("actor.stopping")
         self._flush_quietly()
         self.destroy_requested = True
-        self.host.request_destroy(self.identity.actor_id, self.identity.generation)
+        with self.work.region(WorkKind.DESTROY_REQUEST):
+            self.host.request_destroy(self.identity.actor_id, self.identity.generation)
 
     def _flush_quietly(self) -> None:
         try:
@@ -230,11 +248,14 @@ class ActorTask:
         """
         state = self.state_name
         if self.destroy_requested and state is not LifecycleState.TERMINATED:
+            self._rejections.report(state=str(state))
             raise make_error("actor.destroying")
         if state in _ACCEPTING:
             return
         if state is LifecycleState.LOADING:
+            self._parked.report(state=str(state))
             raise make_error("actor.starting")
+        self._rejections.report(state=str(state))
         if state in (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROY_GRACE):
             raise make_error("actor.stopping")
         raise make_error("actor.destroying" if self._stop_reason is None or self._stop_reason.kind is StopKind.DESTROY else "actor.stopping")
@@ -285,6 +306,8 @@ class ActorTask:
         for inbox in (self.lifecycle_inbox, self.events):
             while (command := inbox.take()) is not None:
                 command()
+                if self.debug and inbox is self.events:
+                    self.log.debug("actor lifecycle event drained", left=len(inbox))
         self._start_dispatch()
 
     def _start_dispatch(self) -> None:

@@ -63,6 +63,10 @@ GRACE_HOLDERS = (
 """Work that holds grace open (SLEEP-040)."""
 
 
+_KEEP_AWAKE = (WorkKind.KEEP_AWAKE, WorkKind.INTERNAL_KEEP_AWAKE)
+_SHUTDOWN_TASKS = (WorkKind.WAIT_UNTIL, WorkKind.REGISTERED_TASK)
+
+
 class Region:
     """One unit of work in progress: counts from entering to leaving, however it is left (TASK-031, SLEEP-084)."""
 
@@ -92,7 +96,7 @@ class Region:
 class WorkTracker:
     """Counters by kind, and the tasks of one generation. Every task it starts is awaited or cancelled by the stop path."""
 
-    def __init__(self, activity: Activity, metrics: ActorMetrics, log: Any) -> None:
+    def __init__(self, activity: Activity, metrics: ActorMetrics, log: Any, *, debug: bool = False) -> None:
         self._activity = activity
         self._metrics = metrics
         self._log = log
@@ -101,6 +105,7 @@ class WorkTracker:
         self._children: set[asyncio.Task[Any]] = set()
         self._uncounted: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._debug = debug
 
     def count(self, kind: WorkKind) -> int:
         """Units of that kind in progress."""
@@ -110,6 +115,8 @@ class WorkTracker:
         """Count one up; prefer `region`. Returns the loop time for `end`."""
         self._counts[kind] += 1
         self._metrics.task_started(kind)
+        if self._debug and kind in _KEEP_AWAKE:
+            self._log.debug("sleep keep-awake engaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
         return self._loop.time()
 
@@ -117,6 +124,8 @@ class WorkTracker:
         """Count one down; prefer `region`."""
         self._counts[kind] -= 1
         self._metrics.task_ended(kind, self._loop.time() - started)
+        if self._debug and kind in _KEEP_AWAKE:
+            self._log.debug("sleep keep-awake disengaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
 
     def region(self, kind: WorkKind) -> Region:
@@ -136,7 +145,8 @@ class WorkTracker:
         """
         if self._closed:
             work.close()
-            self._log.warning("actor work spawned after teardown; aborting immediately", kind=kind.label)
+            what = "shutdown task" if kind in _SHUTDOWN_TASKS else "actor work"
+            self._log.warning(f"{what} spawned after teardown; aborting immediately", kind=kind.label)
             return None
         region = self.region(kind)
         region.__enter__()

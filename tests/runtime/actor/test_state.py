@@ -361,4 +361,4 @@ async def test_a_full_event_inbox_refuses_the_mutation_before_it_is_applied():
         await asyncio.sleep(0.01)
         await world.call("set", 6)
         assert await world.call("get") == 6
-        assert world.metric("state_mutation_overload_total") == 1
+        assert world.metric("state_mutation_overload_total", reason="user_mutate_state") == 1
