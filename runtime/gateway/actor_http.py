@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from runtime.actor.work import WorkKind
 from runtime.errors import ActorError, gateway_status, http_status, make_error, to_wire
 from runtime.gateway.actor_paths import METHODS, ActorPath, Kind, parse_actor_path
 from runtime.gateway.headers import RequestHeaders
@@ -182,7 +183,10 @@ class ActorHttp:
         if kind is Kind.REQUEST:
             params = UNDEFINED if call.params is None else from_wire(jsontext.loads(call.params))
             return _response(await task.fetch(call.request(call.route.name, call.body or None), params), call.own)
-        return self._fixed(call)
+        if kind is Kind.METRICS:
+            return Reply(200, (METRICS_TYPE,), self._host.metrics.render())
+        with task.work.region(WorkKind.HTTP):  # the request restarts the idle timer (WIRE-307); a scrape does not (WIRE-303)
+            return self._fixed(call)
 
     def _fixed(self, call: Call) -> Reply:
         kind = call.route.kind
@@ -193,8 +197,6 @@ class ActorHttp:
         if kind is Kind.METADATA:
             reply = json_reply({"runtime": "rivetkit", "version": VERSION, "type": "local"})
             return Reply(reply.status, (*reply.headers, *call.own), reply.body)
-        if kind is Kind.METRICS:
-            return Reply(200, (METRICS_TYPE,), self._host.metrics.render())
         if kind is Kind.UNREADABLE:
             return FETCH_FAILED
         message = f"Actor route '{call.path}' was not found."

@@ -36,6 +36,7 @@ METHODS: dict[Kind, str] = {
 }
 """The only method of a route (WIRE-301); routes not listed take any."""
 
+MAX_CACHED_LENGTH = 256
 _FIXED = {"/": Kind.BANNER, "/health": Kind.HEALTH, "/metadata": Kind.METADATA, "/metrics": Kind.METRICS}
 
 
@@ -47,9 +48,12 @@ class ActorPath:
     name: str = ""
 
 
-@lru_cache(maxsize=4096)
 def parse_actor_path(path: str) -> ActorPath:
     """Find the route of a path; names are percent-decoded (WIRE-302)."""
+    return _cached(path) if len(path) <= MAX_CACHED_LENGTH else _parse(path)
+
+
+def _parse(path: str) -> ActorPath:
     fixed = _FIXED.get(path)
     if fixed is not None:
         return ActorPath(fixed)
@@ -62,6 +66,9 @@ def parse_actor_path(path: str) -> ActorPath:
     if path.startswith("/inspector/"):
         return ActorPath(Kind.INSPECTOR, path)
     return ActorPath(Kind.UNKNOWN)
+
+
+_cached = lru_cache(maxsize=4096)(_parse)
 
 
 def _named(kind: Kind, segment: str) -> ActorPath:

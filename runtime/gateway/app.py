@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 20 * 1024 * 1024
 GATEWAY = b"/gateway"
+HEALTH_SOCKET = (b"/health/ws", b"/health/ws/")
 TARGET = b"x-rivet-target"
 REST_TARGET = "api-public"
 ACTOR_TARGET = "actor"
@@ -100,7 +101,10 @@ class GatewayApp:
                 reply, extra = await self._gateway(scope, path, headers, receive)
             else:
                 target = headers.get(TARGET)
-                if target is None or target == b"api-public":
+                if path in HEALTH_SOCKET:
+                    error = no_route(headers, path)
+                    reply, extra = error_reply(error, gateway_status(error)), ()
+                elif target is None or target == b"api-public":
                     reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
                 else:
                     reply, extra = await self._by_header(scope, path, headers, target, receive)
@@ -123,7 +127,7 @@ class GatewayApp:
         try:
             route = self._router.parse(path, scope["query_string"])
             if route is None:
-                return await self._rest.handle(method, path, scope["query_string"], headers, receive), extra
+                raise make_error("api.not_found")
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
             body = await read_body(receive, MAX_BODY)
             actor_id = await self._router.resolve(route)
@@ -210,7 +214,7 @@ class GatewayApp:
         """`rivet_target.<value>` (WIRE-242); everything else is the REST API, which has no WebSockets (WIRE-006)."""
         entries: list[str] = scope["subprotocols"]
         target = _entry(entries, TARGET_PREFIX)
-        if path in (b"/health/ws", b"/health/ws/"):
+        if path in HEALTH_SOCKET:
             raise no_route(headers, path)
         if target is None or target == REST_TARGET:
             raise internal_error()

@@ -19,6 +19,7 @@ SKIP_HEADER = b"x-rivet-skip-ready-wait"
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 LOCAL_LABEL = 1
 MAX_CACHED = 4096
+MAX_CACHED_LENGTH = 256
 
 
 class Router:
@@ -41,7 +42,8 @@ class Router:
         if isinstance(route, DirectRoute):
             if len(self._parsed) >= MAX_CACHED:
                 self._parsed.clear()
-            self._parsed[raw_path, raw_query] = route
+            if len(raw_path) + len(raw_query) <= MAX_CACHED_LENGTH:
+                self._parsed[raw_path, raw_query] = route
         return route
 
     async def resolve(self, route: DirectRoute | QueryRoute) -> str:

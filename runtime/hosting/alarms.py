@@ -28,12 +28,15 @@ class AlarmClock:
         self._heap: list[tuple[int, str]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: int | None = None
+        self._stopped = False
 
     def __len__(self) -> int:
         return len(self._times)
 
     def set(self, actor_id: str, at_ms: int | None) -> None:
         """Replace the alarm of an actor; None clears it."""
+        if self._stopped:
+            return
         if at_ms is None:
             self._times.pop(actor_id, None)
         elif self._times.get(actor_id) != at_ms:
@@ -45,7 +48,8 @@ class AlarmClock:
         self._arm()
 
     def stop(self) -> None:
-        """Fire nothing any more."""
+        """Fire nothing any more; alarms set later are ignored."""
+        self._stopped = True
         self._times.clear()
         self._heap.clear()
         self._arm()
