@@ -20,8 +20,8 @@ UNKNOWN_ID = "5jxlv5boumuljx2d2nvyat0o2edl00"
 
 class Probe(Actor):
     name = "probe"
-    state = {"count": 0}  # noqa: RUF012 - a declaration
-    queues = {"jobs": Queue()}  # noqa: RUF012 - a declaration
+    state = {"count": 0}
+    queues = {"jobs": Queue()}
     options = Options(action_timeout=1.0, sleep_grace_period=2.0)
 
     @action
