@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from client import Client
-from runtime.protocol.values import UNDEFINED
-
+from client import UNDEFINED, Client
 from harness import capability, requirement, suite
 
 pytestmark = suite("action-features")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from runtime.protocol.values import UNDEFINED
-
+from client import UNDEFINED
 from harness import requirement, suite
 
 pytestmark = suite("actor-conn")

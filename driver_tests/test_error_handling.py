@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.protocol.values import UNDEFINED
-
+from client import UNDEFINED
 from harness import requirement, suite
 
 pytestmark = suite("error-handling")

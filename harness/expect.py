@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import ActorError
+from client import ActorError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

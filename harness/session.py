@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import asyncio
+import functools
 import itertools
 import secrets
 from contextlib import asynccontextmanager
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from client import Client, Encoding
 from harness.handles import Address, HandleBook, TrackedHandle
-from runtime.protocol.encodings import Encoding
+from runtime.protocol.http import encode_action_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
 
-    from client import Client, Connection
+    from client import Connection
     from harness.identity import TestId, Variant
     from harness.targets import Endpoint, Target
 
@@ -64,9 +65,6 @@ class Conform:
             "encoding": self.encoding,
             **options,
         }
-        options["encoding"] = Encoding(options["encoding"])
-        from client import Client
-
         return Client(self.endpoint, **options)
 
     @property
@@ -127,9 +125,6 @@ class Conform:
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:  # fmt: skip
         """Call an action by plain HTTP, without the client's decoding and retries; `content` replaces the encoded arguments."""
-        from runtime.protocol.encodings import Encoding
-        from runtime.protocol.http import encode_action_request
-
         chosen = encoding or self.encoding
         body = encode_action_request(list(args), Encoding(chosen)) if content is None else content
         url = f"/gateway/{await handle.resolve()}/action/{action}"
