@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import Client, Encoding
+from client.transport import certificates
 from harness.handles import Address, HandleBook, TrackedHandle
 from runtime.protocol.http import encode_action_request
 
@@ -49,7 +50,7 @@ class Conform:
         self.handles = HandleBook()
         self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
-        self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0)
+        self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0, verify=certificates())
 
     @functools.cached_property
     def client(self) -> Client:
