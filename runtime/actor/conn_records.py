@@ -48,10 +48,15 @@ class ConnRecord:
                 raise ActorError("actor", "invalid_request", message)
 
 
+def encode_value(value: Any) -> Any:
+    """A user value as it goes into a row; raises `ValueError` when it has no such form."""
+    return to_wire(plain(value))
+
+
 def put_fixed(record: ConnRecord) -> Op:
     """The row of what never changes."""
     value = {
-        "parameters": to_wire(plain(record.params)),
+        "parameters": encode_value(record.params),
         "gatewayId": record.gateway_id,
         "requestId": record.request_id,
         "requestUrl": record.request.url,
@@ -62,7 +67,7 @@ def put_fixed(record: ConnRecord) -> Op:
 
 def put_changing(record: ConnRecord) -> Op:
     """The row of what changes; written in the same batch as the actor's state (HIB-011)."""
-    value = {"state": to_wire(plain(record.state)), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
+    value = {"state": encode_value(record.state), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
     return Put(CONN_STATE, record.conn_id.encode(), cbor.dumps(value))
 
 

@@ -7,6 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from runtime.actor.conn_records import encode_value
 from runtime.errors import ActorError
 from runtime.protocol import jsontext
 from runtime.protocol.values import UNDEFINED, from_wire
@@ -47,6 +48,8 @@ async def set_up(table: ConnectionTable, conn: Conn, params: Any, request: Reque
     """
     hooks, options = table.definition.hooks, table.options
     params = check_params(table, params)
+    if conn.is_hibernatable and table.definition.conn_params is not None:
+        encode_value(params)  # a schema may make a value that no record can hold; every later save would fail on it
     if "on_before_connect" in hooks:
         context = table.context(request=request)
         limit = options.on_before_connect_timeout
