@@ -48,12 +48,15 @@ def create_app(registry: Registry, *, storage: str | Path | Storage = "memory", 
     """The ASGI application that is manager, gateway and actor host at once. Its lifespan starts and stops the host.
 
     To mount it in Starlette or FastAPI, run its lifespan from the outer one: `async with app.running(): ...`.
+    Logs go to standard error, warnings and up, unless the program configured structlog before.
 
     Args:
         registry: The actors to host.
         storage: `"memory"`, a directory for SQLite files, or a `Storage`.
         options: See `HostOptions`.
     """
+    if not structlog.is_configured():
+        logs.configure()
     return GatewayApp(StandaloneHost(registry, _storage(storage), options))
 
 
@@ -76,14 +79,10 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop every actor gracefully (STOP-034). `on_ready` gets the URL once traffic is accepted.
 
-    Logs go to standard error, warnings and up, unless the program configured structlog itself.
-
     Raises:
         OSError: The address is taken.
         RuntimeError: The storage could not be opened.
     """
-    if not structlog.is_configured():
-        logs.configure()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
