@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runtime.actor.queue_api import QueueMessage
     from runtime.actor.raw_socket import MessageEvent, RawSocket
     from runtime.definition import Actor, Event, Queue, action
-    from runtime.errors import ActorError, UserError, forbidden
+    from runtime.errors import ActorError, UserError, forbidden, make_error
     from runtime.http import Request, Response
     from runtime.options import HostOptions, Options
     from runtime.protocol.values import UNDEFINED
@@ -67,6 +67,7 @@ _HOMES = {
     "action": "runtime.definition",
     "create_app": "runtime.server",
     "forbidden": "runtime.errors",
+    "make_error": "runtime.errors",
     "migrations": "runtime.actor.database",
     "raw_database": "runtime.actor.database",
     "run": "runtime.server",
@@ -103,6 +104,7 @@ __all__ = [
     "action",
     "create_app",
     "forbidden",
+    "make_error",
     "migrations",
     "raw_database",
     "run",
