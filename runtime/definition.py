@@ -189,7 +189,7 @@ def _collect_actions(actor: type[Actor]) -> dict[str, ActionSpec]:
             continue
         spec = member.spec()
         if hasattr(Actor, attribute):
-            raise TypeError(f"an action cannot be called {attribute!r}, which declares something else: use @action({attribute!r}) on another name")
+            raise TypeError(f"an action cannot take the place of {attribute!r}: put @action({attribute!r}) on a method with another name")
         if spec.name in found and owners[spec.name] != attribute:
             raise ValueError(f"Multiple action definitions flatten to `{spec.name}`")
         found[spec.name], owners[spec.name] = spec, attribute

@@ -58,7 +58,8 @@ class Histogram:
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound."""
-        running, rows = 0, []
+        running = 0
+        rows: list[tuple[str, float]] = []
         for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
             running += count
             rows.append((bound, running))

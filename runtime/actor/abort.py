@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 class AbortSignal:
     """Fires at most once. The actor's own fires when grace begins (SLEEP-030); code may make signals of its own.
 
-        if c.abort_signal.aborted: ...
-        remove = c.abort_signal.add_listener(on_abort)
-        await c.abort_signal.wait()
+    if c.abort_signal.aborted: ...
+    remove = c.abort_signal.add_listener(on_abort)
+    await c.abort_signal.wait()
     """
 
     __slots__ = ("_listeners", "_waiters", "aborted")

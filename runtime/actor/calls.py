@@ -47,7 +47,7 @@ class Admission:
 
     def _lost(self, child: asyncio.Task[Any]) -> None:
         reply = self._reply
-        assert reply is not None  # noqa: S101 - only then is this a callback
+        assert reply is not None
         if not reply.done():
             reply.set_exception(make_error("actor.dropped_reply"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import warnings
@@ -15,6 +14,7 @@ from runtime.actor.work import WorkKind
 from runtime.errors import ActorError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Mapping
 
     from client import Client
@@ -107,7 +107,7 @@ class Context:
         """Values of this generation only, never saved (RUN-200); None without any."""
         return self._task.vars
 
-    @vars.setter
+    @vars.setter  # noqa: A003 - the name of the public interface
     def vars(self, value: Any) -> None:
         self._task.vars = value
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import CroniterError, croniter
+from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
 from runtime import clock
 from runtime.errors import make_error
@@ -51,17 +52,18 @@ def cron_spec(expression: str, timezone: str | None) -> CronSpec:
     if len(expression.split()) != _FIELDS:
         raise make_error("schedule.invalid_cron_expression", reason="expected exactly five fields")
     try:
-        croniter(expression)
+        # One that never matches, like the 30th of February, is found out by asking for a match.
+        croniter(expression, datetime(2000, 1, 1, tzinfo=UTC)).get_next()
     except (CroniterError, ValueError, KeyError) as error:
         raise make_error("schedule.invalid_cron_expression", reason=str(error)) from error
     return CronSpec("cron", expression=expression, timezone=zone)
 
 
-def every_spec(interval_ms: int) -> CronSpec:
+def every_spec(interval_ms: float) -> CronSpec:
     """A checked interval cadence; raises schedule.invalid_interval below 5000 ms."""
-    if not isinstance(interval_ms, (int, float)) or isinstance(interval_ms, bool) or not interval_ms >= MINIMUM_INTERVAL_MS:
+    if isinstance(interval_ms, bool) or not isinstance(interval_ms, (int, float)) or not MINIMUM_INTERVAL_MS <= interval_ms < math.inf:
         raise make_error("schedule.invalid_interval", interval_ms=interval_ms, minimum_ms=MINIMUM_INTERVAL_MS)
-    return CronSpec("every", interval_ms=int(interval_ms))
+    return CronSpec("every", interval_ms=round(interval_ms))
 
 
 def first_run(spec: CronSpec) -> int:
@@ -84,7 +86,7 @@ def _next_cron(spec: CronSpec, after_ms: int) -> int:
     local = datetime.fromtimestamp(after_ms / 1000, zone).replace(tzinfo=None)
     walk = croniter(spec.expression, local - timedelta(hours=2))
     while True:
-        naive = walk.get_next(datetime)
+        naive: datetime = walk.get_next(datetime)
         instant = naive.replace(tzinfo=zone, fold=0)
         exists = instant.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == naive
         milliseconds = round(instant.timestamp() * 1000)

@@ -67,7 +67,7 @@ class RunSupervisor:
 
     async def _run(self) -> None:
         context = self._task.context()
-        assert self._hook is not None  # noqa: S101 - launch checked it
+        assert self._hook is not None
         try:
             result: Any = self._hook(*fit(self._hook, (context,)))
             if inspect.isawaitable(result):

@@ -19,7 +19,8 @@ from runtime.actor.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.logs import error_fields
 from runtime.protocol import cbor
-from runtime.protocol.values import from_wire, to_wire as value_to_wire
+from runtime.protocol.values import from_wire
+from runtime.protocol.values import to_wire as value_to_wire
 from runtime.storage.base import Delete, Op, Put
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class ScheduleBook:
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
         self._run_wake = epoch_ms
-        await self._write([Delete(ALARM_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ALARM_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))])
+        row: Op = Delete(ALARM_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ALARM_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
+        await self._write([row])
         await self.changed()
 
     @property
@@ -292,7 +294,8 @@ class ScheduleBook:
     async def _drop_if_gone(self, item: Schedule, error: Exception | None) -> None:
         """A recurring schedule whose action no longer exists is deleted, unless it was replaced meanwhile (TASK-307)."""
         current = self._items.get(item.id)
-        if isinstance(error, ActorError) and error.name == "actor.action_not_found" and current is not None and current.action == item.action:
+        gone = isinstance(error, ActorError) and error.name == "actor.action_not_found"
+        if gone and current is not None and current.action == item.action:
             del self._items[item.id]
             await self._write([Delete(TABLE, item.id.encode())])
             await self.changed()

@@ -67,7 +67,7 @@ class CronApi:
     async def every(self, *, name: str, interval: float, action: str, args: Sequence[Any] = (), max_history: int = 100) -> None:
         """Create or update by an interval in seconds, at least 5 (TASK-302)."""
         check_name(name)
-        await self._put(name, every_spec(round(interval * 1000)), action, args, max_history)
+        await self._put(name, every_spec(interval * 1000), action, args, max_history)
 
     async def _put(self, name: str, spec: CronSpec, action: str, args: Sequence[Any], max_history: int) -> None:
         check_max_history(max_history)
@@ -77,10 +77,6 @@ class CronApi:
         """One recurring schedule, None when unknown (TASK-304)."""
         item = self._book.find(name, recurring=True)
         return None if item is None else _recurring(item)
-
-    async def list(self) -> list[dict[str, Any]]:
-        """All recurring schedules by name."""
-        return [_recurring(item) for item in self._book.recurring()]
 
     async def delete(self, name: str) -> bool:
         """True once; also removes the history."""
@@ -92,13 +88,17 @@ class CronApi:
             raise make_error("schedule.invalid_max_history", max_history=limit, maximum=MAX_HISTORY)
         return self._book.history.of(name, limit)
 
+    async def list(self) -> list[dict[str, Any]]:
+        """All recurring schedules by name."""
+        return [_recurring(item) for item in self._book.recurring()]
+
 
 def _one_shot(item: Schedule) -> dict[str, Any]:
     return {"id": item.id, "action": item.action, "args": list(item.args), "runAt": item.trigger_at}
 
 
 def _recurring(item: Schedule) -> dict[str, Any]:
-    assert item.spec is not None  # noqa: S101 - recurring ones have a cadence
+    assert item.spec is not None
     view = {"name": item.id, "action": item.action, "args": list(item.args), "nextRunAt": item.trigger_at, "maxHistory": item.max_history}
     if item.last_run_at is not None:
         view["lastRunAt"] = item.last_run_at

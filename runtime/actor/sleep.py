@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from runtime import clock
@@ -10,6 +9,8 @@ from runtime.actor.ports import StopKind
 from runtime.actor.work import IDLE_BLOCKERS, WorkKind
 
 if TYPE_CHECKING:
+    import asyncio
+
     from runtime.actor.task import ActorTask
 
 

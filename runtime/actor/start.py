@@ -23,7 +23,7 @@ STATE_KEY = b"state"
 INSPECTOR_KEY = b"inspector"
 CREATE_TIMEOUT = 5.0
 WAKE_TIMEOUT = 30.0
-TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"  # noqa: S105 - the name of a variable
+TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
 
 
 async def run_start(task: ActorTask, become_ready: Callable[[], None]) -> None:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _REJECTIONS = Allowance()
 _PARKED = Allowance()
+_DESTROYED = (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 _ACCEPTING = (LifecycleState.STARTED, LifecycleState.SLEEP_GRACE)
 
 
@@ -161,7 +162,7 @@ class ActorTask:
         started: asyncio.Future[None] = self.loop.create_future()
         self.lifecycle_inbox.try_send("stop_actor", lambda: lambda: self._begin_stop(reason, started))
         await started
-        assert self._stopping is not None  # noqa: S101 - set by _begin_stop
+        assert self._stopping is not None
         await asyncio.shield(self._stopping)
         if self.debug:
             self.log.debug("actor lifecycle command replied", command="stop", outcome="ok", delivered=True)
@@ -193,7 +194,7 @@ class ActorTask:
             self.log.debug("actor lifecycle command received", command="fire_alarm")
         try:
             self.lifecycle_inbox.try_send("fire_alarm", lambda: self.schedules.fire_due)
-        except Exception as error:  # noqa: BLE001 - nobody waits for an alarm
+        except Exception as error:
             self.log.warning("alarm not delivered", error=str(error))
 
     def enter(self, state: LifecycleState) -> None:
@@ -214,7 +215,7 @@ class ActorTask:
 
     def request_sleep(self) -> None:
         """See `Context.sleep`."""
-        if self.state_name in (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.SLEEP_FINALIZE, LifecycleState.TERMINATED):
+        if self.state_name in (*_DESTROYED, LifecycleState.SLEEP_FINALIZE):
             raise make_error("actor.stopping")
         if self.sleep_requested or self.destroy_requested or self._stopping is not None:
             return
@@ -225,7 +226,7 @@ class ActorTask:
 
     def request_destroy(self) -> None:
         """See `Context.destroy`."""
-        if self.destroy_requested or self.state_name in (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.TERMINATED):
+        if self.destroy_requested or self.state_name in _DESTROYED:
             raise make_error("actor.stopping")
         self._flush_quietly()
         self.destroy_requested = True
@@ -235,7 +236,7 @@ class ActorTask:
     def _flush_quietly(self) -> None:
         try:
             self.state.flush()
-        except Exception as error:  # noqa: BLE001 - requesting a stop must not fail
+        except Exception as error:
             self.log.error("onStateChange failed", error=repr(error))
 
     # Admission.
@@ -258,7 +259,9 @@ class ActorTask:
         self._rejections.report(state=str(state))
         if state in (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROY_GRACE):
             raise make_error("actor.stopping")
-        raise make_error("actor.destroying" if self._stop_reason is None or self._stop_reason.kind is StopKind.DESTROY else "actor.stopping")
+        # A generation that went to sleep is over, its actor is not: the caller may try the next one.
+        asleep = self._stop_reason is not None and self._stop_reason.kind is StopKind.SLEEP
+        raise make_error("actor.stopping" if asleep else "actor.destroying")
 
     def refuse_dispatch(self) -> None:
         """Fail what is still in the dispatch inbox and refuse the rest (SLEEP-072)."""

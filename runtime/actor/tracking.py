@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from runtime.protocol.values import UNDEFINED
 
 _ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern)
+_KEYS = (str, int, float, bytes, type(None))
 _MISSING = object()
 
 
@@ -32,7 +33,7 @@ def track(value: Any, tracker: Tracker) -> Any:
     """A tracked copy of `value`.
 
     Raises:
-        TypeError: Something in it cannot be stored: a function, an arbitrary object, a key that is no string (RUN-105).
+        TypeError: Something in it cannot be stored: a function, an arbitrary object, a key that is a container (RUN-105).
     """
     if value is UNDEFINED or isinstance(value, _ATOMS):
         return value
@@ -70,9 +71,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _key(name: Any) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"keys of stored objects are strings, got {name!r}")
+def _key(name: Any) -> Any:
+    if not isinstance(name, _KEYS):
+        raise TypeError(f"a key of type {type(name).__name__} cannot be stored")
     return name
 
 
@@ -98,7 +99,7 @@ def same(old: Any, new: Any) -> bool:
     return bool(old == new) or (old != old and new != new)
 
 
-class TrackedDict(dict[str, Any]):
+class TrackedDict(dict[Any, Any]):
     """An object: `state["count"]` and `state.count`. Names of dict methods need item access."""
 
     __slots__ = ("_tracker",)
@@ -132,7 +133,7 @@ class TrackedDict(dict[str, Any]):
         dict.__delitem__(self, name)
         self._tracker.changed()
 
-    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[override,misc]
+    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[misc]
         self.update(other)
         return self
 
@@ -156,7 +157,7 @@ class TrackedDict(dict[str, Any]):
             self._tracker.changed()
         return value
 
-    def popitem(self) -> tuple[str, Any]:
+    def popitem(self) -> tuple[Any, Any]:
         """As `dict.popitem`."""
         self._tracker.before_change()
         item = dict.popitem(self)
@@ -170,7 +171,7 @@ class TrackedDict(dict[str, Any]):
             dict.clear(self)
             self._tracker.changed()
 
-    def copy(self) -> dict[str, Any]:  # type: ignore[override]
+    def copy(self) -> dict[Any, Any]:
         """A plain shallow copy."""
         return dict(self)
 
@@ -187,7 +188,7 @@ def _mutator(base: type, name: str) -> Any:
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         self._tracker.before_change()
-        before = base(self)  # type: ignore[call-arg]
+        before = base(self)
         result = method(self, *args, **kwargs)
         if before != self or len(before) != len(self):
             self._tracker.changed()
@@ -262,11 +263,11 @@ class TrackedList(list[Any]):
             list.__setitem__(self, index, tracked)
             self._tracker.changed()
 
-    def __iadd__(self, items: Any) -> TrackedList:  # type: ignore[override,misc]
+    def __iadd__(self, items: Any) -> TrackedList:  # type: ignore[misc]
         self.extend(items)
         return self
 
-    def __imul__(self, times: Any) -> TrackedList:  # type: ignore[override,misc]
+    def __imul__(self, times: Any) -> TrackedList:  # type: ignore[misc]
         self[:] = list(self) * times
         return self
 
@@ -326,9 +327,9 @@ def _tracked_class(declared: type) -> type:
     return type(declared.__name__, (declared,), {"__setattr__": assign, "__deepcopy__": _copy_dataclass, "__module__": declared.__module__})
 
 
-def _copy_dataclass(self: Any, memo: object) -> Any:
+def _copy_dataclass(self: Any, _memo: object) -> Any:
     declared = type(self).__mro__[1]
-    copied = object.__new__(declared)
+    copied: Any = object.__new__(declared)
     for field in dataclasses.fields(self):
         object.__setattr__(copied, field.name, plain(getattr(self, field.name)))
     return copied
@@ -336,7 +337,7 @@ def _copy_dataclass(self: Any, memo: object) -> Any:
 
 def _track_dataclass(value: Any, tracker: Tracker) -> Any:
     declared = type(value).__mro__[1] if hasattr(value, "_tracker") else type(value)
-    tracked = object.__new__(_tracked_class(declared))
+    tracked: Any = object.__new__(_tracked_class(declared))
     object.__setattr__(tracked, "_tracker", tracker)
     for field in dataclasses.fields(value):
         object.__setattr__(tracked, field.name, track(getattr(value, field.name), tracker))

@@ -202,7 +202,7 @@ class World:
 
 
 class _Sockets:
-    class close_acks:  # noqa: N801 - stands for an attribute
+    class close_acks:
         @staticmethod
         def publish(ack):
             pass

@@ -117,7 +117,9 @@ class Opaque:
     pass
 
 
-@pytest.mark.parametrize("value", [print, lambda: 0, Opaque(), object(), Opaque, iter([]), {"deep": [print]}, {print}, [{Opaque}], (x for x in ())])
+@pytest.mark.parametrize(
+    "value", [print, lambda: 0, Opaque(), object(), Opaque, iter([]), {"deep": [print]}, {(1,): 1}, {print}, [{Opaque}], (x for x in ())]
+)
 def test_what_cannot_be_stored_is_refused_and_nothing_changes(tracker, value):
     state = track({"a": 1, "items_": [1], "members": {1}}, tracker)
     attempts = [
@@ -186,6 +188,7 @@ def test_copies_are_plain(tracker):
     "value",
     [
         None, UNDEFINED, True, 0, -1, 2**40, 2**70, 1.5, float("inf"), "text", b"bytes", [1, [2]], {"a": {"b": None}}, {1, 2},
+        {1: "a", b"k": 2},
         datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     ],
 )  # fmt: skip

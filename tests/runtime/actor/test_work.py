@@ -131,7 +131,7 @@ def test_queue_waits_do_not_hold_grace():
 
 def test_user_task_labels_are_those_of_the_specification():
     labels = {kind.label for kind in WorkKind if kind <= WorkKind.DESTROY_REQUEST}
-    assert labels == set(
-        "action http websocket_lifetime websocket_callback queue_wait scheduled_action disconnect_callback wait_until "
-        "registered_task sleep_finalize destroy_request".split()
-    )
+    assert labels == {
+        "action", "http", "websocket_lifetime", "websocket_callback", "queue_wait", "scheduled_action", "disconnect_callback", "wait_until",
+        "registered_task", "sleep_finalize", "destroy_request",
+    }  # fmt: skip
