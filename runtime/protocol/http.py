@@ -105,7 +105,8 @@ def decode_queue_request(body: bytes, encoding: Encoding) -> QueueSend:
     document = load_document(body, encoding)
     if not isinstance(document, dict):
         raise DecodeError("a queue send must be an object")
-    wait, timeout = document.get("wait"), document.get("timeout")
+    # The JS client writes members it was not given as `undefined`.
+    wait, timeout = (None if given is UNDEFINED else given for given in (document.get("wait"), document.get("timeout")))
     if wait not in (None, True, False):
         raise DecodeError("member 'wait' must be a boolean")
     if timeout is not None and (type(timeout) is not int or not 0 <= timeout < 2**64):

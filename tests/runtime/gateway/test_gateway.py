@@ -114,9 +114,8 @@ async def test_an_action(http, actor_id):
 
 @pytest.mark.parametrize("encoding", list(Encoding))
 async def test_an_action_in_every_encoding(http, actor_id, encoding):
-    response = await http.post(
-        f"/gateway/{actor_id}/action/echo", content=encode_action_request([{"a": None}, [1.5]], encoding), headers={"x-rivet-encoding": encoding}
-    )
+    content = encode_action_request([{"a": None}, [1.5]], encoding)
+    response = await http.post(f"/gateway/{actor_id}/action/echo", content=content, headers={"x-rivet-encoding": encoding})
     assert response.headers["content-type"] == encoding.content_type
     assert decode_action_response(response.content, encoding) == [{"a": None}, [1.5]]
     failed = await http.post(
@@ -194,6 +193,12 @@ async def test_queue_sends(http, actor_id):
         assert error_of(await send(path, {})) == "actor.not_found"
     wrong = await http.get(f"/gateway/{actor_id}/queue/jobs")
     assert (wrong.status_code, wrong.json()["metadata"]) == (405, {"method": "GET", "path": "/queue/jobs"})
+
+
+async def test_queue_members_that_a_js_client_leaves_undefined(http, actor_id):
+    body = cbor2.dumps({"body": 1, "wait": cbor2.undefined, "timeout": cbor2.undefined})
+    response = await http.post(f"/gateway/{actor_id}/queue/jobs", content=body, headers={"x-rivet-encoding": "cbor"})
+    assert cbor2.loads(response.content) == {"status": "completed"}
 
 
 async def test_raw_requests_arrive_unchanged(http, actor_id):
@@ -286,7 +291,8 @@ async def test_query_form(http):
     assert raw.json()["url"] == "http://127.0.0.1/p?a=%20+&b"
     assert raw.headers["x-rivet-actor-key"] == "a/b"
     given = base64.urlsafe_b64encode(cbor2.dumps({"x": 1})).rstrip(b"=").decode()
-    with_input = await http.post(f"/gateway/probe/action/echo?{query(method='getOrCreate', runner='default', key='i', input=given)}", json={})
+    creating = query(method="getOrCreate", runner="default", key="i", input=given)
+    with_input = await http.post(f"/gateway/probe/action/echo?{creating}", json={})
     assert with_input.status_code == 200
 
 
