@@ -12,7 +12,7 @@ from runtime import HostOptions, InProcessServer, create_app
 async def serving(registry, options=None, storage="memory"):
     """An httpx client on a running server; `client.app` is the application."""
     app = create_app(registry, storage=storage, options=options or HostOptions())
-    async with InProcessServer(app) as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+    async with InProcessServer(app) as server, httpx.AsyncClient(base_url=server.url, timeout=60, verify=False) as client:
         client.app = app
         client.port = server.port
         yield client
