@@ -44,13 +44,13 @@ class ReferenceTarget:
             TargetError: the runtime did not start.
         """
         from fixtures import standard_registry
-        from runtime import InProcessServer, create_app
+        from runtime import HostOptions, InProcessServer, create_app
 
         place = "memory"
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
-        server = InProcessServer(create_app(standard_registry(), storage=place))
+        server = InProcessServer(create_app(standard_registry(), storage=place, options=HostOptions(any_pool=True)))
         try:
             self._server = await server.__aenter__()
         except (OSError, RuntimeError) as error:
@@ -74,9 +74,10 @@ async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[
         TargetError: the port is taken or the storage cannot be opened.
     """
     from fixtures import standard_registry
-    from runtime import serve
+    from runtime import HostOptions, serve
 
+    options = HostOptions(any_pool=True)
     try:
-        await serve(standard_registry(), host=host, port=port, storage=storage, on_ready=on_ready)
+        await serve(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
     except (OSError, RuntimeError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error
