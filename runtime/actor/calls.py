@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.calling import call_limited, fit
+from runtime.actor.calling import fit
 from runtime.actor.context import Context
 from runtime.actor.queue_publish import send_external
 from runtime.actor.work import Region, WorkKind
@@ -159,7 +159,7 @@ class Calls:
             surrounding = task.work.adopt(surround())
             done, _ = await asyncio.wait({surrounding}, timeout=self._limit)
         if not done:
-            context._time_out()  # noqa: SLF001 - the runtime's own
+            context._expire()  # noqa: SLF001 - the runtime's own
             surrounding.add_done_callback(lambda late: None if late.cancelled() else late.exception())
             raise make_error("actor.action_timed_out")
         context._close()  # noqa: SLF001 - the runtime's own
@@ -182,6 +182,14 @@ class Calls:
             timer = task.loop.call_later(self._limit, self._time_out, context, region, reply)
             try:
                 output = await self._execute(name, args, context)
+                hook = self._before_response
+                if hook is not None and not context.timed_out and task.loop.time() - started <= self._limit:
+                    if conn is None or conn.link is not None:
+                        # The hook has a limit of its own; over HTTP one limit bounds both (TASK-112).
+                        timer.cancel()
+                        timer = task.loop.call_later(self._limit, self._time_out, context, region, reply)
+                        started = task.loop.time()
+                    output = await self._respond(hook, context, name, args, output)
             except asyncio.CancelledError:
                 _fail(reply, "actor.dropped_reply")
                 raise
@@ -215,15 +223,19 @@ class Calls:
         self._task.state.flush()
         if spec.void:
             output = UNDEFINED
-        if self._before_response is not None:
-            hook_args = (context, name, args, output)
-            output = await call_limited(self._task, self._before_response, hook_args, self._limit, "onBeforeActionResponse")
-            self._task.state.flush()
+        return output
+
+    async def _respond(self, hook: Callable[..., Any], context: Context, name: str, args: list[Any], output: Any) -> Any:
+        """What `on_before_action_response` makes of the output (TASK-111)."""
+        output = hook(*fit(hook, (context, name, args, output)))
+        if inspect.isawaitable(output):
+            output = await output
+        self._task.state.flush()
         return output
 
     def _time_out(self, context: Context, region: Region, reply: asyncio.Future[Any]) -> None:
         if not reply.done():
-            context._time_out()  # noqa: SLF001 - the runtime's own
+            context._expire()  # noqa: SLF001 - the runtime's own
             _fail(reply, "actor.action_timed_out")
             # Nobody awaits a reply any more, so the action no longer keeps the actor awake (TASK-030).
             region.end()

@@ -49,10 +49,11 @@ class Context:
         conn: The calling connection; None where there is none (CONN-002).
         request: The request of the connection hooks and raw handlers; None elsewhere (CONN-014).
         actor_id, name, key, region, generation: Who the actor is.
+        timed_out: Whether the time of this action is up (TASK-104).
         log: A structlog logger bound to the actor.
     """
 
-    __slots__ = ("_queue", "_remove", "_signal", "_task", "_timed_out", "conn", "request")
+    __slots__ = ("_queue", "_remove", "_signal", "_task", "conn", "request", "timed_out")
 
     def __init__(self, task: ActorTask, conn: Conn | None = None, request: Request | None = None) -> None:
         self._task = task
@@ -61,7 +62,7 @@ class Context:
         self._queue: QueueApi | None = None
         self._signal: AbortSignal | None = None
         self._remove: Any = None
-        self._timed_out = False
+        self.timed_out = False
 
     @property
     def actor_id(self) -> str:
@@ -153,7 +154,7 @@ class Context:
         """Fires when grace begins, and for an action also when its time is up (SLEEP-030, TASK-104)."""
         if self._signal is None:
             self._signal = AbortSignal()
-            if self._timed_out:
+            if self.timed_out:
                 self._signal.fire()
             else:
                 self._remove = self._task.abort.add_listener(self._signal.fire)
@@ -162,7 +163,7 @@ class Context:
     @property
     def aborted(self) -> bool:
         """Whether the actor is stopping or this action's time is up."""
-        return self._task.abort.aborted or self._timed_out
+        return self._task.abort.aborted or self.timed_out
 
     def broadcast(self, event: str, *args: Any) -> None:
         """Send an event to every subscribed connection (EVENT-001)."""
@@ -230,8 +231,8 @@ class Context:
         warnings.warn("prevent_sleep is always False: use keep_awake", DeprecationWarning, stacklevel=2)
         return False
 
-    def _time_out(self) -> None:
-        self._timed_out = True
+    def _expire(self) -> None:
+        self.timed_out = True
         if self._signal is not None:
             self._signal.fire()
 

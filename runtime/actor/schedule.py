@@ -24,7 +24,7 @@ from runtime.protocol.values import to_wire as value_to_wire
 from runtime.storage.base import Delete, Op, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from runtime.actor.task import ActorTask
 
@@ -32,6 +32,8 @@ TABLE = "schedule"
 ALARM_TABLE = "actor"
 RUN_WAKE_KEY = b"run_wake"
 PUSHED_KEY = b"alarm"
+UNKNOWN = -1
+"""The last pushed alarm when a push failed half-way: differs from every alarm, so that the next push happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ class ScheduleBook:
         """Dispatch what is overdue and arm the timer; after the startup hooks (TASK-242)."""
         self._suspended = False
         self.fire_due()
+        if self.next_trigger != self._pushed:
+            # A crash may have come between a schedule and its alarm.
+            self._task.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self.sync_alarm())
 
     def suspend(self) -> None:
         """Fire nothing any more; what falls due waits for the next generation (TASK-212)."""
@@ -132,9 +137,15 @@ class ScheduleBook:
         limit = self._task.options.max_schedules
         if item.id not in self._items and len(self._items) + self._creating >= limit:
             raise make_error("schedule.max_schedules_exceeded", maximum=limit)
+        row = item.put()
+        # As it will be read back: what the caller does to its arguments later changes nothing (TASK-214).
+        item = Schedule.load(row.key, row.value)
         self._creating += 1
+        await self._finish(self._store(item, row))
+
+    async def _store(self, item: Schedule, row: Put) -> None:
         try:
-            await self._write([item.put()])
+            await self._task.commit([row])
             self._items[item.id] = item
         finally:
             self._creating -= 1
@@ -158,13 +169,19 @@ class ScheduleBook:
         """Cancel; True once (TASK-208, TASK-304)."""
         if self.find(item_id, recurring=recurring) is None:
             return False
-        del self._items[item_id]
         ops: list[Op] = [Delete(TABLE, item_id.encode())]
         if recurring:
             ops += self.history.clear(item_id)
-        await self._write(ops)
-        await self.changed()
+        await self._finish(self._erase(self._items.pop(item_id), ops))
         return True
+
+    async def _erase(self, item: Schedule, ops: list[Op]) -> None:
+        try:
+            await self._task.commit(ops)
+        except BaseException:
+            self._items.setdefault(item.id, item)
+            raise
+        await self.changed()
 
     async def put(self, item: Schedule) -> None:
         """Create or update a recurring schedule; an unchanged cadence keeps its next run (TASK-300)."""
@@ -206,8 +223,12 @@ class ScheduleBook:
         if upcoming == self._pushed:
             return
         self._pushed = upcoming
-        await self._task.host.set_alarm(self._task.identity.actor_id, upcoming)
-        await self._write([Put(ALARM_TABLE, PUSHED_KEY, cbor.dumps_exact(upcoming))])
+        try:
+            await self._task.host.set_alarm(self._task.identity.actor_id, upcoming)
+            await self._write([Put(ALARM_TABLE, PUSHED_KEY, cbor.dumps_exact(upcoming))])
+        except BaseException:
+            self._pushed = UNKNOWN
+            raise
 
     async def drain(self) -> None:
         """Wait for writes that were started (STOP-016)."""
@@ -215,11 +236,19 @@ class ScheduleBook:
             await asyncio.wait(self._writes)
 
     async def _write(self, ops: Sequence[Op]) -> None:
-        # A cancelled caller must not leave memory and storage apart: the write goes on and `drain` awaits it.
-        write = self._task.loop.create_task(self._task.commit(ops))
+        await self._finish(self._task.commit(ops))
+
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` to its end: a cancelled caller must not leave memory and storage apart; `drain` awaits it."""
+        write = self._task.loop.create_task(work)
         self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
+        write.add_done_callback(self._written)
         await asyncio.shield(write)
+
+    def _written(self, write: asyncio.Task[Any]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled() and write.exception() is not None:
+            self._task.log.debug("schedule write failed", error=repr(write.exception()))
 
     # Firing.
 

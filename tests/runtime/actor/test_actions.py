@@ -370,3 +370,33 @@ async def test_a_full_dispatch_inbox_refuses_at_once_and_recovers():
         assert refused[0].metadata == {"channel": "dispatch_inbox", "capacity": 4, "operation": "dispatch_action"}
         assert await world.call("hit") == 5
         assert world.metric("dispatch_inbox_overload_total", command="dispatch_action") == 16
+
+
+@virtual
+async def test_the_response_hook_shares_the_limit_over_http_and_is_not_run_for_an_action_that_timed_out():
+    calls = []
+
+    class Slow(Actor):
+        options = Options(action_timeout=1.0)
+
+        @action
+        async def wait(self, c, seconds):
+            await asyncio.sleep(seconds)
+            return seconds
+
+        async def on_before_action_response(self, c, name, args, output):
+            calls.append(output)
+            await asyncio.sleep(0.6)
+            return output
+
+    async with World(Slow) as world:
+        await world.start()
+        assert await world.call("wait", 0.1) == 0.1
+        with caught("actor.action_timed_out"):
+            await world.call("wait", 0.6)
+        with caught("actor.action_timed_out"):
+            await world.call("wait", 1.2)
+        await asyncio.sleep(1)
+        assert calls == [0.1, 0.6]
+        # Without an HTTP request around it the hook has a second of its own.
+        assert await world.task.calls.run_scheduled("wait", [0.6]) == 0.6

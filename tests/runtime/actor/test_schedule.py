@@ -362,3 +362,53 @@ async def test_bad_input_leaves_nothing_behind():
                 assert failure.error.metadata == metadata
         assert await world.call("cron", "list", {}) == []
         assert world.alarms == []
+
+
+@virtual
+async def test_arguments_are_kept_as_they_were_passed():
+    class Mutates(Awake):
+        @action
+        async def plan(self, c):
+            argument = {"rows": [1]}
+            await c.schedule.after(1, "fire", argument)
+            argument["rows"].append(2)
+
+    async with World(Mutates) as world:
+        await world.start()
+        await world.call("plan")
+        await asyncio.sleep(2)
+        assert (await world.call("fired"))[0]["args"] == [{"rows": [1]}]
+
+
+@virtual
+async def test_a_cancelled_caller_leaves_memory_and_storage_alike():
+    async with World(Awake) as world:
+        task = await world.start()
+        world.storage.latency = 0.1
+        creating = asyncio.ensure_future(task.schedules.after(60, "fire", []))
+        await asyncio.sleep(0.05)
+        creating.cancel()
+        await asyncio.sleep(0.2)
+        [item] = await world.call("call", "list")
+        assert item["id"].encode() in [key for key, _ in await world.storage.scan(world.actor_id, "schedule")]
+        world.storage.broken = True
+        with pytest.raises(OSError):
+            await world.call("call", "cancel", item["id"])
+        world.storage.broken = False
+        assert await world.call("call", "cancel", item["id"]) is True
+
+
+@virtual
+async def test_an_alarm_that_was_not_pushed_before_a_crash_is_pushed_at_the_next_start():
+    async with World(Awake) as world:
+        await world.start()
+        await world.call("after", 100)
+        due = world.alarm
+        from runtime.storage.base import Delete
+
+        await world.stop()
+        await world.storage.commit(world.actor_id, [Delete("actor", b"alarm")])
+        world.alarm = None
+        await world.start()
+        await asyncio.sleep(0.01)
+        assert world.alarm == due
