@@ -1,0 +1,63 @@
+"""Acknowledged writes survive `kill -9` of the serving process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from client import ActorError, Client, HttpFailureError, RetryPolicy
+from tests.serving.process import serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KILLS = 20
+ACTORS = 16
+IMPATIENT = RetryPolicy(outer_delays=(), attempts_get_or_create=1, attempts_get=1)
+
+
+async def _save_until_killed(client: Client, index: int, acknowledged: dict[int, int], attempted: dict[int, int]) -> None:
+    """Save ever larger values; remember each acknowledgement."""
+    handle = client.get_or_create("destroyActor", [f"actor-{index}"])
+    with contextlib.suppress(httpx.HTTPError, ActorError, HttpFailureError):
+        while True:
+            value = attempted[index] = attempted[index] + 1
+            assert await handle.action("setValue", value) == value
+            acknowledged[index] = value
+
+
+async def _stored(endpoint: str) -> dict[int, Any]:
+    async with Client(endpoint) as client:
+        handles = {index: client.get_or_create("destroyActor", [f"actor-{index}"]) for index in range(ACTORS)}
+        values = await asyncio.gather(*(handle.action("getValue") for handle in handles.values()))
+        return dict(zip(handles, values, strict=True))
+
+
+@pytest.mark.timeout(180)
+async def test_no_acknowledged_immediate_save_is_lost(tmp_path: Path) -> None:
+    """320 rounds of "acknowledged, then killed" lose nothing and invent nothing (RUN-141, RUN-146, STOP-035)."""
+    random_source = random.Random(20)  # noqa: S311 - reproducible test data
+    acknowledged = dict.fromkeys(range(ACTORS), 0)
+    attempted = dict.fromkeys(range(ACTORS), 0)
+    for _ in range(KILLS):
+        async with serving(tmp_path) as process:
+            stored = await _stored(process.endpoint)
+            for index in range(ACTORS):
+                assert acknowledged[index] <= stored[index] <= attempted[index]
+                acknowledged[index] = stored[index]
+            async with Client(process.endpoint, policy=IMPATIENT) as client:
+                before = dict(acknowledged)
+                writers = [asyncio.create_task(_save_until_killed(client, index, acknowledged, attempted)) for index in range(ACTORS)]
+                while sum(acknowledged.values()) - sum(before.values()) < random_source.randint(ACTORS, 4 * ACTORS):
+                    await asyncio.sleep(0)
+                await process.kill()
+                await asyncio.gather(*writers)
+    async with serving(tmp_path) as process:
+        stored = await _stored(process.endpoint)
+    assert all(acknowledged[index] <= stored[index] <= attempted[index] for index in range(ACTORS))
+    assert sum(acknowledged.values()) >= KILLS * ACTORS
