@@ -137,7 +137,9 @@ async def measure_all(storage: str, rounds: int, seconds: float, connections: in
         async def over_websocket(url: str) -> float:
             # An error would carry no argument back: the text in the answer shows that the action ran.
             frame, opening = text_frame(WS_BODY), upgrade_request(url, f"{path}/connect")
-            return await hammer(url, connections, seconds, lambda: Hammer(frame, frame_answer, TEXT.encode(), opening, greeting=url == runtime))
+            return await hammer(
+                url, connections, seconds, lambda: Hammer(frame, frame_answer, TEXT.encode(), opening, greeting=url == runtime)
+            )
 
         http = await ratio(runtime, echo, rounds, over_http, step)
         socket = await ratio(runtime, echo, rounds, over_websocket, step)

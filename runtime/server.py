@@ -146,7 +146,8 @@ class InProcessServer:
     @property
     def url(self) -> str:
         """Where the server answers."""
-        name = "127.0.0.1" if self._host in ("", "0.0.0.0") else f"[{self._host}]" if ":" in self._host else self._host
+        everywhere = self._host in ("", "0.0.0.0")  # noqa: S104 - a comparison, nothing is bound here
+        name = "127.0.0.1" if everywhere else f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{name}:{self.port}"
 
     async def __aenter__(self) -> InProcessServer:

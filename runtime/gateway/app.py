@@ -138,9 +138,7 @@ class GatewayApp:
             reply = _body_too_large()
         return reply, extra
 
-    async def _by_header(
-        self, scope: Scope, path: bytes, headers: RawHeaders, target: bytes, receive: Receive
-    ) -> tuple[Reply, Headers]:
+    async def _by_header(self, scope: Scope, path: bytes, headers: RawHeaders, target: bytes, receive: Receive) -> tuple[Reply, Headers]:
         """`x-rivet-target` (WIRE-003, WIRE-240, WIRE-241)."""
         origin = headers.get(b"origin")
         extra = cors.gateway_headers(origin)

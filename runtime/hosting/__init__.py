@@ -1,1 +1,1 @@
-"""TBD."""
+"""Who starts, stops, wakes and addresses actors: the host of one process."""
