@@ -318,3 +318,16 @@ async def test_synchronous_prefix_of_run_has_executed_before_the_start_returns()
     async with World(Runs) as world:
         await world.start()
         assert log == ["prefix"]
+
+
+@virtual
+async def test_a_hook_that_ends_cancelled_fails_the_start_and_nothing_else():
+    class Cancelled(Actor):
+        async def on_wake(self, c):
+            gone = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+
+    async with World(Cancelled) as world:
+        with caught("actor.panicked"):
+            await world.start()
