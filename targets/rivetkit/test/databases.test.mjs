@@ -161,7 +161,7 @@ test("db-init-order", async () => {
   const id = await peer.call("dbInitOrderOnSleepActor", "i", "getActorId");
   await peer.call("dbInitOrderOnSleepActor", "i", "insert", ["a"]);
   await peer.call("dbInitOrderOnSleepActor", "i", "triggerSleep");
-  await peer.asleep("dbInitOrderOnSleepActor", "i");
+  await peer.stopped("dbInitOrderOnSleepActor", "i");
   assert.equal(await peer.call("dbInitOrderObserver", "o", "getOnSleepCount", [id]), 1);
   assert.equal(await peer.call("dbInitOrderOnSleepActor", "i", "getSleepEventCount"), 1);
   const doomed = await peer.call("dbInitOrderOnDestroyActor", "i", "getActorId");

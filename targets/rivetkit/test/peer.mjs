@@ -1,6 +1,7 @@
 // A running peer and the few ways in that the tests need: JSON over HTTP, the connection protocol, raw sockets.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -128,6 +129,8 @@ export class Peer {
     const child = spawn(process.execPath, [START], { stdio: ["ignore", "pipe", "pipe"] });
     const log = [];
     child.stderr.on("data", (chunk) => log.push(chunk));
+    // For looking at a failure: both logs, of every peer the tests started.
+    if (process.env.CONFORM_PEER_LOG) child.stderr.pipe(createWriteStream(process.env.CONFORM_PEER_LOG, { flags: "a" }));
     const lines = createInterface({ input: child.stdout });
     const line = await Promise.race([once(lines, "line"), once(child, "exit")]);
     if (typeof line[0] !== "string") throw new Error(`the peer did not start: ${Buffer.concat(log)}`);
