@@ -23,7 +23,7 @@ class Writer:
     def uint(self, value: int) -> Writer:
         """LEB128."""
         out = self._out
-        while value > 0x7F:  # noqa: PLR2004 - seven bits per byte
+        while value > 0x7F:
             out.append(value & 0x7F | 0x80)
             value >>= 7
         out.append(value)
@@ -63,11 +63,15 @@ class Writer:
 class Reader:
     """Reads primitives from bytes; every method raises `DecodeError` when the bytes do not fit."""
 
-    __slots__ = ("_data", "_at")
+    __slots__ = ("_at", "_data")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
+
+    def at_end(self) -> bool:
+        """Whether everything was read."""
+        return self._at == len(self._data)
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes."""
@@ -92,7 +96,7 @@ class Reader:
         for position in range(_MAX_UINT_BYTES):
             part = self.byte()
             value |= (part & 0x7F) << (7 * position)
-            if part < 0x80:  # noqa: PLR2004 - no continuation bit
+            if part < 0x80:
                 if value > MAX_UINT:
                     break
                 return value
@@ -123,7 +127,3 @@ class Reader:
             return self.data().decode()
         except UnicodeDecodeError as error:
             raise DecodeError("text is not UTF-8") from error
-
-    def at_end(self) -> bool:
-        """Whether everything was read."""
-        return self._at == len(self._data)

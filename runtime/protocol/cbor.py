@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import array
+import io
 import math
 import re
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 
 from runtime.protocol.errors import DecodeError
-from runtime.protocol.values import UNDEFINED, Undefined
+from runtime.protocol.values import UNDEFINED, Map, Undefined, WireMap
 
-_TYPED_ARRAYS = {64: "B", 69: "H", 70: "I", 71: "Q", 72: "b", 77: "h", 78: "i", 79: "q", 85: "f", 86: "d"}
-_SHORT = 2**32
+_SHORT: Final = 2**32
+_SAFE: Final = 2**53
+_NEGATIVE_ZERO: Final = b"\xfb\x80\x00\x00\x00\x00\x00\x00\x00"
+
+_TAG_OBJECT: Final = 27
+_TAG_BYTES: Final = 64
+_TAG_CLAMPED: Final = 68
+_TAG_MAP: Final = 259
+_ARRAY_CODES: Final = {69: "H", 70: "I", 71: "Q", 72: "b", 77: "h", 78: "i", 79: "q", 85: "f", 86: "d"}
+"""Type codes of the little-endian typed arrays (RFC 8746)."""
+_ARRAY_TAGS: Final = {(code in "HILQ", code in "fd", array.array(code).itemsize): tag for tag, code in _ARRAY_CODES.items()}
+_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
 def dumps(value: Any) -> bytes:
@@ -26,7 +37,12 @@ def dumps(value: Any) -> bytes:
     Raises:
         ValueError: The value has no CBOR form.
     """
-    return _encode(_prepare(value))
+    data = _encode(value)
+    # Only an integer in the 8-byte form or a negative zero needs another form; these bytes tell that there may be one.
+    if b"\x1b" in data or b"\x3b" in data or _NEGATIVE_ZERO in data:
+        numbers = _js_numbers(value)
+        return data if numbers is value else _encode(numbers)
+    return data
 
 
 def dumps_exact(value: Any) -> bytes:
@@ -41,40 +57,46 @@ def dumps_exact(value: Any) -> bytes:
 def _encode(value: Any) -> bytes:
     try:
         return cbor2.dumps(value, default=_default, datetime_as_timestamp=True, timezone=UTC)
-    except (cbor2.CBOREncodeError, TypeError, OverflowError, RecursionError) as error:
+    except (cbor2.CBOREncodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"value has no CBOR form: {error}") from error
 
 
-def _prepare(value: Any) -> Any:
+def _js_numbers(value: Any) -> Any:
     kind = type(value)
     if kind is int:
-        if -_SHORT <= value < _SHORT or not -(2**53) <= value <= 2**53:
-            return value
-        return float(value)
+        return value if -_SHORT <= value < _SHORT or not -_SAFE <= value <= _SAFE else float(value)
     if kind is float:
         return 0 if value == 0 and math.copysign(1, value) < 0 else value
     if kind is dict:
-        return {name: _prepare(item) for name, item in value.items()}
+        return {name: _js_numbers(item) for name, item in value.items()}
     if kind is list or kind is tuple:
-        return [_prepare(item) for item in value]
+        return [_js_numbers(item) for item in value]
+    if kind is WireMap:
+        return WireMap({_js_numbers(name): _js_numbers(item) for name, item in value.entries.items()})
     return value
 
 
 def _default(encoder: Any, value: Any) -> None:
     if isinstance(value, Undefined):
         encoder.encode(cbor2.undefined)
+    elif isinstance(value, WireMap):
+        encoder.encode(cbor2.CBORTag(_TAG_MAP, value.entries))
     elif isinstance(value, re.Pattern):
-        flags = "i" * bool(value.flags & re.I) + "m" * bool(value.flags & re.M) + "s" * bool(value.flags & re.S)
-        encoder.encode(cbor2.CBORTag(27, ["RegExp", value.pattern, flags]))
-    elif isinstance(value, (set, frozenset)):
-        encoder.encode(cbor2.CBORTag(258, [_prepare(item) for item in value]))
+        flags = "".join(letter for letter, flag in _FLAGS.items() if value.flags & flag)
+        encoder.encode(cbor2.CBORTag(_TAG_OBJECT, ["RegExp", value.pattern, flags]))
     elif isinstance(value, array.array):
-        tag = next(number for number, code in _TYPED_ARRAYS.items() if code == value.typecode)
-        encoder.encode(cbor2.CBORTag(tag, value.tobytes()))
-    elif isinstance(value, BaseException):
-        encoder.encode(cbor2.CBORTag(27, [type(value).__name__, str(value)]))
+        encoder.encode(cbor2.CBORTag(_array_tag(value), value.tobytes()))
     else:
-        raise cbor2.CBOREncodeValueError(f"cannot encode {type(value).__name__}")
+        raise cbor2.CBOREncodeTypeError(f"cannot encode {type(value).__name__}")
+
+
+def _array_tag(value: array.array[Any]) -> int:
+    if value.typecode == "B":
+        return _TAG_BYTES
+    tag = _ARRAY_TAGS.get((value.typecode in "HILQ", value.typecode in "fd", value.itemsize))
+    if tag is None or value.typecode not in "bhilqHILQfd":
+        raise cbor2.CBOREncodeTypeError(f"cannot encode an array of type {value.typecode!r}")
+    return tag
 
 
 def wide(value: int) -> bytes:
@@ -88,48 +110,45 @@ def loads(data: bytes) -> Any:
     Raises:
         DecodeError: Malformed, truncated or trailing bytes.
     """
+    source = io.BytesIO(data)
     try:
-        value = cbor2.loads(data, tag_hook=_tag)
+        value = cbor2.CBORDecoder(source, tag_hook=_tag).decode()
     except Exception as error:
         raise DecodeError(f"malformed CBOR: {error}") from error
-    return _normalize(value)
+    if source.tell() != len(data):
+        raise DecodeError("malformed CBOR: trailing bytes")
+    return _with_undefined(value) if b"\xf7" in data else value
 
 
-def _normalize(value: Any) -> Any:
+def _with_undefined(value: Any) -> Any:
     kind = type(value)
-    if kind is dict:
-        return {_key(name): _normalize(item) for name, item in value.items()}
+    if kind is dict or kind is Map:
+        return kind((name, _with_undefined(item)) for name, item in value.items())
     if kind is list:
-        return [_normalize(item) for item in value]
-    if value is cbor2.undefined:
-        return UNDEFINED
-    return value
-
-
-def _key(name: Any) -> Any:
-    return tuple(name) if isinstance(name, list) else name
+        return [_with_undefined(item) for item in value]
+    return UNDEFINED if value is cbor2.undefined else value
 
 
 def _tag(*args: Any, **_: Any) -> Any:
     tag = next(arg for arg in args if isinstance(arg, cbor2.CBORTag))
-    if tag.tag == 259:  # noqa: PLR2004 - map tag of the JS client
-        return dict(tag.value)
-    if tag.tag == 64:  # noqa: PLR2004 - byte array
+    if tag.tag == _TAG_MAP:
+        return Map(tag.value)
+    if tag.tag in (_TAG_BYTES, _TAG_CLAMPED):
         return bytes(tag.value)
-    if tag.tag in _TYPED_ARRAYS:
-        typed = array.array(_TYPED_ARRAYS[tag.tag])
+    if tag.tag in _ARRAY_CODES:
+        typed = array.array(_ARRAY_CODES[tag.tag])
         typed.frombytes(bytes(tag.value))
         return typed
-    if tag.tag == 27 and isinstance(tag.value, (list, tuple)) and tag.value:  # noqa: PLR2004 - object tag
-        return _object(list(tag.value))
+    if tag.tag == _TAG_OBJECT and isinstance(tag.value, (list, tuple)) and tag.value:
+        return _object(*tag.value)
     raise DecodeError(f"unsupported CBOR tag {tag.tag}")
 
 
-def _object(parts: list[Any]) -> Any:
-    if parts[0] == "RegExp" and len(parts) >= 2:  # noqa: PLR2004 - source and flags
-        flags = 0
-        for letter in str(parts[2]) if len(parts) > 2 else "":  # noqa: PLR2004
-            flags |= {"i": re.I, "m": re.M, "s": re.S}.get(letter, 0)
-        return re.compile(str(parts[1]), flags)
-    return Exception(*(str(part) for part in parts[1:2]))
-
+def _object(name: Any, *parts: Any) -> Any:
+    """A regular expression, or the text of an error: its class has no Python twin."""
+    if name != "RegExp":
+        return f"{name}: {parts[0]}" if parts else str(name)
+    flags = 0
+    for letter in str(parts[1]) if len(parts) > 1 else "":
+        flags |= _FLAGS.get(letter, 0)
+    return re.compile(str(parts[0]), flags)

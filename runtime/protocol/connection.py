@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.protocol import cbor, jsontext
+from runtime.protocol import cbor
 from runtime.protocol.bare import Writer
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError
@@ -29,6 +29,7 @@ from runtime.protocol.payload import (
     finish_client,
     integer,
     load_document,
+    load_value,
     member,
     open_versioned,
     read_actor,
@@ -42,6 +43,7 @@ from runtime.protocol.values import UNDEFINED, to_wire
 Frame = bytes | str
 """A text or binary WebSocket message; json is text, cbor and bare are binary (WIRE-424)."""
 
+_CBOR_REQUEST_HEAD = b"\xa1\x64body\xa2\x63tag\x6dActionRequest\x63val\xa3\x62id"
 _CBOR_RESPONSE_HEAD = b"\xa1\x64body\xa2\x63tag\x6eActionResponse\x63val\xa2\x62id"
 _OLDEST = 1
 
@@ -63,7 +65,7 @@ def _server_document(message: ToClient) -> tuple[str, dict[str, Any]]:
     if isinstance(message, ActionResponse):
         return "ActionResponse", {"id": ["$BigInt", str(message.id)], "output": to_wire(message.output)}
     if isinstance(message, Event):
-        return "Event", {"name": message.name, "args": [to_wire(item) for item in message.args]}
+        return "Event", {"name": message.name, "args": to_wire(message.args)}
     if isinstance(message, Init):
         return "Init", {"actorId": message.actor_id, "connectionId": message.connection_id}
     action_id = None if message.action_id is None else ["$BigInt", str(message.action_id)]
@@ -83,7 +85,7 @@ def _bare_to_client(message: ToClient) -> bytes:
     if isinstance(message, ActionResponse):
         return writer.byte(2).uint(message.id).data(blob(message.output)).finish()
     if isinstance(message, Event):
-        return writer.byte(3).str(message.name).data(blob_list(message.args)).finish()
+        return writer.byte(3).str(message.name).data(blob(message.args)).finish()
     if isinstance(message, Init):
         return writer.byte(0).str(message.actor_id).str(message.connection_id).finish()
     writer.byte(1)
@@ -94,11 +96,6 @@ def _bare_to_client(message: ToClient) -> bytes:
         writer.byte(1).uint(message.action_id)
     write_actor(writer, message.error.actor)
     return writer.finish()
-
-
-def blob_list(items: list[Any]) -> bytes:
-    """A list as a CBOR blob whose elements, but not the list itself, go through the compat layer."""
-    return cbor.dumps([to_wire(item) for item in items])
 
 
 def decode_to_server(frame: Frame, encoding: Encoding) -> ToServer:
@@ -116,7 +113,7 @@ def decode_to_server(frame: Frame, encoding: Encoding) -> ToServer:
     tag = body.get("tag")
     if tag == "ActionRequest":
         action_id = integer(value.get("id"))
-        return ActionRequest(action_id, member(value, "name", str), args_of(value.get("args"), action_id))
+        return ActionRequest(action_id, member(value, "name", str), args_of(value_of(value.get("args"), action_id)))
     if tag == "SubscriptionRequest":
         return SubscriptionRequest(member(value, "eventName", str), member(value, "subscribe", bool))
     raise DecodeError(f"unknown message tag {tag!r}")
@@ -127,7 +124,7 @@ def _bare_to_server(frame: Frame) -> ToServer:
     tag = reader.byte()
     if tag == 0:
         action_id, name = reader.uint(), reader.str()
-        return ActionRequest(action_id, name, args_of(cbor.loads(reader.data()), action_id))
+        return ActionRequest(action_id, name, args_of(load_value(reader.data(), action_id)))
     if tag == 1:
         return SubscriptionRequest(reader.str(), reader.bool())
     raise DecodeError(f"unknown message tag {tag}")
@@ -138,11 +135,14 @@ def encode_to_server(message: ToServer, encoding: Encoding) -> Frame:
     if encoding is Encoding.BARE:
         writer = Writer(VERSION_PREFIX)
         if isinstance(message, ActionRequest):
-            return writer.byte(0).uint(message.id).str(message.name).data(blob_list(message.args)).finish()
+            return writer.byte(0).uint(message.id).str(message.name).data(blob(message.args)).finish()
         return writer.byte(1).str(message.event_name).bool(message.subscribe).finish()
     if isinstance(message, ActionRequest):
+        if encoding is Encoding.CBOR:
+            name = cbor.dumps(message.name)
+            return _CBOR_REQUEST_HEAD + cbor.wide(message.id) + b"\x64name" + name + b"\x64args" + blob(message.args)
         tag = "ActionRequest"
-        value = {"id": message.id, "name": message.name, "args": [to_wire(item) for item in message.args]}
+        value = {"id": ["$BigInt", str(message.id)], "name": message.name, "args": to_wire(message.args)}
     else:
         tag, value = "SubscriptionRequest", {"eventName": message.event_name, "subscribe": message.subscribe}
     body = dump_document({"body": {"tag": tag, "val": value}}, encoding)
@@ -153,17 +153,14 @@ def decode_to_client(frame: Frame, encoding: Encoding) -> ToClient:
     """Decode a server frame; raises `DecodeError`."""
     if encoding is Encoding.BARE:
         return _bare_from_server(frame)
-    if encoding is Encoding.JSON:
-        document = jsontext.loads(frame)
-    else:
-        document = load_document(frame, encoding)
+    document = load_document(frame, encoding)
     body = member(document, "body", dict)
     value = member(body, "val", dict)
     tag = body.get("tag")
     if tag == "ActionResponse":
         return ActionResponse(integer(value.get("id")), value_of(value.get("output", UNDEFINED)))
     if tag == "Event":
-        return Event(member(value, "name", str), [value_of(item) for item in member(value, "args", list)])
+        return Event(member(value, "name", str), _event_args(value_of(value.get("args"))))
     if tag == "Init":
         return Init(member(value, "actorId", str), member(value, "connectionId", str))
     if tag == "Error":
@@ -184,16 +181,19 @@ def _bare_from_server(frame: Frame) -> ToClient:
         group, code, text = reader.str(), reader.str(), reader.str()
         metadata = read_metadata(reader)
         action_id = reader.uint() if reader.bool() else None
-        actor = read_actor(reader) if version >= 4 else None  # noqa: PLR2004 - `actor` arrived in version 4
+        actor = read_actor(reader) if version >= 4 else None
         message = ErrorFrame(WireError(group, code, text, metadata, actor), action_id)
-    elif tag == 2:  # noqa: PLR2004 - union ordinals of the schema
-        message = ActionResponse(reader.uint(), value_of(cbor.loads(reader.data())))
-    elif tag == 3:  # noqa: PLR2004
-        name, args = reader.str(), cbor.loads(reader.data())
-        if not isinstance(args, list):
-            raise DecodeError("event arguments must be a list")
-        message = Event(name, [value_of(item) for item in args])
+    elif tag == 2:
+        message = ActionResponse(reader.uint(), load_value(reader.data()))
+    elif tag == 3:
+        message = Event(reader.str(), _event_args(load_value(reader.data())))
     else:
         raise DecodeError(f"unknown message tag {tag}")
     finish_client(reader)
     return message
+
+
+def _event_args(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise DecodeError("event arguments must be a list")
+    return value

@@ -57,7 +57,7 @@ def parse_gateway_path(raw_path: bytes, raw_query: bytes) -> DirectRoute | Query
     """
     raw_path = raw_path.partition(b"#")[0]
     raw_query = raw_query.partition(b"#")[0]
-    if b"//" in raw_path or not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway":
+    if b"//" in raw_path or (not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway"):
         return None
     segment, _, rest = raw_path[len(b"/gateway/") :].partition(b"/")
     parts = raw_query.split(b"&") if raw_query else []

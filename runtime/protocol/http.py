@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.protocol import cbor
 from runtime.protocol.bare import Writer
-from runtime.protocol.connection import blob_list
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError
 from runtime.protocol.messages import QueueResult, QueueSend, WireError
@@ -19,6 +17,7 @@ from runtime.protocol.payload import (
     error_of,
     finish_client,
     load_document,
+    load_value,
     member,
     open_versioned,
     read_actor,
@@ -36,18 +35,18 @@ _OLDEST_QUEUE = 3
 def encode_action_request(args: list[Any], encoding: Encoding) -> bytes:
     """The body of an action call."""
     if encoding is Encoding.BARE:
-        return Writer(VERSION_PREFIX).data(blob_list(args)).finish()
-    return dump_document({"args": [to_wire(item) for item in args]}, encoding)
+        return Writer(VERSION_PREFIX).data(blob(args)).finish()
+    return dump_document({"args": to_wire(args)}, encoding)
 
 
 def decode_action_request(body: bytes, encoding: Encoding) -> list[Any]:
     """The positional arguments of an action call (WIRE-316); raises `ValueTagError` or `DecodeError`."""
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST)
-        return args_of(cbor.loads(reader.data()))
+        return args_of(load_value(reader.data()))
     document = load_document(body, encoding)
     if isinstance(document, dict):
-        return args_of(document.get("args"))
+        return args_of(value_of(document.get("args")))
     if isinstance(document, list):
         return []
     raise DecodeError("an action request must be an object")
@@ -66,9 +65,9 @@ def decode_action_response(body: bytes, encoding: Encoding) -> Any:
     """The output of an action call."""
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST)
-        output = cbor.loads(reader.data())
+        output = load_value(reader.data())
         finish_client(reader)
-        return value_of(output)
+        return output
     document = load_document(body, encoding)
     if not isinstance(document, dict):
         raise DecodeError("an action response must be an object")
@@ -85,9 +84,10 @@ def encode_queue_request(send: QueueSend, encoding: Encoding, name: str | None =
             writer.byte(1).str(name)
         writer.byte(1).bool(send.wait)
         return (writer.byte(0) if send.timeout_ms is None else writer.byte(1).u64(send.timeout_ms)).finish()
-    document: dict[str, Any] = {"body": to_wire(send.body), "wait": send.wait}
+    document: dict[str, Any] = {"body": to_wire(send.body)}
     if name is not None:
         document["name"] = name
+    document["wait"] = send.wait
     if send.timeout_ms is not None:
         document["timeout"] = send.timeout_ms
     return dump_document(document, encoding)
@@ -97,21 +97,22 @@ def decode_queue_request(body: bytes, encoding: Encoding) -> QueueSend:
     """A queue send (WIRE-331): missing body is null, timeout an unsigned integer."""
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST_QUEUE)
-        value = value_of(cbor.loads(reader.data()))
+        value = load_value(reader.data())
         if reader.bool():
             reader.str()
-        wait = reader.bool() and reader.bool()
-        return QueueSend(value, wait, reader.u64() if reader.bool() else None)
+        waits = reader.bool() and reader.bool()
+        return QueueSend(value, waits, reader.u64() if reader.bool() else None)
     document = load_document(body, encoding)
     if not isinstance(document, dict):
         raise DecodeError("a queue send must be an object")
     # The JS client writes members it was not given as `undefined`.
-    wait, timeout = (None if given is UNDEFINED else given for given in (document.get("wait"), document.get("timeout")))
-    if wait not in (None, True, False):
+    given = {name: value for name, value in document.items() if value is not None and value is not UNDEFINED}
+    wait, timeout_ms = given.get("wait", False), given.get("timeout")
+    if type(wait) is not bool:
         raise DecodeError("member 'wait' must be a boolean")
-    if timeout is not None and (type(timeout) is not int or not 0 <= timeout < 2**64):
+    if timeout_ms is not None and (type(timeout_ms) is not int or not 0 <= timeout_ms < 2**64):
         raise DecodeError("member 'timeout' must be an unsigned integer")
-    return QueueSend(value_of(document.get("body")), bool(wait), timeout)
+    return QueueSend(value_of(given.get("body")), wait, timeout_ms)
 
 
 def encode_queue_response(result: QueueResult, encoding: Encoding) -> bytes:
@@ -130,7 +131,7 @@ def decode_queue_response(body: bytes, encoding: Encoding) -> QueueResult:
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST_QUEUE)
         status = reader.str()
-        response = value_of(cbor.loads(reader.data())) if reader.bool() else UNDEFINED
+        response = load_value(reader.data()) if reader.bool() else UNDEFINED
         finish_client(reader)
         return QueueResult(status, response)
     document = load_document(body, encoding)
@@ -154,6 +155,6 @@ def decode_error(body: bytes, encoding: Encoding) -> WireError:
     reader, version = open_versioned(body, _OLDEST)
     group, code, message = reader.str(), reader.str(), reader.str()
     metadata = read_metadata(reader)
-    actor = read_actor(reader) if version >= 4 else None  # noqa: PLR2004 - `actor` arrived in version 4
+    actor = read_actor(reader) if version >= 4 else None
     finish_client(reader)
     return WireError(group, code, message, metadata, actor)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import array
 import re
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from runtime.protocol.errors import DecodeError
-from runtime.protocol.values import Undefined
+from runtime.protocol.values import Undefined, WireMap
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Undefined):
         return None
+    if isinstance(value, WireMap):
+        return {name if isinstance(name, str) else dumps(name).decode(): item for name, item in value.entries.items()}
+    if isinstance(value, array.array):
+        return value.tolist()
     if isinstance(value, re.Pattern):
         return {}
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
@@ -28,25 +32,8 @@ def dumps(value: Any) -> bytes:
     """Encode a value; raises `ValueError` when it has no JSON form."""
     try:
         return _encoder.encode(value)
-    except (TypeError, msgspec.MsgspecError, RecursionError, OverflowError) as error:
-        if isinstance(value, (dict, list)):
-            return _encoder.encode(_stringify_keys(value))
+    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise ValueError(f"value has no JSON form: {error}") from error
-
-
-def _stringify_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name if isinstance(name, str) else str(name): _stringify_keys(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_stringify_keys(item) for item in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError("integer too large for JSON")
-    if isinstance(value, (str, int, float, bool, bytes, datetime)) or value is None:
-        return value
-    try:
-        return _plain(value)
-    except TypeError as error:
-        raise ValueError(str(error)) from error
 
 
 def loads(data: bytes | str) -> Any:

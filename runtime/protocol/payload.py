@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from runtime.protocol import cbor, jsontext
 from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.encodings import Encoding
@@ -57,36 +59,60 @@ def value_of(raw: Any, action_id: int | None = None) -> Any:
         raise DecodeError(str(error)) from error
 
 
-def args_of(raw: Any, action_id: int | None = None) -> list[Any]:
+def load_value(data: bytes, action_id: int | None = None) -> Any:
+    """The value of a CBOR blob; raises `ValueTagError` or `DecodeError`."""
+    value = cbor.loads(data)
+    # Every tag starts with a dollar sign, so most blobs need no second pass.
+    return value_of(value, action_id) if b"$" in data else value
+
+
+def args_of(value: Any) -> list[Any]:
     """The positional arguments: a list is the list, null or missing none, anything else one argument (WIRE-316)."""
-    if type(raw) is list:
-        return [value_of(item, action_id) for item in raw]
-    if raw is None or raw is UNDEFINED:
-        return []
-    return [value_of(raw, action_id)]
+    if type(value) is list:
+        return value
+    return [] if value is None or value is UNDEFINED else [value]
 
 
-def member(document: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+def member(document: Any, name: str, kind: type) -> Any:
     """A required member of an object; raises `DecodeError` when it is missing or of another type."""
-    if not isinstance(document, dict) or not isinstance(document.get(name), kind) or isinstance(document.get(name), bool) and kind is int:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, kind):
         raise DecodeError(f"member {name!r} is missing or malformed")
-    return document[name]
-
-
-def plain(value: Any) -> Any:
-    """The JSON rendering of error metadata: members that are undefined vanish (WIRE-834)."""
-    if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items() if item is not UNDEFINED}
-    if isinstance(value, (list, tuple)):
-        return [None if item is UNDEFINED else plain(item) for item in value]
     return value
+
+
+def metadata_of(error: WireError) -> Any:
+    """The metadata as it is written: its JSON rendering with the compat layer applied, `UNDEFINED` when there is none (WIRE-834).
+
+    An error must always reach its caller, so what JSON cannot render becomes text instead of another failure.
+    """
+    if error.metadata is UNDEFINED or error.metadata is None:
+        return UNDEFINED
+    try:
+        return to_wire(msgspec.to_builtins(_without_undefined(error.metadata), enc_hook=str, str_keys=True))
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+        return f"<{type(error.metadata).__name__}>"
+
+
+def _without_undefined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_undefined(item) for name, item in value.items() if item is not UNDEFINED}
+    if isinstance(value, (list, tuple)):
+        return [None if item is UNDEFINED else _without_undefined(item) for item in value]
+    return value
+
+
+def message_of(error: WireError) -> str:
+    """The message as valid Unicode, as a JS client would write it."""
+    return error.message if error.message.isascii() else error.message.encode("utf-8", "replace").decode()
 
 
 def error_document(error: WireError) -> dict[str, Any]:
     """The members of an error that both transports share; absent ones are omitted (WIRE-423)."""
-    document: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
-    if error.metadata is not UNDEFINED and error.metadata is not None:
-        document["metadata"] = plain(error.metadata)
+    document: dict[str, Any] = {"group": error.group, "code": error.code, "message": message_of(error)}
+    metadata = metadata_of(error)
+    if metadata is not UNDEFINED:
+        document["metadata"] = metadata
     if error.actor is not None:
         document["actor"] = actor_document(error.actor)
     return document
@@ -128,11 +154,8 @@ def _actor_of(document: dict[str, Any]) -> ActorSpecifier:
 
 def integer(raw: Any) -> int:
     """A non-negative integer: plain, or the compat form of a big one (WIRE-422)."""
-    if type(raw) is list and len(raw) == 2 and raw[0] == "$BigInt":  # noqa: PLR2004 - tags are pairs
-        try:
-            raw = int(raw[1])
-        except (TypeError, ValueError) as error:
-            raise DecodeError("malformed big integer") from error
+    if type(raw) is list:
+        raw = value_of(raw)
     if type(raw) is float and raw.is_integer():
         raw = int(raw)
     if type(raw) is not int or not 0 <= raw < 2**64:
@@ -142,11 +165,12 @@ def integer(raw: Any) -> int:
 
 def write_error_tail(writer: Writer, error: WireError) -> None:
     """`group`, `code`, `message`, `metadata` of a BARE error."""
-    writer.str(error.group).str(error.code).str(error.message)
-    if error.metadata is UNDEFINED or error.metadata is None:
+    writer.str(error.group).str(error.code).str(message_of(error))
+    metadata = metadata_of(error)
+    if metadata is UNDEFINED:
         writer.byte(0)
     else:
-        writer.byte(1).data(cbor.dumps(plain(error.metadata)))
+        writer.byte(1).data(cbor.dumps(metadata))
 
 
 def write_actor(writer: Writer, actor: ActorSpecifier | None) -> None:

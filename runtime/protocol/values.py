@@ -1,14 +1,17 @@
 """The compat layer: values that JSON cannot hold, as two-element tagged arrays (WIRE-400..402).
 
 It is applied by the owner of a value (client for arguments, actor for results, events, state and input); the transport passes the
-arrays through untouched.
+arrays through untouched. Most values need no change, so both directions return the very same object whenever they can.
 """
 
 from __future__ import annotations
 
+import array
 import base64
 import binascii
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -47,71 +50,144 @@ class Undefined:
 UNDEFINED: Final[Any] = Undefined()
 """The one `Undefined`; falsy, survives copying and pickling."""
 
+
+class Map(dict[Any, Any]):
+    """A dict that is sent as a map instead of an object; received maps are of this type, so that an echo stays a map (WIRE-405).
+
+    A plain dict is sent as a map too as soon as one of its keys is not a string.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class WireMap:
+    """A map after the compat layer; only CBOR has a form for it (tag 259), in JSON it becomes an object."""
+
+    entries: dict[Any, Any]
+
+
 _ATOMS = frozenset({str, bool, type(None), float})
+_AS_THEY_ARE = (datetime, re.Pattern, array.array)
+_BIG_INTEGER = re.compile(r"-?[0-9]+")
 
 
 def to_wire(value: Any) -> Any:
-    """Apply the compat layer; unchanged containers are returned as they are.
+    """Apply the compat layer; values that need no change are returned as they are.
 
     Raises:
-        ValueError: The value has no wire form (a function, an arbitrary object).
+        ValueError: The value has no wire form (a function, an arbitrary object, a cycle).
     """
     kind = type(value)
     if kind in _ATOMS:
         return value
+    try:
+        return _to_wire(value, kind)
+    except RecursionError as error:
+        raise ValueError("a value that is nested too deeply cannot be sent") from error
+
+
+def _to_wire(value: Any, kind: type) -> Any:
     if kind is int:
         return value if -SAFE_INTEGER <= value <= SAFE_INTEGER else ["$BigInt", str(value)]
     if kind is dict:
-        return {name: to_wire(item) for name, item in value.items()}
-    if kind is list or kind is tuple:
+        return _dict_to_wire(value)
+    if kind is list:
         return _list_to_wire(value)
     if value is UNDEFINED:
         return ["$Undefined", 0]
     return _other_to_wire(value)
 
 
-def _list_to_wire(value: Any) -> list[Any]:
-    items = [to_wire(item) for item in value]
-    if len(items) == 2 and isinstance(items[0], str) and items[0].startswith("$"):  # noqa: PLR2004 - tags are pairs
-        items[0] = "$" + items[0]
-    return items
+def _dict_to_wire(value: dict[Any, Any]) -> Any:
+    changed: dict[Any, Any] | None = None
+    for name, item in value.items():
+        if type(name) is not str and not isinstance(name, str):
+            return WireMap({key: _inner(each) for key, each in value.items()})
+        kind = type(item)
+        if kind not in _ATOMS and (wire := _to_wire(item, kind)) is not item:
+            if changed is None:
+                changed = dict(value)
+            changed[name] = wire
+    return value if changed is None else changed
+
+
+def _list_to_wire(value: list[Any]) -> list[Any]:
+    changed: list[Any] | None = None
+    for position, item in enumerate(value):
+        kind = type(item)
+        if kind not in _ATOMS and (wire := _to_wire(item, kind)) is not item:
+            if changed is None:
+                changed = value.copy()
+            changed[position] = wire
+    if len(value) == 2 and isinstance(value[0], str) and value[0].startswith("$"):
+        return ["$" + value[0], value[1] if changed is None else changed[1]]
+    return value if changed is None else changed
+
+
+def _inner(value: Any) -> Any:
+    kind = type(value)
+    return value if kind in _ATOMS else _to_wire(value, kind)
 
 
 def _other_to_wire(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return _list_to_wire(list(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return ["$Uint8Array", base64.b64encode(bytes(value)).decode()]
+        return ["$Uint8Array", base64.b64encode(value).decode()]
     if isinstance(value, (set, frozenset)):
-        return ["$Set", [to_wire(item) for item in value]]
-    if isinstance(value, (datetime, re.Pattern)):
+        return ["$Set", [_inner(item) for item in value]]
+    if isinstance(value, Map):
+        return WireMap({key: _inner(item) for key, item in value.items()})
+    if isinstance(value, _AS_THEY_ARE):
         return value
-    if isinstance(value, (bool, int, float, str)):
-        return to_wire(value.__class__.__mro__[-2](value))
-    wire = getattr(value, "__wire__", None)
-    if wire is not None:
-        return to_wire(wire())
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {name: to_wire(item) for name, item in value.items()}
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return _to_wire(int(value), int)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return _dict_to_wire(dict(value))
     if isinstance(value, list):
-        return _list_to_wire(value)
+        return _list_to_wire(list(value))
     raise ValueError(f"a value of type {type(value).__name__} cannot be sent")
 
 
 def from_wire(value: Any) -> Any:
-    """The exact inverse of `to_wire`.
+    """The exact inverse of `to_wire`; values without tags are returned as they are.
 
     Raises:
         ValueError: A two-element array starts with an unknown single-`$` tag or has malformed contents (WIRE-401).
     """
     kind = type(value)
-    if kind in _ATOMS or kind is int:
-        return value
     if kind is list:
-        if len(value) == 2 and type(value[0]) is str and value[0][:1] == "$":  # noqa: PLR2004 - tags are pairs
-            return _untag(value[0], value[1])
-        return [from_wire(item) for item in value]
-    if kind is dict:
-        return {name: from_wire(item) for name, item in value.items()}
+        return _list_from_wire(value)
+    if kind is dict or kind is Map:
+        return _dict_from_wire(value)
     return value
+
+
+def _list_from_wire(value: list[Any]) -> Any:
+    if len(value) == 2 and type(value[0]) is str and value[0][:1] == "$":
+        return _untag(value[0], value[1])
+    changed: list[Any] | None = None
+    for position, item in enumerate(value):
+        kind = type(item)
+        if (kind is list or kind is dict or kind is Map) and (plain := from_wire(item)) is not item:
+            if changed is None:
+                changed = value.copy()
+            changed[position] = plain
+    return value if changed is None else changed
+
+
+def _dict_from_wire(value: dict[Any, Any]) -> dict[Any, Any]:
+    changed: dict[Any, Any] | None = None
+    for name, item in value.items():
+        kind = type(item)
+        if (kind is list or kind is dict or kind is Map) and (plain := from_wire(item)) is not item:
+            if changed is None:
+                changed = type(value)(value)
+            changed[name] = plain
+    return value if changed is None else changed
 
 
 def _untag(tag: str, content: Any) -> Any:
@@ -120,17 +196,20 @@ def _untag(tag: str, content: Any) -> Any:
     try:
         if tag == "$Undefined":
             return UNDEFINED
-        if tag == "$BigInt":
+        if tag == "$BigInt" and _BIG_INTEGER.fullmatch(content):
             return int(content)
         if tag in ("$Uint8Array", "$ArrayBuffer"):
             return base64.b64decode(content, validate=True)
-        if tag == "$Set":
-            return set(map(_hashable, content))
+        if tag == "$Set" and type(content) is list:
+            return _set([from_wire(item) for item in content])
     except (TypeError, ValueError, binascii.Error) as error:
         raise ValueError(f"malformed {tag} value: {error}") from error
-    raise ValueError(f"unknown value tag {tag}")
+    raise ValueError(f"unknown value tag or malformed content of {tag!r}")
 
 
-def _hashable(item: Any) -> Any:
-    value = from_wire(item)
-    return tuple(value) if isinstance(value, list) else value
+def _set(items: list[Any]) -> Any:
+    # A JS set holds anything; what no Python set can hold stays a list, because nothing may get lost.
+    try:
+        return {tuple(item) if type(item) is list else item for item in items}
+    except TypeError:
+        return items
