@@ -337,12 +337,13 @@ async def test_sleep_call_answers_at_once(conform, boundary):
 
 
 @requirement("SLEEP-025", "STOP-002")
-async def test_reschedule_starts_the_next_generation_by_itself(conform, eventually):
+async def test_reschedule_starts_the_next_generation_by_itself(conform, eventually, clock):
     """A rescheduled actor sleeps and wakes without traffic."""
     actor = conform.get_or_create("sleep")
     assert await actor.action("getCounts") == {"startCount": 1, "sleepCount": 0}
     actor_id = await actor.resolve()
     before = (await conform.rest.get_actor(actor_id))["connectable_ts"]
+    await clock.sleep(0.01)  # so that the two starts cannot carry the same timestamp
     await conform.rest.reschedule_actor(actor_id)
     await eventually(
         lambda: conform.rest.get_actor(actor_id),
