@@ -62,13 +62,13 @@ def put_fixed(record: ConnRecord) -> Op:
         "requestUrl": record.request.url,
         "requestHeaders": dict(record.request.headers),
     }
-    return Put(CONN, record.conn_id.encode(), cbor.dumps(value))
+    return Put(CONN, record.conn_id.encode(), cbor.dumps_exact(value))
 
 
 def put_changing(record: ConnRecord) -> Op:
     """The row of what changes; written in the same batch as the actor's state (HIB-011)."""
     value = {"state": encode_value(record.state), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
-    return Put(CONN_STATE, record.conn_id.encode(), cbor.dumps(value))
+    return Put(CONN_STATE, record.conn_id.encode(), cbor.dumps_exact(value))
 
 
 def delete(conn_id: str) -> tuple[Op, Op]:

@@ -23,7 +23,7 @@ from runtime.actor.queue_records import (
 )
 from runtime.actor.work import WorkKind
 from runtime.errors import make_error
-from runtime.protocol import cbor
+from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED
 from runtime.schema import validate
 
@@ -159,7 +159,7 @@ class MessageQueue:
         declared = self._task.definition.queues.get(message.name)
         if declared is not None and declared.completion is not None:
             response = validate(declared.completion, response, f"Invalid queue `{message.name}` completion response")
-        copy = UNDEFINED if response is UNDEFINED else cbor.loads(cbor.dumps(response))
+        copy = UNDEFINED if response is UNDEFINED else load_value(blob(response))
         if message.id in self._messages:
             await self._write(self._remove_and_answer(self._hide([message]), copy))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.protocol import cbor
+from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.base import Delete, Op, Put
 
@@ -34,7 +35,7 @@ class StoredMessage:
 
     def value(self) -> Any:
         """A fresh copy of the body."""
-        return cbor.loads(self.body)
+        return load_value(self.body)
 
     def put(self) -> Put:
         """The row of the message."""
@@ -56,7 +57,7 @@ def encode_body(body: Any) -> bytes:
     Raises:
         ValueError: The body has no CBOR form.
     """
-    return cbor.dumps(None if body is UNDEFINED else body)
+    return blob(None if body is UNDEFINED else body)
 
 
 def put_next_id(next_id: int) -> Op:

@@ -19,9 +19,9 @@ from runtime.actor.task import ActorTask
 from runtime.errors import ActorError, make_error
 from runtime.hosting.records import erase_data
 from runtime.hosting.slot import ActorSlot, SlotEvent, SlotState
-from runtime.protocol import cbor
 from runtime.protocol.keys import parse_key
-from runtime.protocol.values import UNDEFINED, from_wire
+from runtime.protocol.payload import load_value
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -288,7 +288,7 @@ class Supervisor:
             key=None if record.key is None else parse_key(record.key),
             namespace=slot.namespace.name,
             generation=record.generation,
-            input=UNDEFINED if record.input is None else from_wire(cbor.loads(record.input)),
+            input=UNDEFINED if record.input is None else load_value(record.input),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import cbor2
 
 from runtime.protocol.errors import DecodeError
-from runtime.protocol.values import UNDEFINED, Map, Undefined, WireMap
+from runtime.protocol.values import UNDEFINED, CborOnly, Map, Undefined
 
 _SHORT: Final = 2**32
 _SAFE: Final = 2**53
@@ -71,23 +71,29 @@ def _js_numbers(value: Any) -> Any:
         return {name: _js_numbers(item) for name, item in value.items()}
     if kind is list or kind is tuple:
         return [_js_numbers(item) for item in value]
-    if kind is WireMap:
-        return WireMap({_js_numbers(name): _js_numbers(item) for name, item in value.entries.items()})
+    if kind is CborOnly and isinstance(value.value, Map):
+        return CborOnly(Map((_js_numbers(name), _js_numbers(item)) for name, item in value.value.items()))
     return value
 
 
 def _default(encoder: Any, value: Any) -> None:
-    if isinstance(value, Undefined):
+    if isinstance(value, CborOnly):
+        encoder.encode(_tagged(value.value))
+    elif isinstance(value, Undefined):
         encoder.encode(cbor2.undefined)
-    elif isinstance(value, WireMap):
-        encoder.encode(cbor2.CBORTag(_TAG_MAP, value.entries))
-    elif isinstance(value, re.Pattern):
-        flags = "".join(letter for letter, flag in _FLAGS.items() if value.flags & flag)
-        encoder.encode(cbor2.CBORTag(_TAG_OBJECT, ["RegExp", value.pattern, flags]))
-    elif isinstance(value, array.array):
-        encoder.encode(cbor2.CBORTag(_array_tag(value), value.tobytes()))
     else:
         raise cbor2.CBOREncodeTypeError(f"cannot encode {type(value).__name__}")
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, Map):
+        return cbor2.CBORTag(_TAG_MAP, dict(value))
+    if isinstance(value, re.Pattern):
+        flags = "".join(letter for letter, flag in _FLAGS.items() if value.flags & flag)
+        return cbor2.CBORTag(_TAG_OBJECT, ["RegExp", value.pattern, flags])
+    if isinstance(value, array.array):
+        return cbor2.CBORTag(_array_tag(value), value.tobytes())
+    return value
 
 
 def _array_tag(value: array.array[Any]) -> int:

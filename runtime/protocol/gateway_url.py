@@ -7,18 +7,19 @@ import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from runtime.errors import ActorError, make_error
-from runtime.protocol import cbor
 from runtime.protocol.errors import DecodeError
-from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+from runtime.protocol.payload import blob, load_value
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _CRASH_POLICIES = ("restart", "sleep", "destroy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_SEGMENT_SAFE = "!'()*"  # what encodeURIComponent leaves alone besides letters, digits and -_.~
 _ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _KNOWN = frozenset({"namespace", "method", "key", "runner", "pool", "input", "region", "crash-policy", "token", "skip-ready-wait"})
 
@@ -159,8 +160,8 @@ def _decode_input(text: str) -> Any:
     except (binascii.Error, ValueError):
         raise make_error("guard.query_invalid_base64_input") from None
     try:
-        return from_wire(cbor.loads(data))
-    except (DecodeError, ValueError) as error:
+        return load_value(data)
+    except DecodeError as error:
         raise make_error("guard.query_invalid_cbor_input", detail=str(error)) from None
 
 
@@ -170,8 +171,8 @@ def _invalid(detail: str) -> ActorError:
 
 def direct_path(actor_id: str, path: str = "", token: str | None = None) -> str:
     """`/gateway/<id>[@<token>]<path>`; `path` is empty or starts with `/` and may carry a query."""
-    at = f"@{quote(token, safe='')}" if token else ""
-    return f"/gateway/{quote(actor_id, safe='')}{at}{path}"
+    at = f"@{quote(token, safe=_SEGMENT_SAFE)}" if token else ""
+    return f"/gateway/{quote(actor_id, safe=_SEGMENT_SAFE)}{at}{path}"
 
 
 def query_path(
@@ -204,14 +205,18 @@ def query_path(
         params.append(("rvt-token", token))
     if skip_ready_wait:
         params.append(("rvt-skip-ready-wait", "true"))
-    query = "&".join(f"{label}={quote(value, safe='')}" for label, value in params)
+    query = "&".join(f"{label}={_form(value)}" for label, value in params)
     joint = "" if path.endswith(("?", "&")) else "&" if "?" in path else "?"
-    return f"/gateway/{quote(name, safe='')}{path}{joint}{query}"
+    return f"/gateway/{quote(name, safe=_SEGMENT_SAFE)}{path}{joint}{query}"
+
+
+def _form(value: str) -> str:
+    return quote_plus(value, safe="*").replace("~", "%7E")
 
 
 def encode_input(value: Any) -> bytes:
     """Creation input as CBOR with the compat layer applied (WIRE-170)."""
-    return cbor.dumps(to_wire(value))
+    return blob(value)
 
 
 def protocol_value(entries: Iterable[str], prefix: str) -> str | None:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import array
-import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from runtime.protocol.errors import DecodeError
-from runtime.protocol.values import Undefined, WireMap
+from runtime.protocol.values import CborOnly, Map, Undefined
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Undefined):
         return None
-    if isinstance(value, WireMap):
-        return {name if isinstance(name, str) else dumps(name).decode(): item for name, item in value.entries.items()}
+    if isinstance(value, CborOnly):
+        return _lossy(value.value)
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def _lossy(value: Any) -> Any:
+    """What a JS client would write, or closer to the value where that holds nothing of it (WIRE-407)."""
+    if isinstance(value, Map):
+        return {name if isinstance(name, str) else dumps(name).decode(): item for name, item in value.items()}
     if isinstance(value, array.array):
         return value.tolist()
-    if isinstance(value, re.Pattern):
-        return {}
-    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {}
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)

@@ -11,16 +11,22 @@ from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError, ValueTagError
 from runtime.protocol.messages import ActorSpecifier, WireError
-from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+from runtime.protocol.values import UNDEFINED, Map, from_wire, to_wire
 
 VERSION = 4
 """The client protocol version that is always written (WIRE-411)."""
 
+_SHORT = 2**32
+_SAFE = 2**53
 VERSION_PREFIX = VERSION.to_bytes(2, "little")
 
 
 def blob(value: Any) -> bytes:
-    """A value as the CBOR blob that BARE messages carry."""
+    """A value as CBOR with the compat layer applied: what BARE messages carry and queues, histories and inputs store.
+
+    Raises:
+        ValueError: The value has no wire form.
+    """
     return cbor.dumps(to_wire(value))
 
 
@@ -41,7 +47,7 @@ def load_document(data: bytes | str, encoding: Encoding) -> Any:
         return jsontext.loads(data)
     if isinstance(data, str):
         raise DecodeError("a text frame cannot be a CBOR message")
-    return cbor.loads(data)
+    return _load_cbor(data)
 
 
 def dump_document(value: Any, encoding: Encoding) -> bytes:
@@ -60,10 +66,27 @@ def value_of(raw: Any, action_id: int | None = None) -> Any:
 
 
 def load_value(data: bytes, action_id: int | None = None) -> Any:
-    """The value of a CBOR blob; raises `ValueTagError` or `DecodeError`."""
-    value = cbor.loads(data)
+    """The inverse of `blob`; raises `ValueTagError` or `DecodeError`."""
+    value = _load_cbor(data)
     # Every tag starts with a dollar sign, so most blobs need no second pass.
     return value_of(value, action_id) if b"$" in data else value
+
+
+def _load_cbor(data: bytes) -> Any:
+    value = cbor.loads(data)
+    return _whole_numbers(value) if b"\xfb" in data else value
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Give back the integers that travel as float64 because a JS client reads them as numbers then (WIRE-404)."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if _SHORT <= abs(value) <= _SAFE and value.is_integer() else value
+    if kind is list:
+        return [_whole_numbers(item) for item in value]
+    if kind is dict or kind is Map:
+        return kind((name, _whole_numbers(item)) for name, item in value.items())
+    return value
 
 
 def args_of(value: Any) -> list[Any]:
@@ -158,9 +181,9 @@ def integer(raw: Any) -> int:
         raw = value_of(raw)
     if type(raw) is float and raw.is_integer():
         raw = int(raw)
-    if type(raw) is not int or not 0 <= raw < 2**64:
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw < 2**64:
         raise DecodeError("expected a non-negative integer")
-    return raw
+    return int(raw)
 
 
 def write_error_tail(writer: Writer, error: WireError) -> None:
@@ -187,7 +210,7 @@ def write_actor(writer: Writer, actor: ActorSpecifier | None) -> None:
 
 def read_metadata(reader: Reader) -> Any:
     """An optional CBOR blob."""
-    return value_or_undefined(cbor.loads(reader.data())) if reader.bool() else UNDEFINED
+    return value_or_undefined(_load_cbor(reader.data())) if reader.bool() else UNDEFINED
 
 
 def read_actor(reader: Reader) -> ActorSpecifier | None:

@@ -11,7 +11,6 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -58,15 +57,29 @@ class Map(dict[Any, Any]):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class WireMap:
-    """A map after the compat layer; only CBOR has a form for it (tag 259), in JSON it becomes an object."""
-
-    entries: dict[Any, Any]
+class BigInt(int):
+    """An int that is sent as a big integer whatever its size; received small big integers are of this type (WIRE-405)."""
 
 
+class ArrayBuffer(bytes):
+    """Bytes that are sent as an ArrayBuffer instead of a Uint8Array; received ones are of this type (WIRE-405)."""
+
+
+class CborOnly:
+    """A value after the compat layer that has a form of its own in CBOR only: a date, map, regular expression or typed array.
+
+    The wrapper keeps libraries from applying their own idea of these types.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+_CONTAINERS = frozenset({list, dict, Map, CborOnly})
 _ATOMS = frozenset({str, bool, type(None), float})
-_AS_THEY_ARE = (datetime, re.Pattern, array.array)
+_CBOR_ONLY = (datetime, re.Pattern, array.array)
 _BIG_INTEGER = re.compile(r"-?[0-9]+")
 
 
@@ -101,7 +114,7 @@ def _dict_to_wire(value: dict[Any, Any]) -> Any:
     changed: dict[Any, Any] | None = None
     for name, item in value.items():
         if type(name) is not str and not isinstance(name, str):
-            return WireMap({key: _inner(each) for key, each in value.items()})
+            return _map_to_wire(value)
         kind = type(item)
         if kind not in _ATOMS and (wire := _to_wire(item, kind)) is not item:
             if changed is None:
@@ -123,6 +136,10 @@ def _list_to_wire(value: list[Any]) -> list[Any]:
     return value if changed is None else changed
 
 
+def _map_to_wire(value: dict[Any, Any]) -> CborOnly:
+    return CborOnly(Map((key, _inner(item)) for key, item in value.items()))
+
+
 def _inner(value: Any) -> Any:
     kind = type(value)
     return value if kind in _ATOMS else _to_wire(value, kind)
@@ -132,13 +149,16 @@ def _other_to_wire(value: Any) -> Any:
     if isinstance(value, tuple):
         return _list_to_wire(list(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return ["$Uint8Array", base64.b64encode(value).decode()]
+        tag = "$ArrayBuffer" if isinstance(value, ArrayBuffer) else "$Uint8Array"
+        return [tag, base64.b64encode(value).decode()]
     if isinstance(value, (set, frozenset)):
         return ["$Set", [_inner(item) for item in value]]
     if isinstance(value, Map):
-        return WireMap({key: _inner(item) for key, item in value.items()})
-    if isinstance(value, _AS_THEY_ARE):
-        return value
+        return _map_to_wire(value)
+    if isinstance(value, _CBOR_ONLY):
+        return CborOnly(value)
+    if isinstance(value, BigInt):
+        return ["$BigInt", int.__repr__(value)]
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -163,7 +183,7 @@ def from_wire(value: Any) -> Any:
         return _list_from_wire(value)
     if kind is dict or kind is Map:
         return _dict_from_wire(value)
-    return value
+    return from_wire(value.value) if kind is CborOnly else value
 
 
 def _list_from_wire(value: list[Any]) -> Any:
@@ -172,7 +192,7 @@ def _list_from_wire(value: list[Any]) -> Any:
     changed: list[Any] | None = None
     for position, item in enumerate(value):
         kind = type(item)
-        if (kind is list or kind is dict or kind is Map) and (plain := from_wire(item)) is not item:
+        if kind in _CONTAINERS and (plain := from_wire(item)) is not item:
             if changed is None:
                 changed = value.copy()
             changed[position] = plain
@@ -183,7 +203,7 @@ def _dict_from_wire(value: dict[Any, Any]) -> dict[Any, Any]:
     changed: dict[Any, Any] | None = None
     for name, item in value.items():
         kind = type(item)
-        if (kind is list or kind is dict or kind is Map) and (plain := from_wire(item)) is not item:
+        if kind in _CONTAINERS and (plain := from_wire(item)) is not item:
             if changed is None:
                 changed = type(value)(value)
             changed[name] = plain
@@ -197,9 +217,12 @@ def _untag(tag: str, content: Any) -> Any:
         if tag == "$Undefined":
             return UNDEFINED
         if tag == "$BigInt" and _BIG_INTEGER.fullmatch(content):
-            return int(content)
-        if tag in ("$Uint8Array", "$ArrayBuffer"):
+            number = int(content)
+            return BigInt(number) if -SAFE_INTEGER <= number <= SAFE_INTEGER else number
+        if tag == "$Uint8Array":
             return base64.b64decode(content, validate=True)
+        if tag == "$ArrayBuffer":
+            return ArrayBuffer(base64.b64decode(content, validate=True))
         if tag == "$Set" and type(content) is list:
             return _set([from_wire(item) for item in content])
     except (TypeError, ValueError, binascii.Error) as error:

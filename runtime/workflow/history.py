@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
-from runtime.protocol import cbor
-from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+from runtime.protocol.payload import blob, load_value
+from runtime.protocol.values import UNDEFINED
 from runtime.storage.base import Delete, Op, Put
 from runtime.workflow.errors import HistoryDivergedError
 
@@ -37,12 +37,12 @@ def path_text(location: Location) -> str:
 
 def encode(value: Any) -> bytes:
     """A durable workflow value."""
-    return cbor.dumps(to_wire(value))
+    return blob(value)
 
 
 def decode(data: bytes) -> Any:
     """The inverse of `encode`."""
-    return from_wire(cbor.loads(data))
+    return load_value(data)
 
 
 @dataclass(slots=True)

@@ -229,18 +229,15 @@ async function acceptHttp(endpoint, encoding, answers) {
 	let answer;
 	state.onRequest = () => answer;
 	const accepted = { action: {}, queue: {}, error: {} };
-	const judge = async (name, work, value) => {
-		const got = await attempt(work);
-		return verdict(name, got, value);
-	};
+	const judge = async (work, value) => verdict(await attempt(work), value);
 	for (const [name, bytes] of Object.entries(answers.action)) {
 		answer = { body: Buffer.from(bytes, "hex") };
-		accepted.action[name] = { bytes, ...(await judge(name, () => handle.action({ name: "echo", args: [] }), VALUES[name])) };
+		accepted.action[name] = { bytes, ...(await judge(() => handle.action({ name: "echo", args: [] }), VALUES[name])) };
 	}
 	for (const [name, bytes] of Object.entries(answers.queue)) {
 		answer = { body: Buffer.from(bytes, "hex") };
 		const expected = { status: "completed", response: VALUES[name] };
-		accepted.queue[name] = { bytes, ...(await judge(name, () => handle.send("inbox", null, { wait: true }), expected)) };
+		accepted.queue[name] = { bytes, ...(await judge(() => handle.send("inbox", null, { wait: true }), expected)) };
 	}
 	for (const [name, bytes] of Object.entries(answers.error)) {
 		answer = { status: 500, body: Buffer.from(bytes, "hex") };
@@ -266,10 +263,10 @@ async function acceptSocket(endpoint, encoding, answers) {
 	};
 	const conn = client.getForId("golden", ACTOR_ID).connect();
 	await conn.ready;
-	const accepted = { init: { bytes: answers.init, connectionId: conn.connectionId ?? conn.connId, actorId: conn.actorId }, action: {}, error: {}, event: {} };
+	const accepted = { init: { bytes: answers.init, connectionId: conn.connectionId ?? conn.connId, actorId: conn.actorId }, action: {}, error: {}, event: {}, event_args: {} };
 	for (const [name, bytes] of Object.entries(answers.action)) {
 		const got = await attempt(() => conn.action({ name: "echo", args: [] }));
-		accepted.action[name] = { bytes, ...verdict(name, got, VALUES[name]) };
+		accepted.action[name] = { bytes, ...verdict(got, VALUES[name]) };
 	}
 	for (const [name, bytes] of Object.entries(answers.error)) {
 		accepted.error[name] = { bytes, ...(await caught(() => conn.action({ name: "echo", args: [] }))) };
@@ -282,13 +279,17 @@ async function acceptSocket(endpoint, encoding, answers) {
 		wake?.();
 	});
 	await subscribed;
-	for (const [name, bytes] of Object.entries(answers.event)) {
+	const deliver = async (bytes) => {
 		const arrival = new Promise((resolve) => (wake = resolve));
 		server.send(decode(bytes));
 		await Promise.race([arrival, new Promise((resolve) => setTimeout(resolve, 1000))]);
-		const args = events.pop();
-		accepted.event[name] = { bytes, ...(args ? verdict(name, args[0], VALUES[name]) : { same: false }) };
+		return events.pop();
+	};
+	for (const [name, bytes] of Object.entries(answers.event)) {
+		const args = await deliver(bytes);
+		accepted.event[name] = { bytes, ...(args ? verdict(args[0], VALUES[name]) : { same: false }) };
 	}
+	for (const [name, bytes] of Object.entries(answers.event_args)) accepted.event_args[name] = { bytes, args: await deliver(bytes) };
 	await client.dispose();
 	return accepted;
 }
@@ -304,7 +305,7 @@ async function caught(work) {
 }
 
 // `same` is strict equality of values; `shown` explains a difference.
-function verdict(name, got, value) {
+function verdict(got, value) {
 	const same = isDeepStrictEqual(plain(got), plain(value));
 	return same ? { same } : { same, shown: show(got), wanted: show(value) };
 }

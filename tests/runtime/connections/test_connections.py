@@ -135,7 +135,7 @@ async def test_sizes() -> None:
         assert await client.closed() == (1011, "message.incoming_too_long")
         other = world.connect(actor)
         await other.init()
-        other.request("whisper", "huge", "y" * 900, "z" * 2)
+        other.request("whisper", "huge", "y" * 800, "z" * 2)
         other.subscribe("huge")
         assert await other.call("seen") == 0
         task = world.task(actor)
