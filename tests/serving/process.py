@@ -28,13 +28,15 @@ class Serving:
         await self._process.wait()
 
 
+FIXTURES = ("-m", "harness.cli", "serve", "--host", "127.0.0.1", "--port", "0", "--storage")
+
+
 @asynccontextmanager
-async def serving(storage: Path) -> AsyncIterator[Serving]:
-    """Serve the standard fixtures from a data directory; killed at the end of the block."""
+async def serving(storage: Path, command: tuple[str, ...] = FIXTURES) -> AsyncIterator[Serving]:
+    """Serve the standard fixtures, or what `command` serves, from a data directory; killed at the end of the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harness.cli", "serve", "--host", "127.0.0.1", "--port", "0", "--storage", str(storage),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+        sys.executable, *command, str(storage), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), 20)
     running = Serving(process, json.loads(line)["endpoint"])
