@@ -9,6 +9,7 @@ import engineCli from "@rivetkit/engine-cli";
 
 const HEALTH_DEADLINE_MS = 90_000;
 const SETUP_DEADLINE_MS = 30_000;
+const REQUEST_DEADLINE_MS = 10_000;
 const STOP_GRACE_MS = 3_000;
 const POLL_MS = 50;
 
@@ -43,6 +44,10 @@ export class Engine {
       },
       // A corpus creates actors faster and floods single sockets harder than the engine's defaults allow.
       pegboard: { actor_create_rate_limit_requests: 100_000, gateway_websocket_rate_limit_requests: 100_000 },
+      // By default the engine takes on less work the busier the whole machine is; on a CI machine a creation then
+      // waits 15 s and fails. The pairs are CPU use and share of the work taken, both per mille, the second falling:
+      // all of it, up to a use that no machine reaches.
+      runtime: { worker_load_shedding_curve: [[1_000_000, 1000], [2_000_000, 0]] },
     }));
     const child = spawn(engineCli.getEnginePath(), ["start", "--config", config], {
       env: {
@@ -106,16 +111,25 @@ export class Engine {
   async api(method, path, body) {
     const deadline = Date.now() + SETUP_DEADLINE_MS;
     for (;;) {
+      const { ok, answer } = await this.#request(method, path, body);
+      if (ok) return JSON.parse(answer);
+      const transient = /"namespace"[^]*"not_found"|"core"[^]*"internal_error"|^no answer/.test(answer);
+      if (!transient || Date.now() > deadline) throw new Error(`${method} ${path}: ${answer}`);
+      await delay(POLL_MS);
+    }
+  }
+
+  async #request(method, path, body) {
+    try {
       const response = await fetch(this.endpoint + path, {
         method,
         headers: { "content-type": "application/json", authorization: "Bearer dev" },
         body: body === undefined ? undefined : JSON.stringify(body),
+        signal: AbortSignal.timeout(REQUEST_DEADLINE_MS),
       });
-      const text = await response.text();
-      if (response.ok) return JSON.parse(text);
-      const transient = /"namespace"[^]*"not_found"|"core"[^]*"internal_error"/.test(text);
-      if (!transient || Date.now() > deadline) throw new Error(`${method} ${path}: HTTP ${response.status} ${text}`);
-      await delay(POLL_MS);
+      return { ok: response.ok, answer: await response.text() };
+    } catch (error) {
+      return { ok: false, answer: `no answer: ${error.message}` };
     }
   }
 
