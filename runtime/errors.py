@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.error_catalogue import CATALOGUE, GATEWAY_STATUS, PUBLIC, ErrorSpec
+from runtime.error_catalogue import CATALOGUE, GATEWAY_STATUS, ErrorSpec, actor_status, keeps_text
 from runtime.protocol.messages import ActorSpecifier, WireError
 from runtime.protocol.values import UNDEFINED
 
@@ -29,18 +29,6 @@ __all__ = [
 
 MASKED_MESSAGE = "An internal error occurred"
 """What callers see of an error that is not public (WIRE-833)."""
-
-_STATUS = {
-    "auth.forbidden": 403,
-    "actor.action_not_found": 404,
-    "actor.not_found": 404,
-    "actor.method_not_allowed": 405,
-    "actor.action_timed_out": 408,
-    "actor.invalid_request": 400,
-    "message.incoming_too_long": 400,
-    "message.outgoing_too_long": 400,
-}
-
 
 class ActorError(Exception):
     """A structured error.
@@ -124,19 +112,16 @@ def forbidden() -> ActorError:
 
 
 def is_public(error: ActorError) -> bool:
-    """Whether message and metadata may reach callers (WIRE-832)."""
-    return error.group in ("user", "kv", "schedule") or error.name in PUBLIC
+    """Whether message and metadata may reach callers (WIRE-832, WIRE-841)."""
+    return keeps_text(error.group, error.code)
 
 
 def to_wire(exc: BaseException, actor: ActorSpecifier | None = None) -> WireError:
-    """What a caller gets to see of an exception: masked unless public (WIRE-830..833, TASK-070)."""
+    """What a caller gets to see of an exception: masked unless public (WIRE-830..833, WIRE-841, TASK-070)."""
     if not isinstance(exc, ActorError):
         return WireError("rivetkit", "internal_error", MASKED_MESSAGE, UNDEFINED, actor)
     where = actor or exc.actor
     if is_public(exc):
-        return WireError(exc.group, exc.code, exc.message, exc.metadata, where)
-    # Overload keeps its metadata: retries of queue sends key on it (WIRE-841).
-    if exc.name == "actor.overloaded":
         return WireError(exc.group, exc.code, exc.message, exc.metadata, where)
     return WireError(exc.group, exc.code, MASKED_MESSAGE, UNDEFINED, where)
 
@@ -150,14 +135,12 @@ def http_status(exc: BaseException) -> int:
     """The HTTP status of an actor-made error: it depends on group and code only (WIRE-831)."""
     if not isinstance(exc, ActorError):
         return 500
-    if exc.group == "queue":
-        return 400
-    return _STATUS.get(exc.name, 500)
+    return actor_status(exc.group, exc.code)
 
 
 def gateway_status(exc: BaseException) -> int:
     """The HTTP status of a gateway-made error (WIRE-836)."""
-    if not isinstance(exc, ActorError) or exc.name == "core.internal_error":
+    if not isinstance(exc, ActorError):
         return 500
     return GATEWAY_STATUS.get(exc.name, 400)
 

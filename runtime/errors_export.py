@@ -1,72 +1,99 @@
-"""Write the error catalogue as one JSON artifact per error: `python -m runtime.errors_export [--check] [DIRECTORY]`.
+"""Export of the error catalogue: `python -m runtime.errors_export [--check] [DIRECTORY]`, one JSON file per error.
 
-`--check` writes nothing and exits with 1 when an artifact is missing, outdated or left over.
+The files are for implementers in other languages and for tools; they are checked in, and a test fails when they are out of date.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from runtime.error_catalogue import CATALOGUE, GATEWAY_STATUS, ErrorSpec
-from runtime.errors import ActorError, http_status, is_public
+import msgspec
+import typer
 
-DIRECTORY = Path(__file__).parent.parent / "docs" / "errors"
+from runtime.error_catalogue import CATALOGUE, ErrorSpec
+
+DIRECTORY = Path("docs/errors")
+SCHEMA_NAME = "schema.json"
+
+_TEXT = {"type": "string"}
+_NAMES = {"type": "array", "items": _TEXT, "uniqueItems": True}
+_STATUS = {"type": "integer", "minimum": 400, "maximum": 599}
+_MEMBERS: dict[str, dict[str, Any]] = {
+    "group": {**_TEXT, "pattern": "^[a-z_]+$"},
+    "code": {**_TEXT, "pattern": "^[a-z0-9_]+$"},
+    "message": {**_TEXT, "minLength": 1, "description": "Template; {braces} are placeholders."},
+    "metadata": {**_NAMES, "description": "Members of the metadata object, when they are known."},
+    "public": {"type": "boolean", "description": "Whether the code that raises it means it for callers."},
+    "masked": {"type": "boolean", "description": "Whether callers get a masked message and no metadata when an actor makes it."},
+    "status": {**_STATUS, "description": "Status where no route fixes another."},
+    "actor_status": {**_STATUS, "description": "HTTP status when an actor makes it."},
+    "gateway_status": {**_STATUS, "description": "HTTP status when the gateway makes it."},
+    "requirements": {**_NAMES, "description": "Ids of the requirements that name it."},
+}
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "An error of the catalogue",
+    "type": "object",
+    "properties": _MEMBERS,
+    "required": list(_MEMBERS),
+    "additionalProperties": False,
+}
+"""JSON Schema of one exported error."""
 
 
-def artifact(spec: ErrorSpec) -> dict[str, Any]:
-    """Everything there is to know of one error."""
-    error = ActorError(spec.group, spec.code, spec.message, public=spec.public, status=spec.status)
-    return {
-        "group": spec.group,
-        "code": spec.code,
-        "message": spec.message,
-        "metadata": list(spec.metadata),
-        "status": {"own": spec.status, "actorRoute": http_status(error), "gateway": GATEWAY_STATUS.get(spec.name, 400)},
-        "keepsMessageOnTheWire": is_public(error),
-        "requirements": list(spec.requirements),
-    }
+def document(spec: ErrorSpec) -> dict[str, Any]:
+    """One error as exported."""
+    return {member: getattr(spec, member) for member in _MEMBERS}
 
 
 def artifacts() -> dict[str, str]:
-    """File name to text, for every error of the catalogue."""
-    return {
-        f"{spec.name}.json": json.dumps(artifact(spec), indent=2, ensure_ascii=False) + "\n" for spec in CATALOGUE.values()
-    }
+    """The content of every file by its name."""
+    files = {f"{name}.json": document(spec) for name, spec in CATALOGUE.items()}
+    return {name: _text(value) for name, value in ({SCHEMA_NAME: SCHEMA} | files).items()}
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
 def differences(directory: Path) -> list[str]:
-    """What `--check` complains about."""
+    """What `directory` lacks, holds too much or holds otherwise than the catalogue; one line each."""
     wanted = artifacts()
     found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
-    return (
-        [f"missing: {name}" for name in sorted(wanted.keys() - found.keys())]
-        + [f"left over: {name}" for name in sorted(found.keys() - wanted.keys())]
-        + [f"outdated: {name}" for name in sorted(wanted.keys() & found.keys()) if wanted[name] != found[name]]
-    )
+    missing = [f"missing: {name}" for name in wanted.keys() - found.keys()]
+    extra = [f"not in the catalogue: {name}" for name in found.keys() - wanted.keys()]
+    changed = [f"out of date: {name}" for name in wanted.keys() & found.keys() if wanted[name] != found[name]]
+    return sorted(missing + extra + changed)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m runtime.errors_export", description="Export the error catalogue as JSON artifacts.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the artifacts are out of date")
-    parser.add_argument("directory", nargs="?", type=Path, default=DIRECTORY)
-    options = parser.parse_args(arguments)
-    if options.check:
-        found = differences(options.directory)
-        for line in found:
-            print(line, file=sys.stderr)  # noqa: T201 - a command's output
-        return 1 if found else 0
-    options.directory.mkdir(parents=True, exist_ok=True)
-    for path in options.directory.glob("*.json"):
-        path.unlink()
-    for name, text in artifacts().items():
-        (options.directory / name).write_text(text, encoding="utf-8")
-    return 0
+def write(directory: Path) -> None:
+    """Make `directory` hold exactly the artifacts; other files than `*.json` are left alone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = artifacts()
+    for path in directory.glob("*.json"):
+        if path.name not in wanted:
+            path.unlink()
+    for name, text in wanted.items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def main(
+    directory: Annotated[Path, typer.Argument(help="Where the files are.")] = DIRECTORY,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is out of date.")] = False,
+) -> None:
+    """Export the error catalogue as one JSON file per error."""
+    if not check:
+        write(directory)
+        return
+    found = differences(directory)
+    for line in found:
+        typer.echo(line, err=True)
+    if found:
+        typer.echo("run: python -m runtime.errors_export", err=True)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)
