@@ -37,6 +37,7 @@ class Load:
     def __init__(self, seed: int, actors: int, *, fire_after: tuple[float, float]) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible test data
         self.books = [Book(f"ledger-{index}") for index in range(actors)]
+        self.latest_due = 0.0
         self._number = 0
         self._fire_after = fire_after
 
@@ -66,6 +67,7 @@ class Load:
                 book.sent.add(number)
             else:
                 delay = self.random.uniform(*self._fire_after)
+                self.latest_due = max(self.latest_due, asyncio.get_running_loop().time() + delay)
                 await handle.action("plan", delay * 1000, number)
                 book.planned.add(number)
             book.doubtful.discard(number)

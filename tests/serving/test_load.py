@@ -19,6 +19,9 @@ SEED = int(os.environ.get("CONFORM_SEED", "7"))
 """Set CONFORM_SEED to replay another load."""
 
 SERVE_LEDGER = (str(Path(__file__).with_name("ledger_actor.py")),)
+KILL_SECONDS = 9.0
+"""Kills end well before the first schedule is due: a fire that a crash interrupts is lost by design (TASK-206)."""
+
 IMPATIENT = RetryPolicy(outer_delays=(), attempts_get_or_create=1)
 
 
@@ -33,7 +36,7 @@ async def test_a_thousand_actors_lose_nothing(tmp_path: Path) -> None:
             for _ in range(8):
                 await load.step(client, book)
 
-        gate = asyncio.Semaphore(200)
+        gate = asyncio.Semaphore(40)
 
         async def bounded(book: Any) -> None:
             async with gate:
@@ -51,7 +54,7 @@ async def test_a_thousand_actors_lose_nothing(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path) -> None:
     """Kills at random moments lose nothing acknowledged; no message is lost or completed twice (DB-006, QUEUE-003, QUEUE-051)."""
-    load = Load(SEED, 60, fire_after=(16.0, 20.0))
+    load = Load(SEED, 60, fire_after=(18.0, 20.0))
     started = asyncio.get_running_loop().time()
 
     async def drive(client: Client, book: Any) -> None:
@@ -61,14 +64,14 @@ async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path) -> Non
         except LOST:
             return  # the process was killed; the doubt is noted
 
-    for _ in range(6):
+    while asyncio.get_running_loop().time() < started + KILL_SECONDS:
         async with serving(tmp_path, SERVE_LEDGER) as process, Client(process.endpoint, policy=IMPATIENT) as client:
             drivers = [asyncio.create_task(drive(client, book)) for book in load.books]
             await asyncio.sleep(load.random.uniform(0.2, 1.2))
             await process.kill()
             await asyncio.gather(*drivers)
     async with serving(tmp_path, SERVE_LEDGER) as process, Client(process.endpoint) as client:
-        await asyncio.sleep(max(0.0, started + 28 - asyncio.get_running_loop().time()))
+        await asyncio.sleep(max(0.0, load.latest_due + 1 - asyncio.get_running_loop().time()))
         for book in load.books:
             await load.settle(client, book)
     assert sum(len(book.written) + len(book.sent) for book in load.books) > 500, "the load was too small to mean anything"
