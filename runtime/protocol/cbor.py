@@ -6,6 +6,7 @@ import array
 import io
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
@@ -138,7 +139,7 @@ def _with_undefined(value: Any) -> Any:
 def _tag(*args: Any, **_: Any) -> Any:
     tag = next(arg for arg in args if isinstance(arg, cbor2.CBORTag))
     if tag.tag == _TAG_MAP:
-        return Map(tag.value)
+        return Map((name, _thawed(item)) for name, item in tag.value.items())
     if tag.tag in (_TAG_BYTES, _TAG_CLAMPED):
         return bytes(tag.value)
     if tag.tag in _ARRAY_CODES:
@@ -148,6 +149,15 @@ def _tag(*args: Any, **_: Any) -> Any:
     if tag.tag == _TAG_OBJECT and isinstance(tag.value, (list, tuple)) and tag.value:
         return _object(*tag.value)
     raise DecodeError(f"unsupported CBOR tag {tag.tag}")
+
+
+def _thawed(value: Any) -> Any:
+    """The content of a tag as it would be outside: the decoder hands out immutable containers there."""
+    if isinstance(value, Mapping) and not isinstance(value, Map):
+        return {name: _thawed(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_thawed(item) for item in value]
+    return set(value) if isinstance(value, frozenset) else value
 
 
 def _object(name: Any, *parts: Any) -> Any:

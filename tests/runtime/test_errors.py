@@ -75,7 +75,7 @@ def test_entry_is_sound(spec):
     error = make_error(spec.name, **dict.fromkeys(fields | set(spec.metadata), "7"))
     assert "{" not in error.message
     assert (error.group, error.code) == (spec.group, spec.code)
-    assert error.metadata == (dict.fromkeys(spec.metadata, 7) if spec.metadata else UNDEFINED)
+    assert error.metadata == (dict.fromkeys(spec.metadata, "7") if spec.metadata else UNDEFINED)
 
 
 def test_tables_name_only_errors_of_the_catalogue():
