@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from client import Client, RetryPolicy
 from runtime import InProcessServer, Registry, create_app
 from tests.serving.ledger_actor import Ledger
-from tests.serving.load import LOST, Load
+from tests.serving.load import LOST, Book, Load
 from tests.serving.process import serving
 
 SEED = int(os.environ.get("CONFORM_SEED", "7"))
@@ -30,25 +30,23 @@ IMPATIENT = RetryPolicy(outer_delays=(), attempts_get_or_create=1)
 async def test_a_thousand_actors_lose_nothing(tmp_path: Path) -> None:
     """No acknowledged write, message or schedule is lost or doubled across random sleeps (SLEEP-090, QUEUE-008, TASK-203)."""
     load = Load(SEED, 1000, fire_after=(0.0, 20.0))
-    async with InProcessServer(create_app(Registry(Ledger), storage=tmp_path)) as server, Client(f"http://127.0.0.1:{server.port}") as client:
+    async with InProcessServer(create_app(Registry(Ledger), storage=tmp_path)) as server, AsyncExitStack() as stack:
+        # Several clients of few calls each: the HTTP library's pool takes longer the more connections it holds.
+        clients = [await stack.enter_async_context(Client(f"http://127.0.0.1:{server.port}")) for _ in range(10)]
 
-        async def drive(book: Any) -> None:
-            for _ in range(8):
-                await load.step(client, book)
+        async def drive(client: Client, books: list[Book]) -> None:
+            for book in books:
+                for _ in range(8):
+                    await load.step(client, book)
 
-        gate = asyncio.Semaphore(40)
-
-        async def bounded(book: Any) -> None:
-            async with gate:
-                await drive(book)
-
-        await asyncio.gather(*(bounded(book) for book in load.books))
+        shares = [load.books[index::40] for index in range(40)]
+        await asyncio.gather(*(drive(clients[index % 10], share) for index, share in enumerate(shares)))
         await asyncio.sleep(25)  # virtual: every schedule is due by now, most actors slept meanwhile
-        records = [await client.rest.find_actor("ledger", [book.key]) for book in load.books[:50]]
+        records = [await clients[0].rest.find_actor("ledger", [book.key]) for book in load.books[:50]]
         slept = sum(record is not None and record["sleep_ts"] is not None for record in records)
         assert slept > 25, "the load never let actors sleep"
-        for book in load.books:
-            await load.settle(client, book)
+        for index, book in enumerate(load.books):
+            await load.settle(clients[index % 10], book)
 
 
 @pytest.mark.timeout(240)
@@ -57,7 +55,7 @@ async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path) -> Non
     load = Load(SEED, 60, fire_after=(18.0, 20.0))
     started = asyncio.get_running_loop().time()
 
-    async def drive(client: Client, book: Any) -> None:
+    async def drive(client: Client, book: Book) -> None:
         try:
             while True:
                 await load.step(client, book)
