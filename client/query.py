@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from runtime.errors import make_error
-from runtime.protocol import jsontext
+from runtime.protocol import jsontext, subprotocols
 from runtime.protocol.gateway_url import direct_path, encode_input, query_path
 from runtime.protocol.values import UNDEFINED, to_wire
 
@@ -101,10 +100,4 @@ def params_header(params: Any) -> str | None:
 
 def socket_protocols(encoding: str, params: Any, *, skip_ready_wait: bool = False) -> list[str]:
     """The sub-protocol entries a socket offers (WIRE section 8.1)."""
-    entries = ["rivet", f"rivet_encoding.{encoding}"]
-    if skip_ready_wait:
-        entries.append("rivet_skip_ready_wait")
-    text = params_header(params)
-    if text is not None:
-        entries.append(f"rivet_conn_params.{quote(text, safe='')}")
-    return entries
+    return subprotocols.offered(encoding, skip_ready_wait=skip_ready_wait, params_json=params_header(params))

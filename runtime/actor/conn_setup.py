@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from runtime.actor.conn_records import encode_value
 from runtime.errors import ActorError
 from runtime.protocol import jsontext
+from runtime.protocol.subprotocols import PARAMS_PREFIX
 from runtime.protocol.values import UNDEFINED, from_wire
 from runtime.schema import validate
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from runtime.actor.connections import ConnectionTable
     from runtime.hosting.sockets import Upgrade
     from runtime.http import Request
-
-PARAMS_PREFIX = "rivet_conn_params."
 
 
 def socket_params(upgrade: Upgrade) -> Any:

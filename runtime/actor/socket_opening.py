@@ -14,13 +14,13 @@ from runtime.errors import make_error, to_wire
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
+from runtime.protocol.subprotocols import ENCODING_PREFIX
 
 if TYPE_CHECKING:
     from runtime.actor.connections import ConnectionTable
     from runtime.hosting.sockets import ClientSocket, Upgrade
 
 CONNECT_PATH = "/connect"
-ENCODING_PREFIX = "rivet_encoding."
 _ENCODINGS = {str(encoding): encoding for encoding in Encoding}
 
 

@@ -24,6 +24,7 @@ from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.sockets import Upgrade
 from runtime.http import Request
 from runtime.protocol.gateway_url import QueryRoute
+from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,9 +40,6 @@ HEALTH_SOCKET = (b"/health/ws", b"/health/ws/")
 TARGET = b"x-rivet-target"
 REST_TARGET = "api-public"
 ACTOR_TARGET = "actor"
-TARGET_PREFIX = "rivet_target."
-ACTOR_PREFIX = "rivet_actor."
-SKIP_ENTRY = "rivet_skip_ready_wait"
 INTERNAL_ORIGIN = "http://127.0.0.1"
 
 
@@ -205,23 +203,23 @@ class GatewayApp:
             raise internal_error()
         if route.token is None and headers.get(b"sec-websocket-protocol") is None:
             raise make_error("guard.missing_header", header="sec-websocket-protocol")
-        skip = route.skip_ready_wait if isinstance(route, QueryRoute) else SKIP_ENTRY in scope["subprotocols"]
+        skip = route.skip_ready_wait if isinstance(route, QueryRoute) else SKIP_READY_WAIT in scope["subprotocols"]
         return await self._router.resolve(route), route.forward, skip
 
     def _upgrade_by_entry(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         """`rivet_target.<value>` (WIRE-242); everything else is the REST API, which has no WebSockets (WIRE-006)."""
         entries: list[str] = scope["subprotocols"]
-        target = _entry(entries, TARGET_PREFIX)
+        target = entry_value(entries, TARGET_PREFIX)
         if path in HEALTH_SOCKET:
             raise no_route(headers, path)
         if target is None or target == REST_TARGET:
             raise internal_error()
         if target != ACTOR_TARGET:
             raise no_route(headers, path)
-        actor = _entry(entries, ACTOR_PREFIX)
+        actor = entry_value(entries, ACTOR_PREFIX)
         if actor is None:
             raise make_error("guard.missing_header", header="rivet_actor")
-        return check_actor_id(unquote(actor)), _with_query(path, scope["query_string"]), SKIP_ENTRY in entries
+        return check_actor_id(unquote(actor)), _with_query(path, scope["query_string"]), SKIP_READY_WAIT in entries
 
 
 def no_route(headers: RawHeaders, path: bytes) -> ActorError:
@@ -234,13 +232,6 @@ def no_route(headers: RawHeaders, path: bytes) -> ActorError:
 def _body_too_large() -> Reply:
     error = make_error("guard.invalid_request_body", reason="length limit exceeded")
     return error_reply(error, gateway_status(error))
-
-
-def _entry(entries: list[str], prefix: str) -> str | None:
-    for entry in entries:
-        if entry.startswith(prefix):
-            return entry[len(prefix) :]
-    return None
 
 
 def _with_query(path: bytes, query: bytes) -> str:

@@ -19,6 +19,7 @@ import structlog
 from runtime import clock
 from runtime.errors import ActorError, make_error
 from runtime.hosting.sockets import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
+from runtime.protocol.subprotocols import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -33,7 +34,6 @@ MAX_QUEUED_BYTES = 64 * 1024 * 1024
 OPEN_TIMEOUT = 15.0
 FLUSH_TIMEOUT = 30.0
 RETRY_DELAY = 0.005
-PROTOCOL = "rivet"
 PASSING_REFUSALS = frozenset({"actor.stopping", "actor.starting", "actor.not_ready"})
 
 log = structlog.get_logger("runtime.gateway")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime import clock
 from runtime.actor.close_ack import CloseLedger
 from runtime.errors import ActorError, make_error
+from runtime.protocol.subprotocols import entry_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,10 +60,7 @@ class Upgrade:
 
     def protocol_value(self, prefix: str) -> str | None:
         """The rest of the first sub-protocol entry that starts with `prefix`."""
-        for entry in self.protocols:
-            if entry.startswith(prefix):
-                return entry[len(prefix) :]
-        return None
+        return entry_value(self.protocols, prefix)
 
 
 class SocketState(StrEnum):

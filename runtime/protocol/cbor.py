@@ -73,7 +73,8 @@ def _js_numbers(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [_js_numbers(item) for item in value]
     if kind is CborOnly and isinstance(value.value, Map):
-        return CborOnly(Map((_js_numbers(name), _js_numbers(item)) for name, item in value.value.items()))
+        entries = value.value.items()
+        return CborOnly(Map((name if type(name) is tuple else _js_numbers(name), _js_numbers(item)) for name, item in entries))
     return value
 
 

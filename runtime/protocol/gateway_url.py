@@ -1,4 +1,4 @@
-"""Gateway URLs and WebSocket sub-protocol entries: building them and taking them apart (WIRE section 5, WIRE-905)."""
+"""Gateway URLs: building them and taking them apart (WIRE section 5, WIRE-905)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _CRASH_POLICIES = ("restart", "sleep", "destroy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -56,8 +56,8 @@ def parse_gateway_path(raw_path: bytes, raw_query: bytes) -> DirectRoute | Query
     Raises:
         ActorError: guard.query_* for a malformed query form (WIRE-229).
     """
-    raw_path = raw_path.partition(b"#")[0]
-    raw_query = raw_query.partition(b"#")[0]
+    raw_path, fragment, _ = raw_path.partition(b"#")
+    raw_query = b"" if fragment else raw_query.partition(b"#")[0]
     if b"//" in raw_path or (not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway"):
         return None
     segment, _, rest = raw_path[len(b"/gateway/") :].partition(b"/")
@@ -217,8 +217,3 @@ def _form(value: str) -> str:
 def encode_input(value: Any) -> bytes:
     """Creation input as CBOR with the compat layer applied (WIRE-170)."""
     return blob(value)
-
-
-def protocol_value(entries: Iterable[str], prefix: str) -> str | None:
-    """The rest of the first sub-protocol entry that starts with `prefix`, still percent-encoded."""
-    return next((entry[len(prefix) :] for entry in entries if entry.startswith(prefix)), None)
