@@ -7,10 +7,8 @@ import base64
 import pytest
 
 from client.transport import Transport
-from runtime.protocol.gateway_url import encode_input, query_path
-from runtime.protocol.ids import new_id
-
 from harness import encodings, requirement, suite
+from harness.wire import encode_input, new_id, query_path
 
 pytestmark = suite("gateway")
 

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from runtime.protocol.gateway_url import encode_input
 
 from harness import requirement, suite
+from harness.wire import encode_input, new_id
 
 pytestmark = suite("manager")
 
@@ -310,8 +310,6 @@ async def test_delete_is_idempotent(conform, expect_error):
 @requirement("WIRE-102")
 async def test_unknown_actor_id_is_not_found(conform):
     """Delete and sleep of an unknown id are 400 actor.not_found."""
-    from runtime.protocol.ids import new_id
-
     unknown = new_id()
     check_error(await call(conform, "DELETE", f"/actors/{unknown}"), 400, "actor", "not_found")
     check_error(await call(conform, "POST", f"/actors/{unknown}/sleep", json={}), 400, "actor", "not_found")
