@@ -17,7 +17,7 @@ async def filled(conform, **pairs):
     return actor
 
 
-@requirement("KV-010")
+@requirement("KV-002", "KV-003", "KV-004")
 async def test_put_and_get(conform):
     """A stored text comes back; an unknown key is null."""
     actor = await filled(conform, greeting="hello")
@@ -25,7 +25,7 @@ async def test_put_and_get(conform):
     assert await actor.action("getText", "missing") is None
 
 
-@requirement("KV-010")
+@requirement("KV-009")
 async def test_put_replaces(conform):
     """A second put replaces the value."""
     actor = await filled(conform, k="one")
@@ -33,7 +33,7 @@ async def test_put_replaces(conform):
     assert await actor.action("getText", "k") == "two"
 
 
-@requirement("KV-010")
+@requirement("KV-007", "KV-008")
 async def test_empty_key_and_value(conform):
     """The empty text is a valid key and a valid value."""
     actor = conform.get_or_create("kvActor")
@@ -41,7 +41,7 @@ async def test_empty_key_and_value(conform):
     assert await actor.action("getText", "") == ""
 
 
-@requirement("KV-011")
+@requirement("KV-011", "KV-012", "KV-013")
 async def test_list_by_prefix(conform):
     """Listing by prefix is ascending and leaves others out."""
     actor = await filled(conform, a2="2", a1="1", b1="3", a="0")
@@ -50,7 +50,7 @@ async def test_list_by_prefix(conform):
     assert await actor.action("listText", "zzz") == []
 
 
-@requirement("KV-012")
+@requirement("KV-015", "KV-016")
 async def test_range(conform):
     """A range includes its start and excludes its end."""
     actor = await filled(conform, a="1", b="2", c="3", d="4")
@@ -59,7 +59,7 @@ async def test_range(conform):
     assert await actor.action("listTextRange", "d", "b") == []
 
 
-@requirement("KV-012")
+@requirement("KV-017", "KV-018")
 @pytest.mark.parametrize(
     ("options", "keys"),
     [({"reverse": True}, ["c", "b", "a"]), ({"limit": 2}, ["a", "b"]), ({"reverse": True, "limit": 1}, ["c"])],
@@ -71,7 +71,7 @@ async def test_range_options(conform, options, keys):
     assert [row["key"] for row in await actor.action("listTextRange", "a", "z", options)] == keys
 
 
-@requirement("KV-013")
+@requirement("KV-021")
 async def test_delete_range(conform):
     """A range is deleted, its end excluded."""
     actor = await filled(conform, a="1", b="2", c="3")
@@ -79,14 +79,14 @@ async def test_delete_range(conform):
     assert [row["key"] for row in await actor.action("listText", "")] == ["c"]
 
 
-@requirement("KV-010")
+@requirement("KV-001", "KV-005")
 @pytest.mark.parametrize("values", [[], [0], [4, 8, 256, -1], list(range(256))], ids=["empty", "zero", "wrapped", "all"])
 async def test_binary_values(conform, values):
     """Bytes come back as they were stored."""
     assert await conform.get_or_create("kvActor").action("roundtripArrayBuffer", "bin", values) == [value % 256 for value in values]
 
 
-@requirement("KV-010")
+@requirement("KV-001", "KV-011")
 async def test_unicode_orders_by_bytes(conform):
     """Keys order by their UTF-8 bytes."""
     actor = conform.get_or_create("kvActor")
@@ -95,7 +95,7 @@ async def test_unicode_orders_by_bytes(conform):
     assert [row["key"] for row in await actor.action("listText", "")] == ["a", "z", "é", "😀"]
 
 
-@requirement("SLEEP-090", "DB-005")
+@requirement("KV-031", "DB-005")
 async def test_entries_survive_sleep(conform, boundary):
     """Entries are there after a sleep."""
     actor = await filled(conform, k="v")
@@ -103,7 +103,7 @@ async def test_entries_survive_sleep(conform, boundary):
     assert await conform.get_or_create("kvActor").action("getText", "k") == "v"
 
 
-@requirement("DESTROY-041", "DB-007")
+@requirement("KV-031", "DB-007")
 async def test_entries_end_with_the_actor(conform, boundary):
     """A recreated actor has no entries."""
     actor = await filled(conform, k="v")

@@ -1,0 +1,39 @@
+"""Suite state-coercion: a state checked against a schema at every start."""
+
+from __future__ import annotations
+
+import pytest
+
+from client import ActorError
+
+from harness import requirement, suite, timing
+
+pytestmark = [suite("state-coercion"), timing]
+
+
+@requirement("STATE-004")
+async def test_defaults(conform):
+    """A new actor has the schema's defaults."""
+    assert await conform.get_or_create("stateZodCoercionActor").action("getState") == {"count": 0, "label": "default"}
+
+
+@requirement("STATE-004", "SLEEP-090")
+@pytest.mark.parametrize(("count", "label"), [(42, "custom"), (-1, ""), (0.5, "fraction")])
+async def test_valid_state_survives(conform, boundary, count, label):
+    """Valid values come back after a sleep."""
+    actor = conform.get_or_create("stateZodCoercionActor")
+    await actor.action("setCount", count)
+    await actor.action("setLabel", label)
+    await boundary.sleep(actor)
+    assert await conform.get_or_create("stateZodCoercionActor").action("getState") == {"count": count, "label": label}
+
+
+@requirement("START-046")
+async def test_invalid_state_fails_the_start(conform, boundary):
+    """A state that does not fit fails the wake with a structured error."""
+    actor = conform.get_or_create("stateZodCoercionActor")
+    await actor.action("setCount", "not a number")
+    await boundary.sleep(actor)
+    with pytest.raises(ActorError) as caught:
+        await conform.get_or_create("stateZodCoercionActor").action("getState")
+    assert caught.value.group and caught.value.code
