@@ -4,17 +4,20 @@
 
     async with Client("http://localhost:6420", encoding="bare") as client:
         print(await client.get_or_create("counter", ["key"]).increment(5))
+
+A structured failure raises `ActorError`; the other exceptions are those exported here and, for a broken transport, `httpx.HTTPError`.
 """
 
 from client.client import Client
 from client.config import ClientConfig, ConfigurationError
-from client.connection import Connection, ConnectionClosedError, ConnectionDisposedError
+from client.connection import Connection, ConnectionDisposedError
 from client.handle import Handle
+from client.link import ConnectionClosedError
 from client.manager import ManagerApi
 from client.observe import Exchange, Observer, SocketFrame
 from client.raw_socket import RawSocket, SocketClosedError
 from client.retry import RetryPolicy
-from client.transport import HttpFailureError
+from client.transport import ClientDisposedError, HttpFailureError
 from runtime.errors import ActorError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import QueueResult
@@ -25,6 +28,7 @@ __all__ = [
     "ActorError",
     "Client",
     "ClientConfig",
+    "ClientDisposedError",
     "ConfigurationError",
     "Connection",
     "ConnectionClosedError",

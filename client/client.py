@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -11,19 +11,20 @@ from client.config import ClientConfig
 from client.handle import Handle
 from client.manager import ManagerApi
 from client.query import GET, GET_OR_CREATE, ActorQuery
-from client.retry import RetryPolicy
-from client.transport import HttpFailureError, Transport
+from client.retry import RetryPolicy, doubling
+from client.transport import ClientDisposedError, HttpFailureError, Transport
 from runtime.errors import ActorError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError
 from runtime.protocol.keys import normalize_key
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping
 
     from client.connection import Connection
     from client.observe import Observer
+
+T = TypeVar("T")
 
 
 class Client:
@@ -82,6 +83,8 @@ class Client:
         self._connections: set[Connection] = set()
         self._looked_up = not metadata_lookup
         self._lookup: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._disposed = False
 
     def get(self, name: str, key: Any = None, *, params: Any = None, get_params: Any = None, skip_ready_wait: bool | None = None) -> Handle:
         """A handle to the live actor with that key; calls fail with actor.not_found when there is none."""
@@ -130,25 +133,40 @@ class Client:
         return Handle(self, query, params, get_params, self.config.skip_ready_wait if skip is None else skip)
 
     async def ready(self) -> None:
-        """Wait for the first successful metadata lookup, tried for ever with back-off (WIRE-902)."""
+        """Wait for the first successful metadata lookup, tried for ever with back-off (WIRE-902).
+
+        Raises:
+            ClientDisposedError: The client was disposed before or meanwhile.
+        """
+        if self._disposed:
+            raise ClientDisposedError
         if self._looked_up:
             return
         if self._lookup is None:
-            self._lookup = asyncio.get_running_loop().create_task(self._look_up())
-        await asyncio.shield(self._lookup)
+            self._lookup = self.spawn(self._look_up())
+        # Not awaited itself: a cancelled caller must not cancel what others wait for.
+        await asyncio.wait({self._lookup})
+        if self._lookup.cancelled():
+            raise ClientDisposedError
+        self._lookup.result()
 
     async def _look_up(self) -> None:
-        delay = self.policy.metadata_first
-        while True:
+        for delay in doubling(self.policy.metadata_first, self.policy.metadata_max):
             try:
                 metadata = await self.rest.metadata()
                 break
-            except (ActorError, HttpFailureError, httpx.HTTPError, DecodeError):
+            except (ActorError, HttpFailureError, httpx.HTTPError):
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, self.policy.metadata_max)
-        self.config = self.config.redirected(metadata if isinstance(metadata, dict) else {})
+        self.config = self.config.redirected(metadata)
         self.rest = ManagerApi(self.transport, self.config)
         self._looked_up = True
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start background work that ends with the client at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def track(self, connection: Connection) -> None:
         """A connection to dispose with the client."""
@@ -159,11 +177,14 @@ class Client:
         self._connections.discard(connection)
 
     async def dispose(self) -> None:
-        """Dispose every connection and close the transport."""
-        if self._lookup is not None:
-            self._lookup.cancel()
-        for connection in list(self._connections):
-            await connection.dispose()
+        """Dispose every connection, cancel background work and close the transport; may be repeated (WIRE-962)."""
+        self._disposed = True
+        await asyncio.gather(*(connection.dispose() for connection in list(self._connections)))
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await self.transport.close()
 
     async def __aenter__(self) -> Client:

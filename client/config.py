@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from runtime.protocol.encodings import Encoding
@@ -50,8 +50,11 @@ class ClientConfig:
         """Merge arguments, credentials in the endpoint, and the environment.
 
         Raises:
-            ConfigurationError: The endpoint has a query, a fragment, a token without a namespace, or says what an option says, too.
+            ConfigurationError: The endpoint has a query, a fragment, a token without a namespace, or says what an option says, too;
+                or the encoding is unknown.
         """
+        if encoding not in list(Encoding):
+            raise ConfigurationError(f"unknown encoding {encoding!r}: expected one of {', '.join(Encoding)}")
         text = endpoint or os.environ.get("RIVET_ENGINE") or os.environ.get("RIVET_ENDPOINT") or DEFAULT_ENDPOINT
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -79,8 +82,10 @@ class ClientConfig:
             metadata_lookup,
         )
 
-    def redirected(self, metadata: Mapping[str, object]) -> ClientConfig:
+    def redirected(self, metadata: Any) -> ClientConfig:
         """What `/metadata` tells to use instead (WIRE-053)."""
+        if not isinstance(metadata, dict):
+            return self
         endpoint, namespace, token = (metadata.get(name) for name in ("clientEndpoint", "clientNamespace", "clientToken"))
         return replace(
             self,

@@ -1,12 +1,39 @@
-"""Listeners of the events of one connection."""
+"""Listeners: of the events of one connection, and calling any listener safely."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+def call_listener(listener: Callable[..., object], *args: Any) -> None:
+    """Call user code; what it raises goes to the loop's exception handler and harms neither the connection nor other listeners."""
+    try:
+        listener(*args)
+    except Exception as error:
+        context = {"message": f"exception in connection listener {listener!r}", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+
+class Callbacks:
+    """Listeners of one thing, in order of registration."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[..., object]] = []
+
+    def add(self, listener: Callable[..., object]) -> Callable[[], None]:
+        """Register; returns the removal, which may be repeated."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def call(self, *args: Any) -> None:
+        """Call every listener."""
+        for listener in list(self._listeners):
+            call_listener(listener, *args)
 
 
 @dataclass(eq=False, slots=True)
@@ -50,5 +77,5 @@ class Listeners:
         for entry in list(self._by_name.get(name, [])):
             if entry.once:
                 emptied = self.remove(name, entry) or emptied
-            entry.listener(*args)
-        return emptied
+            call_listener(entry.listener, *args)
+        return emptied and name not in self._by_name

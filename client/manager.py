@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from client.transport import USER_AGENT, Transport, raise_for
+from client.transport import USER_AGENT, Transport, decoded
 from runtime.protocol import jsontext
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.gateway_url import encode_input
@@ -29,7 +29,13 @@ class ManagerApi:
         self._config = config
 
     async def call(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = UNDEFINED, *, scoped: bool = True) -> Any:
-        """One call; returns the decoded body. `scoped` adds `namespace`."""
+        """One call; returns the decoded body, None for an empty one. `scoped` adds `namespace`.
+
+        Raises:
+            ActorError: A structured failure.
+            HttpFailureError, httpx.HTTPError: Any other.
+            ClientDisposedError: The client was disposed.
+        """
         params = {"namespace": self._config.namespace} if scoped else {}
         params.update({name: value for name, value in (query or {}).items() if value is not None})
         text = "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in params.items())
@@ -42,8 +48,7 @@ class ManagerApi:
             content = jsontext.dumps(body)
         url = f"{self._config.endpoint}{path}" + (f"?{text}" if text else "")
         response = await self._transport.request(method, url, headers=headers, content=content)
-        raise_for(response, Encoding.JSON)
-        return jsontext.loads(response.content) if response.content else None
+        return decoded(response, _json, Encoding.JSON)
 
     async def metadata(self) -> Record:
         """`GET /metadata`."""
@@ -143,7 +148,7 @@ class ManagerApi:
 
     async def put_runner_config(self, pool: str, datacenter: str = "default") -> Record:
         """`PUT /runner-configs/{pool}` with an ordinary pool."""
-        body = {"datacenters": {datacenter: {"normal": {}}}}
+        body: Record = {"datacenters": {datacenter: {"normal": {}}}}
         found: Record = await self.call("PUT", f"/runner-configs/{quote(pool, safe='')}", body=body)
         return found
 
@@ -151,3 +156,7 @@ class ManagerApi:
         """`GET /envoys` of a pool."""
         found: list[Record] = (await self.call("GET", "/envoys", {"name": pool}))["envoys"]
         return found
+
+
+def _json(body: bytes, _: Encoding) -> Any:
+    return jsontext.loads(body) if body else None

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from client.config import ConfigurationError
 from runtime.errors import make_error
-from runtime.protocol import jsontext, subprotocols
+from runtime.protocol import jsontext
 from runtime.protocol.gateway_url import direct_path, encode_input, query_path
 from runtime.protocol.values import UNDEFINED, to_wire
 
@@ -63,7 +64,7 @@ class ActorQuery:
         """The gateway URL of `path`: direct for an id, else the query form (WIRE-905).
 
         Raises:
-            ValueError: The creation input is too large for a query (WIRE-906).
+            ConfigurationError: The creation input is too large for a query (WIRE-906).
         """
         known = actor_id or self.actor_id
         if known is not None:
@@ -86,7 +87,7 @@ class ActorQuery:
             return None
         data = encode_input(self.input)
         if len(data) > config.max_input_size:
-            raise ValueError(
+            raise ConfigurationError(
                 f"Actor query input exceeds maxInputSize ({len(data)} > {config.max_input_size} bytes). "
                 "Increase client maxInputSize to allow larger query payloads."
             )
@@ -96,8 +97,3 @@ class ActorQuery:
 def params_header(params: Any) -> str | None:
     """Connection parameters as JSON text, None when there are none."""
     return None if params is None or params is UNDEFINED else jsontext.dumps(to_wire(params)).decode()
-
-
-def socket_protocols(encoding: str, params: Any, *, skip_ready_wait: bool = False) -> list[str]:
-    """The sub-protocol entries a socket offers (WIRE section 8.1)."""
-    return subprotocols.offered(encoding, skip_ready_wait=skip_ready_wait, params_json=params_header(params))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from runtime.errors import ActorError
-from runtime.protocol.values import UNDEFINED
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runtime.errors import ActorError
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Delays in seconds. The defaults are the protocol's."""
+    """Delays in seconds and numbers of attempts. The defaults are the protocol's."""
 
     outer_delays: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
     inner_delay: float = 0.1
@@ -25,14 +25,22 @@ class RetryPolicy:
     reconnect_max: float = 30.0
     metadata_first: float = 0.5
     metadata_max: float = 15.0
+    destroy_poll: float = 0.025
+    destroy_wait: float = 1.0
 
-    def reconnect_delays(self) -> Iterator[float]:
-        """Immediately, then doubling without end (WIRE-958)."""
-        yield 0.0
-        delay = self.reconnect_first
-        while True:
-            yield delay
-            delay = min(delay * 2, self.reconnect_max)
+    def reconnect_delays(self, *, at_once: bool = True) -> Iterator[float]:
+        """Immediately, then doubling without end (WIRE-958); `at_once=False` leaves out the immediate attempt."""
+        if at_once:
+            yield 0.0
+        yield from doubling(self.reconnect_first, self.reconnect_max)
+
+
+def doubling(first: float, most: float) -> Iterator[float]:
+    """`first`, twice that and so on, never over `most`, without end."""
+    delay = first
+    while True:
+        yield delay
+        delay = min(delay * 2, most)
 
 
 class RetryClass(Enum):
@@ -50,19 +58,29 @@ _REQUEST = frozenset({
 })  # fmt: skip
 _RECONNECT = frozenset({"actor.stopped", "ws.going_away"})
 _STALE = frozenset({"not_found", "starting", "stopping", "not_configured", "dropped_reply", "destroying"})
-_LEGACY = {
+# Servers from before the structured errors tell the same by their texts only.
+_LEGACY_ERRORS = {
     "actor.internal_error": "Actor is stopping",
     "actor.stopping": "Actor stopping: Cannot accept new connections while actor is stopping",
 }
+_LEGACY_REQUEST = re.compile(r"Actor [A-Za-z0-9-]+ stopped")
+_LEGACY_RECONNECT = frozenset({"WebSocket connection closed during shutdown", "envoy shut down", "envoy shutting down"})
 
 
 def classify(error: ActorError) -> RetryClass:
     """The class of a structured error in the table of section 11.3."""
     if "database accessed after actor stopped" in error.message.lower():
         return RetryClass.NEVER
-    if error.name in _REQUEST or _LEGACY.get(error.name) == error.message:
+    if error.name in _REQUEST or _LEGACY_ERRORS.get(error.name) == error.message:
         return RetryClass.REQUEST
     return RetryClass.RECONNECT if error.name in _RECONNECT else RetryClass.NEVER
+
+
+def classify_text(text: str) -> RetryClass:
+    """The class of a failure that is no structured error: the body of a response or the reason of a close."""
+    if _LEGACY_REQUEST.fullmatch(text):
+        return RetryClass.REQUEST
+    return RetryClass.RECONNECT if text in _LEGACY_RECONNECT else RetryClass.NEVER
 
 
 def is_stale(error: ActorError) -> bool:
@@ -77,7 +95,7 @@ def is_start_failure(error: ActorError) -> bool:
 
 def is_queue_overload(error: ActorError) -> bool:
     """Whether a queue send met a full dispatch inbox (WIRE-931)."""
-    metadata = error.metadata if error.metadata is not UNDEFINED and isinstance(error.metadata, dict) else {}
+    metadata = error.metadata if isinstance(error.metadata, dict) else {}
     return (
         error.name == "actor.overloaded"
         and metadata.get("channel") == "dispatch_inbox"

@@ -6,25 +6,26 @@ import asyncio
 import contextlib
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from client.observe import Exchange, Observer, SocketFrame
-from runtime.errors import ActorError, from_wire_error
+from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError
 from runtime.protocol.http import decode_error
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 USER_AGENT = "RivetKit/0.1.0 (actor-conformance)"
 _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=None)
 _socket_numbers = itertools.count(1)
+T = TypeVar("T")
 
 
 @functools.cache
@@ -34,12 +35,24 @@ def certificates() -> ssl.SSLContext:
 
 
 class HttpFailureError(Exception):
-    """An HTTP error whose body is not a structured error (WIRE-907). `status` and `ray` are those of the response."""
+    """An HTTP error whose body is not a structured error (WIRE-907), or a success that cannot be decoded.
+
+    Attributes:
+        status, ray, text: Status, ray id and body of the response.
+    """
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.ray = response.headers.get("x-rivet-ray-id")
+        self.text = response.text
         super().__init__(f"HTTP {response.status_code} {response.reason_phrase} (ray {self.ray}): {response.text[:500]}")
+
+
+class ClientDisposedError(Exception):
+    """The client was disposed."""
+
+    def __init__(self) -> None:
+        super().__init__("Attempting to use a disposed client.")
 
 
 class Transport:
@@ -47,6 +60,7 @@ class Transport:
 
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
+        self._closed = False
         self._http = httpx.AsyncClient(
             timeout=None,  # noqa: S113 - see above
             limits=_UNLIMITED,
@@ -60,7 +74,18 @@ class Transport:
 
         Raises:
             httpx.HTTPError: The transport failed.
+            ClientDisposedError: The transport was closed before or meanwhile.
         """
+        if self._closed:
+            raise ClientDisposedError
+        try:
+            return await self._request(method, url, headers, content)
+        except (httpx.HTTPError, RuntimeError) as error:
+            if self._closed:
+                raise ClientDisposedError from error
+            raise
+
+    async def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any) -> httpx.Response:
         if self._observer is None:
             return await self._http.request(method, url, headers=dict(headers), content=content)
         loop = asyncio.get_running_loop()
@@ -68,7 +93,7 @@ class Transport:
         body = content if isinstance(content, bytes) else b""
         try:
             response = await self._http.request(method, url, headers=dict(headers), content=content)
-        except Exception as error:
+        except BaseException as error:
             self._observer.on_exchange(Exchange(method, url, headers, body, started, loop.time(), error=repr(error)))
             raise
         self._observer.on_exchange(
@@ -77,9 +102,23 @@ class Transport:
         return response
 
     async def open(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> Socket:
-        """Open a WebSocket; raises `OSError` or `websockets` exceptions when that fails."""
+        """Open a WebSocket.
+
+        Raises:
+            ActorError: client.connection_open_failed when there is no server or it refuses (WIRE-961).
+            ClientDisposedError: The transport was closed.
+        """
+        if self._closed:
+            raise ClientDisposedError
+        try:
+            connection = await self._connect(url, protocols, headers)
+        except (OSError, EOFError, websockets.WebSocketException) as error:
+            raise make_error("client.connection_open_failed", reason=str(error) or repr(error)) from error
+        return Socket(connection, url, tuple(protocols), self._observer)
+
+    async def _connect(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> ClientConnection:
         target = "ws" + url.removeprefix("http")
-        connection = await connect(
+        return await connect(
             target,
             subprotocols=[websockets.Subprotocol(item) for item in protocols],
             additional_headers=dict(headers),
@@ -91,10 +130,10 @@ class Transport:
             close_timeout=5,
             proxy=None,
         )
-        return Socket(connection, url, tuple(protocols), self._observer)
 
     async def close(self) -> None:
-        """Close pooled connections."""
+        """Close pooled connections; later calls fail."""
+        self._closed = True
         await self._http.aclose()
 
 
@@ -172,6 +211,20 @@ def raise_for(response: httpx.Response, encoding: Encoding) -> None:
     if response.is_success:
         return
     raise error_of(response, encoding) or HttpFailureError(response)
+
+
+def decoded(response: httpx.Response, decode: Callable[[bytes, Encoding], T], encoding: Encoding) -> T:
+    """The body of a successful response.
+
+    Raises:
+        ActorError: The structured error of a non-2xx response.
+        HttpFailureError: Any other non-2xx response, or a body that cannot be decoded.
+    """
+    raise_for(response, encoding)
+    try:
+        return decode(response.content, encoding)
+    except DecodeError as error:
+        raise HttpFailureError(response) from error
 
 
 def error_of(response: httpx.Response, encoding: Encoding) -> ActorError | None:

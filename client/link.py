@@ -1,0 +1,79 @@
+"""One open socket of a connection, speaking the connection protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import websockets
+
+from runtime.errors import ActorError
+from runtime.protocol.connection import decode_to_client, encode_to_server
+
+if TYPE_CHECKING:
+    from client.transport import Socket
+    from runtime.protocol.encodings import Encoding
+    from runtime.protocol.messages import ToClient, ToServer
+
+
+class ConnectionClosedError(Exception):
+    """The socket closed for a reason that is no structured error; actions in flight are not resent."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        super().__init__(f"Connection closed (code: {code}, reason: {reason})")
+        self.code = code
+        self.reason = reason
+
+
+class Link:
+    """Sends in call order without making callers wait; receives decoded messages. A context: its end closes the socket."""
+
+    def __init__(self, socket: Socket, encoding: Encoding) -> None:
+        self._socket = socket
+        self._encoding = encoding
+        self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
+        self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def __aenter__(self) -> Link:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.cancel()
+        await asyncio.wait({self._writer})
+        await self.close()
+
+    def send(self, message: ToServer) -> None:
+        """Encode and send one message."""
+        self.send_frame(encode_to_server(message, self._encoding))
+
+    def send_frame(self, frame: bytes | str) -> None:
+        """Send what is encoded already."""
+        self._outgoing.put_nowait(frame)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await self._socket.send(await self._outgoing.get())
+
+    async def receive(self) -> ToClient | None:
+        """The next message, None at the end.
+
+        Raises:
+            DecodeError: The server sent something undecodable.
+        """
+        frame = await self._socket.receive()
+        return None if frame is None else decode_to_client(frame, self._encoding)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close and wait for the answer; may be repeated."""
+        await self._socket.close(code, reason)
+
+    def ending(self) -> ActorError | ConnectionClosedError:
+        """Why the socket closed: `group.code[#ray]` in the reason is a structured error (WIRE-540, WIRE-957)."""
+        code, reason = self._socket.close_code, self._socket.close_reason
+        identity = reason.partition("#")[0]
+        group, dot, name = identity.partition(".")
+        if dot and group and name and " " not in identity:
+            return ActorError(group, name, f"Connection closed: {reason}", public=True)
+        return ConnectionClosedError(code, reason)

@@ -1,0 +1,50 @@
+"""Opening a WebSocket to an actor: parameters and address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from client.address import socket_address
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from client.client import Client
+    from client.query import ActorQuery
+    from client.transport import Socket
+
+
+async def connection_params(params: Any, get_params: Callable[[], Awaitable[Any]] | None) -> Any:
+    """The parameters of the next socket; the provider is asked anew for each (WIRE-910).
+
+    Raises:
+        ActorError: client.get_params_failed when the provider raises (WIRE-961).
+    """
+    if get_params is None:
+        return params
+    try:
+        return await get_params()
+    except Exception as error:
+        raise make_error("client.get_params_failed", reason=str(error) or repr(error)) from error
+
+
+async def open_socket(
+    client: Client,
+    query: ActorQuery,
+    path: str,
+    *,
+    encoding: str,
+    params: Any,
+    skip_ready_wait: bool,
+    protocols: Sequence[str] = (),
+) -> Socket:
+    """Open a WebSocket; `protocols` are offered after the protocol's own.
+
+    Raises:
+        ActorError: client.connection_open_failed.
+        ConfigurationError: The creation input is too large for a query.
+        ClientDisposedError: The client was disposed.
+    """
+    url, offered = socket_address(query, client.config, path, encoding=encoding, params=params, skip_ready_wait=skip_ready_wait)
+    return await client.transport.open(url, [*offered, *protocols], client.config.headers)
