@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runtime import InProcessServer
 
-CAPABILITIES = capabilities.ALL - {"admin_token", "runtime_socket", "inspector", "metrics"}
+CAPABILITIES = capabilities.ALL - {"admin_token", "runtime_socket"}
 """What the reference runtime declares."""
 
 

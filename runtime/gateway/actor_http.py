@@ -17,6 +17,8 @@ from runtime.gateway.replies import JSON_TYPE, Reply, error_reply, json_reply
 from runtime.gateway.rest import VERSION
 from runtime.hosting.slot import SlotState
 from runtime.http import Request
+from runtime.inspector.http import InspectorRequest
+from runtime.inspector.http import answer as inspect
 from runtime.protocol import jsontext
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError, ValueTagError
@@ -93,6 +95,11 @@ class Call:
         """The request as actor code sees it (WIRE-340)."""
         url = f"{INTERNAL_ORIGIN}{path}?{self.query}" if self.query else INTERNAL_ORIGIN + path
         return Request(self.method, url, RequestHeaders(self.headers), body)
+
+    def authorization(self) -> str | None:
+        """The `Authorization` header, for the inspector."""
+        value = self.headers.get(b"authorization")
+        return None if value is None else value.decode("latin-1")
 
     def reply(self, body: bytes, status: int = 200) -> Reply:
         """An answer in the caller's encoding."""
@@ -185,6 +192,10 @@ class ActorHttp:
             return _response(await task.fetch(call.request(call.route.name, call.body or None), params), call.own)
         if kind is Kind.METRICS:
             return Reply(200, (METRICS_TYPE,), self._host.metrics.render())
+        if kind is Kind.INSPECTOR:
+            with task.work.region(WorkKind.HTTP):
+                reply = await inspect(InspectorRequest(task, call.method, call.path, call.query, call.authorization(), call.body))
+            return Reply(reply.status, (*reply.headers, *call.own), reply.body)
         with task.work.region(WorkKind.HTTP):  # the request restarts the idle timer (WIRE-307); a scrape does not (WIRE-303)
             return self._fixed(call)
 

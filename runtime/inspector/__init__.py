@@ -1,0 +1,1 @@
+"""The inspector of one actor: an HTTP API and a WebSocket protocol for operators and tools."""

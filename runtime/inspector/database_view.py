@@ -1,0 +1,81 @@
+"""The actor's database as inspectors see it (section 10 of the specification)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import ActorError
+from runtime.inspector.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.inspector.actor_view import ActorView
+
+MAX_ROWS = 500
+_HIDDEN = ("sqlite_", "__drizzle_")
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|([:@$][A-Za-z_]\w*)", re.DOTALL)
+
+
+def quoted(name: str) -> str:
+    """A table name that can name only a table or view (INSP-085)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def schema(view: ActorView) -> dict[str, Any]:
+    """Tables and views by name with columns, foreign keys and row counts (INSP-080..082)."""
+    db = await view.database()
+    found = await db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+    tables = []
+    for row in found:
+        if row["name"].startswith(_HIDDEN):
+            continue
+        name = quoted(row["name"])
+        tables.append(
+            {
+                "table": {"schema": "main", "name": row["name"], "type": row["type"]},
+                "columns": [dict(column) for column in await db.execute(f"PRAGMA table_info({name})")],
+                "foreignKeys": [dict(key) for key in await db.execute(f"PRAGMA foreign_key_list({name})")],
+                "records": (await db.execute(f"SELECT count(*) AS records FROM {name}"))[0]["records"],  # noqa: S608 - quoted
+            }
+        )
+    return {"tables": tables}
+
+
+async def rows(view: ActorView, table: str, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Rows of one table or view; at most 500, negative numbers count as 0 (INSP-083)."""
+    db = await view.database()
+    wanted = max(0, min(limit, MAX_ROWS))
+    found = await db.execute(f"SELECT * FROM {quoted(table)} LIMIT ? OFFSET ?", wanted, max(0, offset))  # noqa: S608 - quoted
+    return [render(dict(row)) for row in found]
+
+
+async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, properties: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Run one statement; its rows (INSP-086..089).
+
+    Raises:
+        ActorError: core.internal_error for SQL errors and more than one statement; actor.internal_error for a missing named value.
+    """
+    if _statements(sql) > 1:
+        raise ActorError("core", "internal_error", "An internal error occurred", {"error": "only one statement may be executed"})
+    db = await view.database()
+    if properties is not None:
+        found = await db.execute(sql, _named(sql, properties))
+    else:
+        found = await db.execute(sql, *(args or ()))
+    return [render(dict(row)) for row in found]
+
+
+def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Values by bare name; keys may carry their sigil (INSP-087)."""
+    given = {name.lstrip(":@$"): value for name, value in properties.items()}
+    for parameter in (match[1] for match in _PARAMETER.finditer(sql) if match[1]):
+        if parameter[1:] not in given:
+            raise ActorError("actor", "internal_error", f"missing bind parameter: {parameter}")
+    return given
+
+
+def _statements(sql: str) -> int:
+    bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", "", sql, flags=re.DOTALL)
+    return sum(1 for part in bare.split(";") if part.strip())

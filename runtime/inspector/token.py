@@ -1,0 +1,39 @@
+"""Who may inspect (INSP-010..018)."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from typing import TYPE_CHECKING
+
+from runtime.actor.start import INSPECTOR_KEY, TABLE, TEST_TOKEN_VARIABLE
+from runtime.protocol import cbor
+
+if TYPE_CHECKING:
+    from runtime.actor.task import ActorTask
+
+TEST_TOKEN = "token"  # noqa: S105 - the documented token of test mode
+
+
+async def expected_token(task: ActorTask) -> str | None:
+    """The token that opens this actor: the fixed one while there is one, else the actor's own (INSP-017)."""
+    options = task.host.options
+    fixed = options.inspector_token or os.environ.get(TEST_TOKEN_VARIABLE) or (TEST_TOKEN if options.test_mode else None)
+    if fixed is not None:
+        return fixed
+    row = await task.host.storage.get(task.identity.actor_id, TABLE, INSPECTOR_KEY)
+    return None if row is None else str(cbor.loads(row))
+
+
+def header_token(value: str | None) -> str | None:
+    """The token of an `Authorization` header; the scheme word is optional and case-insensitive (INSP-016)."""
+    if not value:
+        return None
+    scheme, space, rest = value.strip().partition(" ")
+    return rest.strip() if space and scheme.lower() == "bearer" else value.strip()
+
+
+async def is_authorized(task: ActorTask, given: str | None) -> bool:
+    """Compare in constant time (INSP-015); no stored token admits nobody."""
+    expected = await expected_token(task)
+    return bool(given) and expected is not None and hmac.compare_digest(given.encode(), expected.encode())
