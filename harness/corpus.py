@@ -74,7 +74,9 @@ def describe(item: pytest.Function) -> CorpusTest | None:
     callspec = getattr(item, "callspec", None)
     if suite is None or callspec is None or "variant" not in callspec.params:
         return None
-    variant: Variant = callspec.params["variant"]
+    variant = callspec.params["variant"]
+    if not isinstance(variant, Variant):  # none of the session's encodings is among the test's
+        return None
     # Classes and further parameters are part of the name; the variant is not.
     owners = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
     extra = callspec.id.removeprefix(str(variant)).removeprefix("-")
@@ -99,7 +101,7 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
     for item in items:
         test = item.stash.get(TEST, None)
         if test is None:
-            kept.append(item)
+            (kept if suite_of(item) is None else dropped).append(item)
             continue
         wanted = not settings.suites or test.id.suite in settings.suites
         if settings.lane != "all":

@@ -36,4 +36,4 @@ def header_token(value: str | None) -> str | None:
 async def is_authorized(task: ActorTask, given: str | None) -> bool:
     """Compare in constant time (INSP-015); no stored token admits nobody."""
     expected = await expected_token(task)
-    return bool(given) and expected is not None and hmac.compare_digest(given.encode(), expected.encode())
+    return given is not None and bool(given) and expected is not None and hmac.compare_digest(given.encode(), expected.encode())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runtime.actor.db.session import DatabaseSession
     from runtime.actor.db.transaction import Transaction
 
-    Migrate = Callable[[Transaction], Awaitable[None] | None]
+    Migrate = Callable[[Transaction], Awaitable[object] | None]
 
 
 class DatabaseProvider(Protocol):
