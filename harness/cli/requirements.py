@@ -1,0 +1,89 @@
+"""`conform requirements`: which requirements of the specification the corpus checks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli import options
+from harness.cli.console import out
+from harness.errors import HarnessError
+from harness.requirements import coverage as covering
+from harness.requirements import pages
+from harness.requirements.coverage import Coverage, ReasonKind
+from harness.requirements.model import Document, home, load
+from harness.run import runner
+from harness.targets import TargetOptions
+
+SHORT = 150
+
+
+def command(
+    corpus: options.CorpusOption = None,
+    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: ./docs/spec")] = None,
+    document: Annotated[str | None, typer.Option(help="only this document, such as storage")] = None,
+    untested: Annotated[bool, typer.Option("--untested", help="list observable MUSTs without a test, with the reason")] = False,
+    write_docs: Annotated[bool, typer.Option("--write-docs", help="write the pages of the specification with links to the tests")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="drop reasons that excuse nothing any more from untested.toml")] = False,
+) -> None:
+    """Count, per document, the MUSTs that are observable from outside and have a test; one without test or reason makes the status 1."""
+    directory = home(spec)
+    request = options.build_request(TargetOptions(), None, None, None, None, jobs=1, corpus=corpus)
+    events = asyncio.run(runner.collect(request))
+    problems = [event["text"] for event in events if event["event"] == "problem"]
+    if problems:
+        raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
+    reasons = covering.load_reasons(directory)
+    documents = load(directory)
+    if document is not None and document not in [one.name for one in documents]:
+        raise typer.BadParameter(f"no document {document}; there are: {', '.join(one.name for one in documents)}")
+    found = covering.measure(documents, events, reasons)
+    if prune and found.stale:
+        reasons = covering.prune(reasons, found)
+        covering.save_reasons(directory, reasons)
+        out.print(f"dropped from {directory / covering.FILE}: {', '.join(found.stale)}", markup=False)
+        found = covering.measure(documents, events, reasons)
+    if write_docs:
+        out.print(f"wrote {len(pages.write(directory, found))} pages to {directory}", markup=False)
+    show(found, document, untested=untested)
+    raise typer.Exit(0 if found.complete else 1)
+
+
+def show(found: Coverage, only: str | None, *, untested: bool) -> None:
+    """Print the table, the list asked for and what is wrong."""
+    columns = ("document", "requirements", "observable MUSTs", "tested", *ReasonKind, "no reason")
+    shown = Table(*columns, header_style="bold")
+    for document in found.documents:
+        if only in (None, document.name):
+            shown.add_row(document.name, *_row(found, document))
+    out.print(shown)
+    chosen = [one for document in found.documents if only in (None, document.name) for one in document.requirements()]
+    if untested:
+        for one in chosen:
+            if covering.must_be_tested(one) and one.id in found.reasons:
+                reason = found.reasons[one.id]
+                out.print(f"{reason.kind}: {one.id} {one.summary[:SHORT]} [{reason.reason}]", markup=False, soft_wrap=True)
+    ids = {one.id for one in chosen}
+    for one in found.missing:
+        if one.id in ids:
+            out.print(f"no test and no reason: {one.id} ({one.section}) {one.summary[:SHORT]}", markup=False, style="red", soft_wrap=True)
+    for name, tests in sorted(found.unknown.items()):
+        out.print(f"no such requirement: {name}, named by {', '.join(tests)}", markup=False, style="red", soft_wrap=True)
+    if found.stale:
+        text = f"these reasons excuse nothing any more (conform requirements --prune): {', '.join(found.stale)}"
+        out.print(text, markup=False, style="red", soft_wrap=True)
+
+
+def _row(found: Coverage, document: Document) -> list[str]:
+    every = list(document.requirements())
+    due = [one for one in every if covering.must_be_tested(one)]
+    tested = sum(one.id in found.tests for one in due)
+    kinds = Counter(found.reasons[one.id].kind for one in due if one.id in found.reasons)
+    missing = sum(one in found.missing for one in due)
+    share = f"{tested} ({tested / len(due):.0%})" if due else "-"
+    return [str(len(every)), str(len(due)), share, *(str(kinds[kind] or "") for kind in ReasonKind), str(missing or "")]

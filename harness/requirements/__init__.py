@@ -1,0 +1,1 @@
+"""The requirements of the specification as data, and which of them the corpus checks."""

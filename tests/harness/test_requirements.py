@@ -1,0 +1,178 @@
+"""The specification as data, and the coverage of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.requirements import coverage, pages
+from harness.requirements.extract import extract
+from harness.requirements.model import Check, Document, Level, Requirement, load
+from harness.run import runner
+from harness.run.request import RunRequest
+from tests.harness.sample import PLAIN, write_corpus
+
+ROOT = Path(__file__).parents[2]
+LIFECYCLE = """# Life
+
+Words.
+
+## 1. Start
+
+| ID | V | Requirement |
+|---|---|---|
+| START-001 | X+L | A start MUST be `a \\| b`. Always. |
+| START-002 | I | It SHOULD be logged. |
+
+| ID | V | Suffix | Type |
+|---|---|---|---|
+| METRIC-001 | I+L | `tasks` | gauge |
+
+### 1.1 More
+
+- **TASK-001** The task MUST run
+  on and on: `[L]`
+
+  - for long
+- **TASK-002** It MAY rest. `[S]`
+
+## 9. Summary
+
+| Id | Deviation |
+|---|---|
+| START-001 | none |
+"""
+
+
+@pytest.fixture
+def life(tmp_path):
+    path = tmp_path / "lifecycle.md"
+    path.write_text(LIFECYCLE)
+    return extract(path)
+
+
+def test_rows_and_bullets_become_requirements(life):
+    found = {one.id: one for one in life.requirements()}
+    assert list(found) == ["START-001", "START-002", "METRIC-001", "TASK-001", "TASK-002"]
+    assert found["START-001"].text == "A start MUST be `a | b`. Always."
+    assert found["START-001"].summary == "A start MUST be `a | b`."
+    assert (found["START-001"].level, found["START-001"].check, found["START-001"].section) == (Level.MUST, Check.OBSERVABLE, "1. Start")
+    assert (found["START-002"].level, found["START-002"].check) == (Level.SHOULD, Check.IN_PROCESS)
+    assert found["METRIC-001"].text == "suffix: `tasks`; type: gauge"
+    assert found["TASK-001"].text == "The task MUST run\non and on: `[L]`\n\n- for long"
+    assert found["TASK-002"].level is Level.MAY
+
+
+def test_a_page_has_every_requirement_with_its_tests_and_keeps_the_prose(life):
+    found = coverage.measure(
+        [life],
+        [{"id": "alpha::test_one[json-memory]", "requirements": ["START-001"], "location": "driver_tests/test_alpha.py::test_one[json]"}],
+        [coverage.Reason(kind="unobservable", reason="no one sees it", match=["TASK-*"])],
+    )
+    text = pages.page(life, found)
+    assert '<a id="start-001"></a>**START-001** A start MUST' in text
+    assert "tests: [alpha::test_one](../../driver_tests/test_alpha.py)" in text
+    assert "no test (unobservable): no one sees it" in text
+    assert "| START-001 | none |" in text
+    assert "| ID | V |" not in text
+    assert "Words." in text
+
+
+def _document(*requirements: tuple[str, str, str]) -> Document:
+    blocks = [Requirement(id=name, level=level, check=check, text=f"It {level} be.") for name, level, check in requirements]
+    return Document(name="one", title="One", blocks=blocks)
+
+
+def _event(test: str, *requirements: str) -> dict:
+    return {"id": test, "requirements": list(requirements), "location": "x.py::t"}
+
+
+def test_an_observable_must_needs_a_test_or_a_reason():
+    document = _document(
+        ("DB-001", "MUST", "observable"),
+        ("DB-002", "MUST", "observable"),
+        ("DB-003", "MUST", "observable"),
+        ("DB-004", "SHOULD", "observable"),
+        ("DB-005", "MUST", "in-process"),
+    )
+    reasons = [coverage.Reason(kind="pending", reason="later", match=["DB-002"])]
+    found = coverage.measure([document], [_event("a::b[json-m]", "DB-001"), _event("a::b[cbor-m]", "DB-001")], reasons)
+    assert [one.id for one in found.missing] == ["DB-003"]
+    assert [checked.test for checked in found.tests["DB-001"]] == ["a::b"]
+    assert not found.complete
+    whole = coverage.measure([document], [_event("a::b", "DB-001", "DB-003")], reasons)
+    assert whole.complete
+
+
+def test_reasons_for_tested_requirements_are_stale_and_can_be_pruned():
+    document = _document(("DB-001", "MUST", "observable"), ("DB-002", "MUST", "observable"))
+    reasons = [
+        coverage.Reason(kind="pending", reason="later", match=["DB-001", "DB-002"]),
+        coverage.Reason(kind="optional", reason="gone", match=["DB-9*"]),
+    ]
+    found = coverage.measure([document], [_event("a::b", "DB-001")], reasons)
+    assert found.stale == ["DB-001", "DB-9*"]
+    assert not found.complete
+    assert [one.match for one in coverage.prune(reasons, found)] == [["DB-002"]]
+
+
+def test_a_test_that_names_no_requirement_of_the_specification_is_reported():
+    found = coverage.measure([_document(("DB-001", "MUST", "observable"))], [_event("a::b", "DB-001", "DB-777")], [])
+    assert found.unknown == {"DB-777": ["a::b"]}
+    assert not found.complete
+
+
+def test_broken_data_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no requirements below"):
+        load(tmp_path)
+    (tmp_path / "requirements").mkdir()
+    document = _document(("DB-001", "MUST", "observable"))
+    for name in ("a", "b"):
+        (tmp_path / "requirements" / f"{name}.json").write_text(document.model_dump_json())
+    with pytest.raises(UsageError, match="DB-001 is in one and in one"):
+        load(tmp_path)
+    (tmp_path / "untested.toml").write_text('[[reasons]]\nkind = "whim"\nreason = "r"\nmatch = ["A"]\n')
+    with pytest.raises(UsageError, match="no reason file"):
+        coverage.load_reasons(tmp_path)
+
+
+def test_the_command_fails_on_a_gap_and_says_which(tmp_path):
+    write_corpus(tmp_path / "corpus", alpha=PLAIN)
+    spec = tmp_path / "spec"
+    (spec / "requirements").mkdir(parents=True)
+    document = _document(("TASK-001", "MUST", "observable"), ("TASK-002", "MUST", "observable"), ("TASK-003", "MUST", "observable"))
+    (spec / "requirements" / "one.json").write_text(document.model_dump_json())
+
+    def conform(status: int, *extra: str) -> str:
+        arguments = ["requirements", "--corpus", str(tmp_path / "corpus"), "--spec", str(spec), *extra]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli", *arguments],
+            capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    assert "no test and no reason: TASK-003" in conform(1)
+    reasons = [coverage.Reason(kind="pending", reason="tomorrow", match=["TASK-003", "TASK-001"])]
+    coverage.save_reasons(spec, reasons)
+    assert "excuse nothing any more (conform requirements --prune): TASK-001" in conform(1)
+    assert "dropped from" in conform(0, "--prune")
+    assert "pending: TASK-003" in conform(0, "--untested", "--write-docs")
+    assert "[alpha::test_one]" in (spec / "one.md").read_text()
+
+
+def test_every_observable_must_of_the_specification_has_a_test_or_a_reason():
+    spec = ROOT / "docs" / "spec"
+    documents = load(spec)
+    assert sum(1 for document in documents for _ in document.requirements()) > 1400
+    events = asyncio.run(runner.collect(RunRequest()))
+    assert not [event for event in events if event["event"] == "problem"]
+    found = coverage.measure(documents, events, coverage.load_reasons(spec))
+    assert [one.id for one in found.missing] == []
+    assert found.unknown == {}
