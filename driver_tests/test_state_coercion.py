@@ -5,19 +5,18 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("state-coercion"), timing]
 
 
-@requirement("STATE-004")
+@requirement("RUN-106")
 async def test_defaults(conform):
     """A new actor has the schema's defaults."""
     assert await conform.get_or_create("stateZodCoercionActor").action("getState") == {"count": 0, "label": "default"}
 
 
-@requirement("STATE-004", "SLEEP-090")
+@requirement("RUN-106", "SLEEP-090")
 @pytest.mark.parametrize(("count", "label"), [(42, "custom"), (-1, ""), (0.5, "fraction")])
 async def test_valid_state_survives(conform, boundary, count, label):
     """Valid values come back after a sleep."""
@@ -28,7 +27,7 @@ async def test_valid_state_survives(conform, boundary, count, label):
     assert await conform.get_or_create("stateZodCoercionActor").action("getState") == {"count": count, "label": label}
 
 
-@requirement("START-046")
+@requirement("START-060", "START-062")
 async def test_invalid_state_fails_the_start(conform, boundary):
     """A state that does not fit fails the wake with a structured error."""
     actor = conform.get_or_create("stateZodCoercionActor")
