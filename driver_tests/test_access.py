@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite
 
 pytestmark = suite("access")

@@ -160,9 +160,7 @@ async def test_actions_of_one_actor_overlap(conform, eventually):
     actor = conform.get_or_create("concurrentActionActor")
     await actor.resolve()
     slow = conform.spawn(actor.action("runWithDelay", "slow", 300))
-    await eventually(
-        lambda: actor.action("getEvents"), until=lambda events: "start:slow" in events, what="the slow action to start"
-    )
+    await eventually(lambda: actor.action("getEvents"), until=lambda events: "start:slow" in events, what="the slow action to start")
     assert await actor.action("runWithDelay", "fast", 0) == "fast"
     assert await slow == "slow"
     assert await actor.action("getEvents") == ["start:slow", "start:fast", "finish:fast", "finish:slow"]

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite
 
 pytestmark = suite("actor-db")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from client import UNDEFINED, ActorError, ConnectionClosedError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("actor-destroy"), timing]

@@ -42,9 +42,7 @@ async def test_hooks_of_a_connection(conform, eventually):
     async with conform.connected(actor, params=TRACK) as conn:
         await conn.action("increment", 1)
         assert await actor.action("getEvents") == ["onWake", "onBeforeConnect", "onConnect"]
-    events = await eventually(
-        lambda: actor.action("getEvents"), until=lambda seen: "onDisconnect" in seen, what="the disconnect hook"
-    )
+    events = await eventually(lambda: actor.action("getEvents"), until=lambda seen: "onDisconnect" in seen, what="the disconnect hook")
     assert events == ["onWake", "onBeforeConnect", "onConnect", "onDisconnect"]
 
 

@@ -121,9 +121,7 @@ async def test_handler_consumes_messages(conform, eventually):
     actor = conform.get_or_create("runWithQueueConsumer")
     assert await actor.action("sendMessage", {"n": 1}) is True
     await actor.send("messages", {"n": 2})
-    state = await eventually(
-        lambda: actor.action("getState"), until=lambda s: len(s["messagesReceived"]) == 2, what="both messages"
-    )
+    state = await eventually(lambda: actor.action("getState"), until=lambda s: len(s["messagesReceived"]) == 2, what="both messages")
     assert state["messagesReceived"] == [{"name": "messages", "body": {"n": 1}}, {"name": "messages", "body": {"n": 2}}]
 
 

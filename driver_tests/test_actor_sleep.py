@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from client import UNDEFINED
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("actor-sleep"), timing]
@@ -224,7 +223,13 @@ async def test_settled_background_work(conform):
     """Background work that is already settled, with or without a value or an error, does no harm."""
     actor = conform.get_or_create("counterWaitUntilProbe")
     for number, name in enumerate(
-        ("triggerWaitUntilVoid", "triggerWaitUntilWithValue", "triggerWaitUntilRejectVoid", "triggerKeepAwakeVoid", "triggerKeepAwakeWithValue"),
+        (
+            "triggerWaitUntilVoid",
+            "triggerWaitUntilWithValue",
+            "triggerWaitUntilRejectVoid",
+            "triggerKeepAwakeVoid",
+            "triggerKeepAwakeWithValue",
+        ),
         start=1,
     ):
         assert await actor.action(name) == number

@@ -183,9 +183,7 @@ async def test_connection_waiting_in_a_hook_is_invisible(conform, eventually):
     actor = conform.get_or_create("connPreflightVisibilityActor")
     slow = actor.connect(params={"label": "slow", "beforeDelayMs": 300, "createDelayMs": 300})
     try:
-        await eventually(
-            lambda: actor.action("snapshot"), until=lambda seen: seen["beforeStarted"] >= 2, what="the slow hook to start"
-        )
+        await eventually(lambda: actor.action("snapshot"), until=lambda seen: seen["beforeStarted"] >= 2, what="the slow hook to start")
         seen = await actor.action("snapshot")
         assert "slow" not in seen["visibleLabels"]
         await slow.ready()

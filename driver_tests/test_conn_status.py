@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError, ConnectionClosedError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("conn-status"), timing]
@@ -110,7 +109,9 @@ async def test_subscriptions_are_restored_on_reconnect(conform, eventually):
         await eventually(lambda: conn.status, until=lambda status: status == "connected", what="the reconnect")
         await conn.action("getConnectionState")
         async with conform.connected(actor, params={}) as other:
-            await eventually(lambda: seen, until=lambda s: {"id": other.connection_id, "username": "anonymous", "role": "user"} in s, what="the event")
+            await eventually(
+                lambda: seen, until=lambda s: {"id": other.connection_id, "username": "anonymous", "role": "user"} in s, what="the event"
+            )
     finally:
         await conn.dispose()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("actor-db-lifecycle"), timing]
@@ -151,7 +150,7 @@ async def test_observer_knows_no_stranger(conform):
     assert await observer.action("getOnDestroyCount", "nobody") == -1
 
 
-@requirement("SCHED-010", "DB-207")
+@requirement("TASK-201", "DB-207")
 async def test_scheduled_action_writes(conform, eventually):
     """A scheduled action changes state and database."""
     actor = conform.get_or_create("scheduledDb")
@@ -160,7 +159,7 @@ async def test_scheduled_action_writes(conform, eventually):
     assert await actor.action("getScheduledCount") == 1
 
 
-@requirement("SCHED-010", "DB-207")
+@requirement("TASK-201", "DB-207")
 async def test_several_scheduled_writes(conform, eventually):
     """Several schedules each write one row."""
     actor = conform.get_or_create("scheduledDb")

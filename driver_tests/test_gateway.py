@@ -131,7 +131,8 @@ async def test_no_question_mark_when_nothing_is_left(conform):
 async def test_query_values_are_form_decoded(conform):
     """`+` is a space in gateway parameters."""
     key = f"{conform.key[0]} x"
-    url = f"/gateway/counter/action/getKey?rvt-namespace={conform.namespace}&rvt-method=getOrCreate&rvt-pool={conform.pool}&rvt-key={key.replace(' ', '+')}"
+    query = f"rvt-namespace={conform.namespace}&rvt-method=getOrCreate&rvt-pool={conform.pool}&rvt-key={key.replace(' ', '+')}"
+    url = f"/gateway/counter/action/getKey?{query}"
     assert (await post(conform, url)).json() == {"output": [key]}
 
 
@@ -303,7 +304,9 @@ async def test_undecodable_action_body(conform, content):
 
 @requirement("WIRE-412")
 @encodings("bare")
-@pytest.mark.parametrize("content", [b"\x09\x00\x01\x80", b"\x04", b"\x04\x00\x7f", b"\x00\x00\x01\x80"], ids=["new", "short", "cut", "zero"])
+@pytest.mark.parametrize(
+    "content", [b"\x09\x00\x01\x80", b"\x04", b"\x04\x00\x7f", b"\x00\x00\x01\x80"], ids=["new", "short", "cut", "zero"]
+)
 async def test_malformed_bare_body(conform, content):
     """Unsupported versions and short structs are undecodable."""
     actor = conform.get_or_create("counter")

@@ -8,7 +8,6 @@ import re
 
 import pytest
 
-
 from harness import requirement, suite
 from harness.wire import encode_input, new_id
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from client import ActorError
-
 from harness import capability, requirement, suite
 
 pytestmark = suite("overload")

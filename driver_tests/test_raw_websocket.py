@@ -71,7 +71,9 @@ async def test_stats_are_shared_by_sockets(conform, eventually):
 
 
 @requirement("RAWWS-002", "WIRE-601")
-@pytest.mark.parametrize(("path", "pathname", "search"), [("", "/websocket/", ""), ("custom/path?token=abc", "/websocket/custom/path", "?token=abc")])
+@pytest.mark.parametrize(
+    ("path", "pathname", "search"), [("", "/websocket/", ""), ("custom/path?token=abc", "/websocket/custom/path", "?token=abc")]
+)
 async def test_request_of_the_upgrade(conform, path, pathname, search):
     """The handler sees the full path with its prefix and query."""
     socket = await opened(conform, path=path)

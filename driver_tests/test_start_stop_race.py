@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("start-stop-race"), timing]

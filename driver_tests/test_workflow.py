@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from client import ActorError
-
 from harness import requirement, suite, timing
 
 pytestmark = [suite("actor-workflow"), timing]
@@ -161,7 +160,9 @@ async def test_durable_loop_continues_after_sleep(conform, eventually, boundary)
     actor = conform.get_or_create("workflowSleepActor")
     state = await eventually(lambda: actor.action("getState"), until=lambda s: s["ticks"] >= 2, what="two ticks")
     await boundary.sleep(actor, via="api")
-    await eventually(lambda: ask(conform, "workflowSleepActor"), until=lambda s: s["ticks"] > state["ticks"] + 1, what="ticks after the wake")
+    await eventually(
+        lambda: ask(conform, "workflowSleepActor"), until=lambda s: s["ticks"] > state["ticks"] + 1, what="ticks after the wake"
+    )
 
 
 @requirement("WF-051", "WF-067", "WF-176")
@@ -213,7 +214,9 @@ async def test_waiting_workflow_does_not_delay_the_stop(conform, boundary):
 
 async def event_state(conform, eventually, name, attempts=2):
     """The error state once the step succeeded."""
-    return await eventually(lambda: ask(conform, name, "getErrorState"), until=lambda s: s["attempts"] == attempts, what="the second attempt")
+    return await eventually(
+        lambda: ask(conform, name, "getErrorState"), until=lambda s: s["attempts"] == attempts, what="the second attempt"
+    )
 
 
 def assert_flaky_event(event, actor_id):

@@ -47,4 +47,4 @@ def call_later(delay: float, callback: Callable[..., object], *args: object) -> 
 
 async def sleep(delay: float) -> None:
     """Wait `delay` seconds; negative or NaN delays yield once."""
-    await asyncio.sleep(delay if delay > 0 else 0)
+    await asyncio.sleep(max(0, delay))

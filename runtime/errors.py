@@ -30,6 +30,7 @@ __all__ = [
 MASKED_MESSAGE = "An internal error occurred"
 """What callers see of an error that is not public (WIRE-833)."""
 
+
 class ActorError(Exception):
     """A structured error.
 
@@ -143,4 +144,3 @@ def gateway_status(exc: BaseException) -> int:
     if not isinstance(exc, ActorError):
         return 500
     return GATEWAY_STATUS.get(exc.name, 400)
-

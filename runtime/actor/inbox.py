@@ -23,9 +23,7 @@ class Inbox(Generic[T]):
 
     __slots__ = ("_closed", "_items", "_on_item", "_on_overload", "capacity", "channel")
 
-    def __init__(
-        self, channel: str, capacity: int, on_item: Callable[[], None], on_overload: Callable[[str, str, int], None]
-    ) -> None:
+    def __init__(self, channel: str, capacity: int, on_item: Callable[[], None], on_overload: Callable[[str, str, int], None]) -> None:
         self.channel = channel
         self.capacity = capacity
         self._items: deque[T] = deque()

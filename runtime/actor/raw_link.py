@@ -72,9 +72,7 @@ class RawLink:
         """Close because of `conn.disconnect` (CONN-072)."""
         self.end(CloseInitiator.DISCONNECT, 1000, reason)
 
-    def end(
-        self, initiator: CloseInitiator, code: int, reason: str, event: CloseEvent | None = None, *, disconnect: bool = True
-    ) -> None:
+    def end(self, initiator: CloseInitiator, code: int, reason: str, event: CloseEvent | None = None, *, disconnect: bool = True) -> None:
         """Close towards the client and start the close cycle; only the first end counts (RAWWS-050, RAWWS-067)."""
         if self.closed:
             return

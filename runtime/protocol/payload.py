@@ -170,9 +170,7 @@ def value_or_undefined(raw: Any) -> Any:
 
 def _actor_of(document: dict[str, Any]) -> ActorSpecifier:
     key = document.get("key")
-    return ActorSpecifier(
-        member(document, "actorId", str), integer(document.get("generation")), key if isinstance(key, str) else None
-    )
+    return ActorSpecifier(member(document, "actorId", str), integer(document.get("generation")), key if isinstance(key, str) else None)
 
 
 def integer(raw: Any) -> int:

@@ -71,6 +71,7 @@ class BoundWorkflow:
         self.on_error = on_error
 
     async def __call__(self, c: Context) -> None:
+        """Run the workflow to its end, its next stop or its failure."""
         await run_workflow(c._task, c, self.body, self.on_error)  # noqa: SLF001 - the runtime's own
 
 

@@ -113,7 +113,7 @@ async def _run_branches(
             raise
         except (ControlFlow, *_PRIORITY) as error:
             outcomes[item] = error
-        except Exception as error:  # noqa: BLE001 - a failing branch is data
+        except Exception as error:
             outcomes[item] = error
             recorded[item] = {"status": FAILED, "error": f"{error_name(error)}: {describe(error)['message']}"}
             scope.run.history.touch(entry)

@@ -41,13 +41,11 @@ SHORT_WAIT_MS = 100
 class WorkflowContext:
     """Given to the workflow function and to loop, try, join and race bodies.
 
-    `workflow_id`, `actor_id`, `name`, `key`, `log` are values; `abort_signal` also fires in a race branch that has lost. Names of entries are
-    unique per scope and pass. State, vars, database and clients are reachable inside steps only (WF-005).
+    `workflow_id`, `actor_id`, `name`, `key`, `log` are values; `abort_signal` also fires in a race branch that has lost. Names of
+    entries are unique per scope and pass. State, vars, database and clients are reachable inside steps only (WF-005).
     """
 
-    def __init__(
-        self, run: WorkflowRun, location: Location = (), *, signal: AbortSignal | None = None, checkpoint: bool = False
-    ) -> None:
+    def __init__(self, run: WorkflowRun, location: Location = (), *, signal: AbortSignal | None = None, checkpoint: bool = False) -> None:
         self.run = run
         self.location = location
         self.has_checkpoint = checkpoint
@@ -124,9 +122,7 @@ class WorkflowContext:
                 raise
             return Result(False, failure=error.failure.to_wire())
 
-    async def try_(
-        self, name: str, body: Callable[[WorkflowContext], Any], *, catch: Sequence[str] = ("step", "join", "race")
-    ) -> Result:
+    async def try_(self, name: str, body: Callable[[WorkflowContext], Any], *, catch: Sequence[str] = ("step", "join", "race")) -> Result:
         """Run `body(ctx)` in a scope of its own and return failures whose source is in `catch` (WF-065..069)."""
         if body is None:
             raise TypeError("Try run function missing")

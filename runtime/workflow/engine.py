@@ -22,16 +22,18 @@ class StoredWorkflowError(Exception):
     """The error of a workflow that failed in an earlier generation, met again after its rollback (WF-136)."""
 
 
-async def run_workflow(task: ActorTask, context: Context, body: Callable[[WorkflowContext], Any], on_error: Callable[..., Any] | None) -> None:
+async def run_workflow(
+    task: ActorTask, context: Context, body: Callable[[WorkflowContext], Any], on_error: Callable[..., Any] | None
+) -> None:
     """The run handler of a workflow actor; returns when the workflow ended or the generation is stopping.
 
     Raises:
         Exception: What fails the run handler (WF-182); the failures of WF-181 end it normally with a warning.
     """
     run = WorkflowRun(task, context, on_error)
-    task.workflow = run
     try:
         await run.load()
+        task.workflow = run
         await _drive(run, body)
     except Evicted:
         await _flush_quietly(run)
@@ -111,7 +113,7 @@ async def _roll_back(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -
         await body(WorkflowContext(run))
     except (RollbackStop, Yield):
         pass
-    except Exception:  # noqa: BLE001, S110 - the replayed code meets the failure that started the rollback
+    except Exception:  # noqa: S110 - the replayed code meets the failure that started the rollback
         pass
     for entry, handler in reversed(collecting.handlers):
         meta = entry.meta
@@ -138,6 +140,5 @@ async def _flush_quietly(run: WorkflowRun) -> None:
     """Eviction flushes what is dirty and keeps the current state (WF-027)."""
     try:
         await run.flush()
-    except Exception as error:  # noqa: BLE001 - the generation is ending; the next one repeats what was not saved
+    except Exception as error:
         run.task.log.debug("workflow flush at eviction failed", error=str(error))
-

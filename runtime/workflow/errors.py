@@ -97,8 +97,7 @@ class EntryInProgressError(WorkflowDefect):
 
     def __init__(self) -> None:
         super().__init__(
-            "Cannot start a new workflow entry while another is in progress. "
-            "Did you forget to await the previous step/loop/sleep?"
+            "Cannot start a new workflow entry while another is in progress. Did you forget to await the previous step/loop/sleep?"
         )
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from runtime.workflow.context import WorkflowContext
 
 
-async def run_loop(
-    scope: WorkflowContext, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int
-) -> Any:
+async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int) -> Any:
     """One call of `loop`: continue at the stored iteration until the body breaks."""
     history, location = scope.run.history, (*scope.location, name)
     entry = history.find(location, "loop")
@@ -26,11 +24,13 @@ async def run_loop(
         if scope.run.current.rollback:
             raise RollbackStop
         entry = history.add(location, "loop", {"state": state, "iteration": 0}, with_meta=True)
-        assert entry.meta is not None  # noqa: S101 - with_meta
+        assert entry.meta is not None
         entry.meta.status = RUNNING
-    assert entry.meta is not None  # noqa: S101 - loops always have metadata
+    assert entry.meta is not None
     # Entries of finished iterations belong to the past: a pass starts at the stored iteration and visits nothing before it (WF-073).
-    scope.run.current.visited.update(item.location for item in history.below(location) if _iteration(item, location) < entry.data["iteration"])
+    scope.run.current.visited.update(
+        item.location for item in history.below(location) if _iteration(item, location) < entry.data["iteration"]
+    )
     if entry.meta.status == COMPLETED:
         scope.run.current.visited.update(item.location for item in history.below(location))
         return entry.data.get("output")
@@ -58,7 +58,7 @@ async def run_loop(
 
 
 async def _break(scope: WorkflowContext, entry: Entry, result: Break, size: int) -> Any:
-    assert entry.meta is not None  # noqa: S101 - loops always have metadata
+    assert entry.meta is not None
     entry.data = {**entry.data, "output": result.value}
     entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
     scope.run.history.touch(entry)

@@ -23,7 +23,8 @@ class StepOptions:
 
     def backoff_ms(self, attempts: int) -> int:
         """Milliseconds from the start of failed attempt number `attempts` to the next one (WF-043)."""
-        return round(min(self.retry_backoff_max, self.retry_backoff_base * 2 ** min(attempts, 64)) * 1000)
+        seconds: float = min(self.retry_backoff_max, self.retry_backoff_base * 2 ** min(attempts, 64))
+        return round(seconds * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.observing import Part
 from runtime.workflow.errors import Evicted
 from runtime.workflow.history import TABLE, Entry, History, Location
 
@@ -74,6 +75,7 @@ class WorkflowRun:
                 raise
             if deletions:
                 await self.task.commit(deletions)
+        self.task.changed(Part.WORKFLOW)
 
     def start_body(self, body: Awaitable[Any]) -> asyncio.Task[Any]:
         """Run a step body as a task that outlives a time-out of its attempt (WF-047) but not the generation."""
@@ -101,5 +103,5 @@ class WorkflowRun:
             result = self._on_error(self.context, event)
             if hasattr(result, "__await__"):
                 await result
-        except Exception as error:  # noqa: BLE001 - a failing hook must not change the workflow
+        except Exception as error:
             self.task.log.warning("workflow error hook failed", error=str(error))

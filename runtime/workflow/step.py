@@ -138,7 +138,7 @@ async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callab
         run.history.touch(entry)
         if not options.ephemeral:
             await run.flush()
-    except Exception as error:  # noqa: BLE001 - every failure of a body is an attempt that failed
+    except Exception as error:
         if meta.status == COMPLETED:
             # The body ran but its flush failed: that is a failure of the step (WF-052).
             meta.attempts -= 1
@@ -175,9 +175,7 @@ def _takes_context(body: Callable[..., Any]) -> bool:
         return True
 
 
-async def _failed(
-    scope: WorkflowContext, entry: Entry, name: str, error: Exception, started: int, options: StepOptions
-) -> None:
+async def _failed(scope: WorkflowContext, entry: Entry, name: str, error: Exception, started: int, options: StepOptions) -> None:
     """Account for a failed attempt: yield for a retry or raise the terminal failure (WF-043..049, WF-170)."""
     run, meta = scope.run, _meta(entry)
     meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
@@ -204,7 +202,7 @@ async def _failed(
     if kind is None:
         raise Yield(retry_at)
     if kind in (CRITICAL, ROLLBACK):
-        assert isinstance(error, WorkflowFailure)  # noqa: S101 - narrows the type
+        assert isinstance(error, WorkflowFailure)
         error.failure = _failure(name, meta)
         raise error
     raise _stored_failure(name, meta) from error

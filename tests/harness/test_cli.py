@@ -30,6 +30,9 @@ def conform(tmp_path):
 
     def call(command: str, *arguments: str, status: int = 0, target: str = FAKE) -> str:
         parts = command.split()
+        if parts[-1] == "diff":
+            parts, options = [*parts, *arguments], []
+            arguments = ()
         options = ["--corpus", str(tmp_path / "corpus")] if parts[-1] != "show" else []
         if parts[-1] not in ("list", "show"):
             options += ["--jobs", "2", *(["--storage", "memory"] if target == FAKE else [])]
@@ -90,7 +93,10 @@ def test_faults_of_use_have_status_2_and_say_what_is_possible(conform, arguments
 
 def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
     assert "no ledger at" in conform("gate", status=2)
-    conform("baseline update")
+    assert "conform baseline init" in conform("baseline update", status=2)
+    assert "not written" in conform("baseline init", "--dry-run")
+    assert "+[suites.alpha.counts]" in conform("baseline init")
+    assert "bring it up to date with" in conform("baseline init", status=2)
     assert "GATE PASSED" in conform("gate")
 
     corpus = tmp_path / "corpus"
@@ -120,19 +126,41 @@ def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
 
 def test_known_failures_need_a_reason_and_then_pass_the_gate(conform, tmp_path):
     write_corpus(tmp_path / "corpus", gamma=FAILING)
-    assert "need a reason" in conform("baseline update", status=2)
-    text = conform("baseline update", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
+    assert "need a reason" in conform("baseline init", status=2)
+    text = conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
     assert '+match = "gamma::test_bad[cbor-memory]"' in text
     assert "GATE PASSED" in conform("gate")
     assert "cbor is late" in conform("baseline show")
     write_corpus(tmp_path / "corpus", gamma=FAILING.replace('!= "cbor"', '!= "morse"'))
     assert "gate: stale entry: gamma::test_bad[cbor-memory]: it passes, but is listed as fails: cbor is late" in conform("gate", status=1)
+    ledger = tmp_path / "baselines" / "fake.toml"
+    before = tmp_path / "before.toml"
+    before.write_bytes(ledger.read_bytes())
+    assert '-match = "gamma::test_bad[cbor-memory]"' in conform("baseline prune")
+    assert "cbor is late" in conform("baseline diff", str(before), str(ledger), status=1)
+    assert "say the same" in conform("baseline diff", str(ledger), str(ledger))
+    # Pruning drops entries only: the count of passing tests is still what it was.
+    assert "GATE PASSED" in conform("gate")
+
+
+def test_a_renamed_test_keeps_its_place_in_the_ledger(conform, tmp_path):
+    corpus = tmp_path / "corpus"
+    write_corpus(corpus, gamma=FAILING)
+    conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
+    write_corpus(corpus, gamma=FAILING.replace("test_bad", "test_cbor"))
+    assert "gate: vanished: gamma::test_bad" in conform("gate", status=1)
+    (corpus / "renames.toml").write_text('[renames]\n"gamma::test_bad" = "gamma::test_cbor"\n')
+    text = conform("gate")
+    assert "note: gamma::test_bad is now gamma::test_cbor" in text
+    assert "GATE PASSED" in text
+    assert '+match = "gamma::test_cbor[cbor-memory]"' in conform("baseline update")
+    assert "is now" not in conform("gate")
 
 
 def test_a_junit_file_is_gated_like_a_run(conform, tmp_path):
     conform("run", "--junit", "a.xml", "--suite", "alpha")
     conform("run", "--junit", "b.xml", "--suite", "beta-timing")
-    conform("baseline update", "--junit-in", "a.xml", "--junit-in", "b.xml")
+    conform("baseline init", "--junit-in", "a.xml", "--junit-in", "b.xml")
     assert "GATE PASSED" in conform("gate", "--junit-in", "a.xml", "--junit-in", "b.xml", "--junit", "all.xml")
     assert (tmp_path / "all.xml").read_text().count("<testcase") == 12
     assert "gate: vanished: beta-timing: the whole suite of 2 tests" in conform("gate", "--junit-in", "a.xml", status=1)

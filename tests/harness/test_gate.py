@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import json
+from pathlib import Path
 
 import pytest
 
+import harness
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.ledger import store
 from harness.ledger.gate import Selection, judge
-from harness.ledger.model import Entry, Ledger
-from harness.ledger.update import Excuse, diff, update
+from harness.ledger.model import Entry, EntryClass, Ledger
+from harness.ledger.renames import Renames
+from harness.ledger.update import Excuse, diff, prune, update
 from harness.run.results import RunReport, TestResult
 from harness.verdicts import Verdict
 
@@ -194,5 +199,53 @@ def test_a_malformed_ledger_is_explained(tmp_path, text, message):
 
 
 def test_a_missing_ledger_is_explained(tmp_path):
-    with pytest.raises(UsageError, match=r"no ledger at .*conform baseline update"):
+    with pytest.raises(UsageError, match=r"no ledger at .*conform baseline init"):
         store.load(tmp_path / "none.toml")
+
+
+def test_every_entry_needs_reason_link_and_review_date():
+    whole = {"match": "a::b", "class": "fails", "reason": "r", "link": "l", "review_by": "2030-01-01"}
+    assert Entry.model_validate(whole)
+    for name in whole:
+        with pytest.raises(ValueError, match=name):
+            Entry.model_validate({key: value for key, value in whole.items() if key != name})
+    for name in ("reason", "link"):
+        with pytest.raises(ValueError, match=name):
+            Entry.model_validate({**whole, name: ""})
+
+
+def test_the_schema_of_ledgers_is_the_models():
+    schema = json.loads((Path(str(harness.__file__)).parent / "ledger.schema.json").read_text())
+    assert schema == Ledger.model_json_schema(by_alias=True)
+
+
+def test_pruning_drops_what_excuses_nothing_and_changes_nothing_else():
+    listed = ledger(entry("alpha::test_a[*]", "fails"), entry("beta::test_c[json-memory]", "fails"), entry("gone::test_x", "fails"))
+    pruned = prune(listed, report(beta__test_c="fail"), Selection())
+    assert [one.match for one in pruned.entries] == ["beta::test_c[json-memory]"]
+    assert pruned.suites == listed.suites
+
+
+def test_a_flaky_entry_needs_a_rate():
+    excuse = Excuse("r", "l", datetime.date(2030, 1, 1), EntryClass.FLAKY)
+    with pytest.raises(UsageError, match="--rate"):
+        update(Ledger(target="x"), report(alpha__test_a="fail"), Selection(), excuse)
+    made = update(Ledger(target="x"), report(alpha__test_a="fail"), Selection(), dataclasses.replace(excuse, rate=0.2))
+    assert made.entries[0].rate == 0.2
+
+
+def test_renames_are_followed_through_tests_suites_and_entries():
+    known = Renames({"alpha::test_a": "alpha::test_first", "alpha::*": "omega::*", "omega::test_b": "omega::test_second"})
+    today, notes = known.apply(ledger(entry("alpha::test_a[*]", "fails"), entry("alpha::test_b[json-memory]", "fails")))
+    assert sorted(today.suites) == ["beta", "omega"]
+    assert sorted(today.suites["omega"].tests) == ["test_first", "test_second"]
+    assert [one.match for one in today.entries] == ["omega::test_first[*]", "omega::test_second[json-memory]"]
+    assert notes == ["alpha::test_a is now omega::test_first", "alpha::test_b is now omega::test_second"]
+
+
+@pytest.mark.parametrize(
+    "known", [{"a::b": "a::c", "a::c": "a::b"}, {"a::*": "a::b"}, {"a::*": "b::*", "b::*": "a::*"}], ids=["circle", "kind", "suites"]
+)
+def test_impossible_renames_are_refused(known):
+    with pytest.raises(UsageError, match="rename"):
+        Renames(known)

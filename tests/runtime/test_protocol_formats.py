@@ -34,9 +34,7 @@ atoms = st.one_of(
     st.just(UNDEFINED),
 )  # fmt: skip
 plain_values = st.recursive(
-    atoms.filter(
-        lambda value: not isinstance(value, float) or value == 0 or not math.copysign(1, value) < 0 or value != 0
-    ),
+    atoms.filter(lambda value: not isinstance(value, float) or value == 0 or not math.copysign(1, value) < 0 or value != 0),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -57,9 +55,7 @@ def test_id_vectors(uuid: str, label: int, text: str) -> None:
     assert (parsed.uuid.hex(), parsed.label) == (uuid, label)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "z" * 30, "5jxlv5boumuljx2d2nvyat0o2edl0", "5jxlv5boumuljx2d2nvyat0o2edl0!", "٣" * 30]
-)
+@pytest.mark.parametrize("text", ["", "x", "z" * 30, "5jxlv5boumuljx2d2nvyat0o2edl0", "5jxlv5boumuljx2d2nvyat0o2edl0!", "٣" * 30])
 def test_malformed_ids(text: str) -> None:
     """Anything else is malformed (WIRE-151)."""
     with pytest.raises(ValueError, match="malformed id"):

@@ -35,7 +35,7 @@ class Load:
     """Drives actors by seeded random operations."""
 
     def __init__(self, seed: int, actors: int, *, fire_after: tuple[float, float]) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - reproducible test data
+        self.random = random.Random(seed)
         self.books = [Book(f"ledger-{index}") for index in range(actors)]
         self.latest_due = 0.0
         self._number = 0

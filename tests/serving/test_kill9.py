@@ -41,7 +41,7 @@ async def _stored(endpoint: str) -> dict[int, Any]:
 @pytest.mark.timeout(180)
 async def test_no_acknowledged_immediate_save_is_lost(tmp_path: Path) -> None:
     """320 rounds of "acknowledged, then killed" lose nothing and invent nothing (RUN-141, RUN-146, STOP-035)."""
-    random_source = random.Random(20)  # noqa: S311 - reproducible test data
+    random_source = random.Random(20)
     acknowledged = dict.fromkeys(range(ACTORS), 0)
     attempted = dict.fromkeys(range(ACTORS), 0)
     for _ in range(KILLS):
@@ -53,7 +53,7 @@ async def test_no_acknowledged_immediate_save_is_lost(tmp_path: Path) -> None:
             async with Client(process.endpoint, policy=IMPATIENT) as client:
                 before = dict(acknowledged)
                 writers = [asyncio.create_task(_save_until_killed(client, index, acknowledged, attempted)) for index in range(ACTORS)]
-                while sum(acknowledged.values()) - sum(before.values()) < random_source.randint(ACTORS, 4 * ACTORS):
+                while sum(acknowledged.values()) - sum(before.values()) < random_source.randint(ACTORS, 4 * ACTORS):  # noqa: ASYNC110 - yields to the writers
                     await asyncio.sleep(0)
                 await process.kill()
                 await asyncio.gather(*writers)

@@ -86,7 +86,10 @@ def test_random_paths(fuzzed: Fuzzed, path: str) -> None:
 
 
 @FUZZ
-@given(encoding=st.sampled_from(["json", "cbor", "bare"]), frames=st.lists(st.binary(max_size=100) | st.text(max_size=60), min_size=1, max_size=4))
+@given(
+    encoding=st.sampled_from(["json", "cbor", "bare"]),
+    frames=st.lists(st.binary(max_size=100) | st.text(max_size=60), min_size=1, max_size=4),
+)
 def test_random_frames(fuzzed: Fuzzed, encoding: str, frames: list[bytes | str]) -> None:
     """Random frames close the connection with a named reason, or are understood (WIRE-531)."""
 

@@ -291,9 +291,7 @@ async def test_each_http_action_has_a_connection_of_its_own():
         await asyncio.sleep(0.01)
         assert first != second
         assert log == [
-            entry
-            for who in "ab"
-            for entry in (("before", {"who": who}), ("connect", who, 1), ("action", who), ("disconnect", who, 0))
+            entry for who in "ab" for entry in (("before", {"who": who}), ("connect", who, 1), ("action", who), ("disconnect", who, 0))
         ]
 
 

@@ -120,7 +120,6 @@ async def test_inbox_depth_counts_what_waits():
         assert world.metric("inbox_depth", inbox="dispatch") == 0
 
 
-
 @virtual
 async def test_lifecycle_records():
     with capture_logs() as records:

@@ -25,8 +25,6 @@ class Signal:
         self.changes += 1
 
 
-
-
 def build():
     signal, metrics, log = Signal(), ActorMetrics(), Log()
     return WorkTracker(signal, metrics, log), signal, metrics, log

@@ -139,9 +139,7 @@ async def test_requests_during_sleep_are_held_and_skipping_the_wait_is_not(http)
     actor_id = await create(http)
     await act(http, actor_id, "go")
     await asyncio.sleep(0.2)
-    skipping, held = await asyncio.gather(
-        act(http, actor_id, "counts", x_rivet_skip_ready_wait="1"), act(http, actor_id, "counts")
-    )
+    skipping, held = await asyncio.gather(act(http, actor_id, "counts", x_rivet_skip_ready_wait="1"), act(http, actor_id, "counts"))
     assert skipping.headers["x-rivet-actor-generation"] == "1"
     assert held.json()["output"] == {"wakes": 2, "sleeps": 1, "pings": 0}
 
