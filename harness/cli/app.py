@@ -32,7 +32,7 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        err.print(f"conform: {error}", style="red", markup=False, highlight=False)
+        err.print(f"conform: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

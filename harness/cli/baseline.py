@@ -1,10 +1,12 @@
-"""`conform baseline`: look at a ledger and bring it up to date."""
+"""`conform baseline`: look at a ledger and bring it up to date. Every change is shown before it is written."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -13,13 +15,27 @@ from harness.cli import options, summary
 from harness.cli.console import out
 from harness.cli.gate import JUnitInOption, LedgerOption, selection_of
 from harness.cli.run import execute
-from harness.ledger import store
+from harness.errors import UsageError
+from harness.ledger import renames, store
 from harness.ledger.model import EntryClass, Ledger
-from harness.ledger.update import Excuse, diff, update
+from harness.ledger.update import Excuse, diff, prune, update
 from harness.run import junit
+from harness.run.request import standard_corpus
 from harness.targets import TargetOptions, resolve
 
+if TYPE_CHECKING:
+    from harness.ledger.gate import Selection
+    from harness.run.results import RunReport
+
 app = typer.Typer(help="Look at the ledger of a target, and bring it up to date.", no_args_is_help=True)
+
+
+class Step(StrEnum):
+    """What is done with the ledger."""
+
+    INIT = "init"
+    UPDATE = "update"
+    PRUNE = "prune"
 
 
 @app.command("show")
@@ -46,51 +62,95 @@ def show(
         out.print(entries)
 
 
-@app.command("update")
-def update_command(
-    target: options.TargetOption = "reference",
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    token: options.TokenOption = None,
-    target_name: options.TargetNameOption = None,
-    capabilities: options.CapabilitiesOption = None,
-    time_scale: options.TimeScaleOption = None,
-    time: options.TimeOption = None,
-    encoding: options.EncodingOption = None,
-    storage: options.StorageOption = None,
-    suite: options.SuiteOption = None,
-    corpus: options.CorpusOption = None,
-    jobs: options.JobsOption = None,
-    junit_in: JUnitInOption = None,
-    ledger: LedgerOption = None,
-    baselines: options.BaselinesOption = None,
-    reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
-    link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
-    review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
-    kind: Annotated[EntryClass, typer.Option("--class", help="class of the new entries; skips become unsupported")] = EntryClass.FAILS,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
+@app.command("diff")
+def diff_command(
+    before: Annotated[Path, typer.Argument(help="a ledger")],
+    after: Annotated[Path, typer.Argument(help="another")],
 ) -> None:
-    """Run (or read JUnit files), show the change to the ledger, and write it."""
-    about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    name = target_name or resolve(about).name
-    path: Path = ledger or store.place(name, baselines)
-    before = store.load(path) if path.exists() else None
-    request = None
-    if junit_in:
-        report = junit.read(junit_in)
-    else:
-        request = options.build_request(about, time, encoding, storage, suite, jobs=jobs, corpus=corpus)
-        report = execute(request)
-    summary.show(report, request, details=False)
-    excuse = Excuse(reason, link, review_by.date(), kind) if reason and link and review_by else None
-    after = update(before or Ledger(target=name), report, selection_of(request, suite), excuse)
-    change = diff(before, after)
+    """Compare two ledgers, whatever the order in their files; the status is 1 when they differ."""
+    change = diff(store.load(before), store.load(after))
+    _print_change(change)
+    if not change:
+        out.print("the ledgers say the same")
+    raise typer.Exit(1 if change else 0)
+
+
+def _changing(step: Step) -> Callable[..., None]:
+    """A sub-command that runs the corpus (or reads JUnit files), shows the change to the ledger, and writes it."""
+
+    def command(
+        target: options.TargetOption = "reference",
+        namespace: options.NamespaceOption = "default",
+        pool: options.PoolOption = "default",
+        token: options.TokenOption = None,
+        target_name: options.TargetNameOption = None,
+        capabilities: options.CapabilitiesOption = None,
+        time_scale: options.TimeScaleOption = None,
+        time: options.TimeOption = None,
+        encoding: options.EncodingOption = None,
+        storage: options.StorageOption = None,
+        suite: options.SuiteOption = None,
+        corpus: options.CorpusOption = None,
+        jobs: options.JobsOption = None,
+        junit_in: JUnitInOption = None,
+        ledger: LedgerOption = None,
+        baselines: options.BaselinesOption = None,
+        reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
+        link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
+        review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
+        kind: Annotated[EntryClass, typer.Option("--class", help="class of new entries; skips become unsupported")] = EntryClass.FAILS,
+        rate: Annotated[float | None, typer.Option(help="highest failure rate of new entries of class flaky")] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
+    ) -> None:
+        about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
+        name = target_name or resolve(about).name
+        path: Path = ledger or store.place(name, baselines)
+        before = _existing(step, path)
+        request = None
+        if junit_in:
+            report = junit.read(junit_in)
+        else:
+            request = options.build_request(about, time, encoding, storage, suite, jobs=jobs, corpus=corpus)
+            report = execute(request)
+        summary.show(report, request, details=False)
+        excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
+        today = renames.load(corpus or standard_corpus()).apply(before or Ledger(target=name))[0]
+        after = _changed(step, today, report, selection_of(request, suite), excuse)
+        change = diff(before, after)
+        _print_change(change)
+        if not change:
+            out.print(f"{path} is up to date")
+        elif dry_run or not (yes or _agreed(path)):
+            out.print(f"{path} not written")
+        else:
+            store.save(path, after)
+            out.print(f"{path} written")
+
+    return command
+
+
+app.command("init", help="Make the ledger of a target: run (or read JUnit files), show it, write it.")(_changing(Step.INIT))
+app.command("update", help="Run (or read JUnit files), show the change to the ledger, write it.")(_changing(Step.UPDATE))
+app.command("prune", help="Drop the entries that excuse nothing any more; counts and names stay.")(_changing(Step.PRUNE))
+
+
+def _existing(step: Step, path: Path) -> Ledger | None:
+    if step is not Step.INIT:
+        return store.load(path)
+    if path.exists():
+        raise UsageError(f"{path} exists; bring it up to date with: conform baseline update")
+    return None
+
+
+def _changed(step: Step, ledger: Ledger, report: RunReport, selection: Selection, excuse: Excuse | None) -> Ledger:
+    return prune(ledger, report, selection) if step is Step.PRUNE else update(ledger, report, selection, excuse)
+
+
+def _agreed(path: Path) -> bool:
+    return not out.is_terminal or typer.confirm(f"write {path}?", default=True)
+
+
+def _print_change(change: list[str]) -> None:
     for line in change:
         out.print(line, markup=False, style="green" if line.startswith("+") else "red" if line.startswith("-") else "", soft_wrap=True)
-    if not change:
-        out.print(f"{path} is up to date")
-    elif dry_run:
-        out.print(f"{path} not written (--dry-run)")
-    else:
-        store.save(path, after)
-        out.print(f"{path} written")

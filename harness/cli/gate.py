@@ -12,9 +12,10 @@ from harness.cli import options, summary
 from harness.cli.console import out
 from harness.cli.run import execute, write
 from harness.errors import UsageError
-from harness.ledger import store
+from harness.ledger import renames, store
 from harness.ledger.gate import Finding, Kind, Selection, judge
 from harness.run import junit
+from harness.run.request import standard_corpus
 from harness.targets import resolve
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def command(
     """Compare with the ledger of the target; each difference is one line, and any makes the status 1."""
     about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
     path = ledger or store.place(target_name or resolve(about).name, baselines)
-    expected = store.load(path)
+    expected, renamed = renames.load(corpus or standard_corpus()).apply(store.load(path))
     request = None
     if junit_in:
         report = junit.read(junit_in)
@@ -63,6 +64,8 @@ def command(
         report = execute(request)
     write(report, junit_file, events)
     summary.show(report, request, details=False)
+    for line in renamed:
+        out.print(f"note: {line}; conform baseline update takes the name over", markup=False, style="yellow")
     findings = judge(expected, report, selection_of(request, suite), datetime.datetime.now(tz=datetime.UTC).date())
     raise typer.Exit(verdict(findings, report, path))
 

@@ -35,7 +35,7 @@ def load(path: Path) -> Ledger:
         with path.open("rb") as file:
             return Ledger.model_validate(tomllib.load(file))
     except OSError as error:
-        raise UsageError(f"no ledger at {path}: {error.strerror}; make one with: conform baseline update") from error
+        raise UsageError(f"no ledger at {path}: {error.strerror}; make one with: conform baseline init") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:

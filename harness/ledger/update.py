@@ -27,11 +27,16 @@ class Excuse:
     link: str
     review_by: dt.date
     kind: EntryClass = EntryClass.FAILS
+    rate: float | None = None
 
     def entry(self, test: str, verdicts: set[Verdict]) -> Entry:
         """The entry for one test."""
         kind = EntryClass.UNSUPPORTED if verdicts == {Verdict.SKIP} else self.kind
         fields = {"match": test, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
+        if kind is EntryClass.FLAKY:
+            if self.rate is None:
+                raise UsageError("an entry of class flaky needs the highest failure rate (--rate)")
+            fields["rate"] = self.rate
         return Entry.model_validate(fields)
 
 
@@ -44,10 +49,7 @@ def update(ledger: Ledger, report: RunReport, selection: Selection, excuse: Excu
     Raises:
         UsageError: tests newly fail or skip and there is no excuse, or only some tests ran.
     """
-    if selection.partial:
-        raise UsageError("a ledger cannot be updated from a selection of tests; run whole suites")
-    if report.problems:
-        raise UsageError("a ledger cannot be updated from a run that was not complete:\n" + "\n".join(report.problems))
+    _check_complete(report, selection)
     entries = [entry for entry in ledger.entries if _still_needed(entry, ledger, report, selection)]
     unexplained = [result for result in report.results if not _explained(result, entries)]
     if unexplained and excuse is None:
@@ -56,6 +58,23 @@ def update(ledger: Ledger, report: RunReport, selection: Selection, excuse: Excu
     if excuse is not None:
         entries += _new_entries(unexplained, excuse, report)
     return Ledger(target=ledger.target, suites=_suites(ledger, report, selection), entries=entries)
+
+
+def prune(ledger: Ledger, report: RunReport, selection: Selection) -> Ledger:
+    """The ledger without the entries that excuse nothing any more; nothing else changes.
+
+    Raises:
+        UsageError: only some tests ran.
+    """
+    _check_complete(report, selection)
+    return ledger.model_copy(update={"entries": [entry for entry in ledger.entries if _still_needed(entry, ledger, report, selection)]})
+
+
+def _check_complete(report: RunReport, selection: Selection) -> None:
+    if selection.partial:
+        raise UsageError("a ledger cannot be updated from a selection of tests; run whole suites")
+    if report.problems:
+        raise UsageError("a ledger cannot be updated from a run that was not complete:\n" + "\n".join(report.problems))
 
 
 def diff(before: Ledger | None, after: Ledger) -> list[str]:
