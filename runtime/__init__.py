@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runtime.definition import Actor, Event, Queue, action
     from runtime.errors import ActorError, UserError, forbidden, make_error
     from runtime.http import Request, Response
+    from runtime.inspector.tabs import InspectorTab
     from runtime.options import HostOptions, Options
     from runtime.protocol.values import UNDEFINED
     from runtime.registry import Registry
@@ -50,6 +51,7 @@ _HOMES = {
     "Event": "runtime.definition",
     "HostOptions": "runtime.options",
     "InProcessServer": "runtime.server",
+    "InspectorTab": "runtime.inspector.tabs",
     "JournalEntry": "runtime.actor.db.sqlalchemy_binding",
     "MemoryStorage": "runtime.storage.memory",
     "MessageEvent": "runtime.actor.raw_socket",
@@ -87,6 +89,7 @@ __all__ = [
     "Event",
     "HostOptions",
     "InProcessServer",
+    "InspectorTab",
     "JournalEntry",
     "MemoryStorage",
     "MessageEvent",

@@ -21,10 +21,11 @@ caller did not send arrives as `UNDEFINED`; surplus arguments are ignored.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
+from runtime.inspector.tabs import InspectorTab, check_tabs
 from runtime.options import Options
 from runtime.protocol.values import UNDEFINED
 
@@ -115,6 +116,7 @@ class Actor:
         events, queues: Declarations by wire name.
         conn_params: Schema of the connection parameters (CONN-042).
         database: Database provider (migrations, SQLAlchemy binding); the raw SQLite database `c.db` needs one (RUN-212).
+        inspector_tabs: Tabs of its own for the inspector, or built-in ones to hide (INSP-118).
     """
 
     name: ClassVar[str] = ""
@@ -126,6 +128,7 @@ class Actor:
     queues: ClassVar[Mapping[str, Queue]] = {}
     conn_params: ClassVar[Schema | None] = None
     database: ClassVar[DatabaseProvider | None] = None
+    inspector_tabs: ClassVar[Sequence[InspectorTab]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ class ActorDefinition:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     conn_params: Schema | None = None
     database: DatabaseProvider | None = None
+    inspector_tabs: tuple[InspectorTab, ...] = ()
 
     @classmethod
     def of(cls, actor: type[Actor]) -> ActorDefinition:
@@ -151,7 +155,8 @@ class ActorDefinition:
 
         Raises:
             TypeError: Unknown class attribute types, a hook that is not callable.
-            ValueError: Both a static value and its builder (START-002), or two actions with one wire name (START-003).
+            ValueError: Both a static value and its builder (START-002), two actions with one wire name (START-003), or a malformed
+                inspector tab (INSP-118).
         """
         instance = actor()
         hooks = {hook: getattr(instance, hook) for hook in HOOKS if getattr(actor, hook, None) is not None}
@@ -173,6 +178,7 @@ class ActorDefinition:
             queues=dict(actor.queues),
             conn_params=actor.conn_params,
             database=actor.database,
+            inspector_tabs=check_tabs(actor.inspector_tabs),
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from runtime.http import Request
 
 DEFAULT_GRACE = 15.0
+TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
+TEST_TOKEN = "token"
 LEGACY_ON_SLEEP_TIMEOUT = 5.0
 LEGACY_WAIT_UNTIL_TIMEOUT = 15.0
 
@@ -57,8 +60,9 @@ class Options:
         for item in fields(self):
             self._check(item.name, getattr(self, item.name))
         if self.wait_until_timeout is not None or self.on_destroy_timeout is not None:
-            warnings.warn("wait_until_timeout and on_destroy_timeout are deprecated: use sleep_grace_period",
-                          DeprecationWarning, stacklevel=3)
+            warnings.warn(
+                "wait_until_timeout and on_destroy_timeout are deprecated: use sleep_grace_period", DeprecationWarning, stacklevel=3
+            )
 
     @staticmethod
     def _check(name: str, value: object) -> None:
@@ -108,3 +112,8 @@ class HostOptions:
     grace_period_override: float | None = None
     inspector_token: str | None = None
     test_mode: bool = False
+
+    @property
+    def fixed_inspector_token(self) -> str | None:
+        """The one token of all actors, None when each has its own (INSP-017)."""
+        return self.inspector_token or os.environ.get(TEST_TOKEN_VARIABLE) or (TEST_TOKEN if self.test_mode else None)

@@ -36,10 +36,12 @@ class ConnStore:
 
     Args:
         request_save: Asks the saver for a save within that many seconds, or at its usual pace for None.
+        tell: Called when state or subscriptions of a connection changed, whether it is stored or not.
     """
 
-    def __init__(self, request_save: Callable[[float | None], None]) -> None:
+    def __init__(self, request_save: Callable[[float | None], None], tell: Callable[[], None] = lambda: None) -> None:
         self._request_save = request_save
+        self._tell = tell
         self._dirty: dict[str, Conn] = {}
         self._acking: set[str] = set()
         self._removed: set[str] = set()
@@ -52,6 +54,7 @@ class ConnStore:
 
     def changed(self, conn: Conn) -> None:
         """State or subscriptions changed: save at the usual pace (CONN-052)."""
+        self._tell()
         if not conn.removed and conn.is_hibernatable:
             self._mark(conn, None)
 

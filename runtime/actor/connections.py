@@ -27,6 +27,7 @@ from runtime.actor.conn_restore import Restore
 from runtime.actor.conn_setup import has_hooks
 from runtime.actor.conn_store import ConnStore
 from runtime.actor.events import EventHub
+from runtime.actor.observing import Part
 from runtime.actor.ports import StopKind
 from runtime.actor.raw_link import RawLink
 from runtime.actor.socket_opening import open_socket
@@ -119,7 +120,7 @@ class ConnectionTable:
         self.max_outgoing = task.host.options.max_outgoing_message_size
         self.view: Mapping[str, Conn] = ConnsView(self._conns)
         self.events = EventHub(task.definition.events, self.max_outgoing)
-        self.store = ConnStore(lambda within: task.saver.request(max_wait=within))
+        self.store = ConnStore(lambda within: task.saver.request(max_wait=within), lambda: task.changed(Part.CONNECTIONS))
         self.cycles: set[CloseCycle] = set()
         self.frozen = False
         self.ended = False
@@ -247,6 +248,7 @@ class ConnectionTable:
         """`enter` for an HTTP kind without hooks; the request around it already counts as activity."""
         conn.adopt(params, UNDEFINED)
         self._conns[conn.id] = conn
+        self._task.changed(Part.CONNECTIONS)
         self.count(conn)
 
     def enter_restored(self, conn: Conn) -> None:
@@ -264,6 +266,7 @@ class ConnectionTable:
         self.store.removed(conn)
         if self._conns.pop(conn.id, None) is None:
             return False
+        self._task.changed(Part.CONNECTIONS)
         if conn.counted:
             self._task.metrics.connection_closed()
         self._task.activity.changed()

@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
+from runtime.actor.observing import Part
 from runtime.actor.queue_records import (
     META_TABLE,
     TABLE,
@@ -253,6 +254,7 @@ class MessageQueue:
             self._task.log.debug("queue write failed", error=str(task.exception()))
 
     def _depth_changed(self) -> None:
+        self._task.changed(Part.QUEUE)
         self._report_depth(len(self._messages))
 
     def _report_depth(self, depth: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.calling import fit
@@ -11,6 +12,8 @@ from runtime.errors import ActorError, make_error
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtime.actor.task import ActorTask
 
 
@@ -21,11 +24,22 @@ class RunSupervisor:
         self._task = task
         self._hook = task.definition.hooks.get("run")
         self._child: asyncio.Task[None] | None = None
+        self._held = False
 
     @property
     def active(self) -> bool:
-        """Whether the handler runs (SLEEP-010 row 6)."""
-        return self._child is not None and not self._child.done()
+        """Whether the handler runs or is held (SLEEP-010 row 6)."""
+        return self._held or (self._child is not None and not self._child.done())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing starts the handler while what it works on is changed; starts it afterwards. Not while it is active (WF-213)."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self.ensure_active()
 
     def launch(self) -> None:
         """Start the handler without awaiting it (RUN-001); does nothing without one."""

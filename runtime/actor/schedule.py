@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.actor.cron import CronSpec, next_run
 from runtime.actor.history import ScheduleHistory
+from runtime.actor.observing import Part
 from runtime.actor.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.logs import error_fields
@@ -256,6 +257,7 @@ class ScheduleBook:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._task.changed(Part.SCHEDULES)
         upcoming = self.next_trigger
         if upcoming is not None and not self._suspended:
             self._timer = clock.call_later((upcoming - clock.now_ms()) / 1000, self.fire_due)

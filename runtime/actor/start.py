@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ STATE_KEY = b"state"
 INSPECTOR_KEY = b"inspector"
 CREATE_TIMEOUT = 5.0
 WAKE_TIMEOUT = 30.0
-TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
 
 
 async def run_start(task: ActorTask, become_ready: Callable[[], None]) -> None:
@@ -76,7 +74,7 @@ def _phase(task: ActorTask, name: str, is_new: Any) -> Iterator[None]:
 
 def _inspector_token(task: ActorTask, stored: dict[bytes, bytes]) -> list[Op]:
     """A token of its own at the first start, unless one fixed token replaces all (INSP-010, INSP-017)."""
-    if INSPECTOR_KEY in stored or task.host.options.inspector_token is not None or os.environ.get(TEST_TOKEN_VARIABLE):
+    if INSPECTOR_KEY in stored or task.host.options.fixed_inspector_token is not None:
         return []
     return [Put(TABLE, INSPECTOR_KEY, cbor.dumps_exact(secrets.token_urlsafe(32)))]
 

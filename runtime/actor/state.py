@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtime.actor.observing import Part
 from runtime.actor.tracking import plain, same, track
 from runtime.actor.work import WorkKind
 from runtime.errors import make_error
@@ -94,6 +95,8 @@ class ActorState:
             # There is room: `before_change` looked.
             self._task.events.try_send("state_mutated", lambda: self._task.saver.request)
             self._unsaved = True
+        if self._task.observer is not None:
+            self._task.observer.changed(Part.STATE)
         if self._hook is not None:
             self._unflushed = True
             if not self._flush_due:
@@ -134,6 +137,8 @@ class ActorState:
         """A failed save leaves the state unsaved (DB-039)."""
         if self._saving and not ok:
             self._unsaved = True
+        elif self._saving:
+            self._task.changed(Part.SAVED)
         self._saving = False
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from runtime.actor.conn import Conn
+    from runtime.actor.observing import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort
     from runtime.definition import ActorDefinition
     from runtime.hosting.sockets import ClientSocket
@@ -57,6 +58,7 @@ class ActorTask:
 
     Attributes:
         on_ended: Called with an error when the generation ended without having been told to.
+        observer: Who watches this generation, if anybody does.
     """
 
     def __init__(self, definition: ActorDefinition, identity: ActorIdentity, host: HostPort) -> None:
@@ -74,6 +76,7 @@ class ActorTask:
         self.destroy_requested = False
         self.vars: Any = None
         self.workflow: Any = None
+        self.observer: Observer | None = None
         self.debug = debugging(self.log)
         self._overloads = LimitedLog(self.log, "actor inbox overloaded")
         self._rejections = LimitedLog(self.log, "work sent to stopping actor instance", _REJECTIONS)
@@ -348,6 +351,11 @@ class ActorTask:
         self.on_ended(error)
 
     # What the parts use.
+
+    def changed(self, part: Part) -> None:
+        """Tell whoever watches that a part is different now."""
+        if self.observer is not None:
+            self.observer.changed(part)
 
     def context(self, conn: Conn | None = None, request: Request | None = None) -> Context:
         """A fresh context: one invocation."""

@@ -19,6 +19,7 @@ import structlog
 from runtime import clock
 from runtime.errors import ActorError, make_error
 from runtime.hosting.sockets import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
+from runtime.inspector.socket import is_inspector, open_inspector
 from runtime.protocol.subprotocols import PROTOCOL
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def _open(host: SocketHost, socket: ClientSocket) -> None:
                 return
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT):
-                    await task.open_socket(socket)
+                    await (open_inspector(task, socket) if is_inspector(upgrade) else task.open_socket(socket))
                 return
             except ActorError as error:
                 if upgrade.skip_ready_wait or f"{error.group}.{error.code}" not in PASSING_REFUSALS:

@@ -112,16 +112,17 @@ class ActorView:
         """
         if not self.is_workflow:
             return None
-        if self.task.run.active:
-            raise make_error("actor.workflow_in_flight")
+        actor_id = self.task.identity.actor_id
         with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
-            history = await self.workflow_history()
-            assert history is not None  # noqa: S101 - it is a workflow
+            # The stored history is rewound, not the live one: when the commit fails nothing has changed.
+            history = History.load(await self.task.host.storage.scan(actor_id, TABLE))
+            if self.task.run.active:
+                raise make_error("actor.workflow_in_flight")
             rewind(history, entry_id)
             writes, deletions, _ = history.take_changes()
-            await self.task.commit([*writes, *deletions])
-            self.task.workflow = None
-            self.task.run.launch()
+            with self.task.run.held():
+                await self.task.commit([*writes, *deletions])
+                self.task.workflow = None
         return history
 
     async def database(self) -> Any:

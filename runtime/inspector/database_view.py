@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ActorError
-from runtime.inspector.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +47,7 @@ async def rows(view: ActorView, table: str, limit: int, offset: int) -> list[dic
     db = await view.database()
     wanted = max(0, min(limit, MAX_ROWS))
     found = await db.execute(f"SELECT * FROM {quoted(table)} LIMIT ? OFFSET ?", wanted, max(0, offset))  # noqa: S608 - quoted
-    return [render(dict(row)) for row in found]
+    return [dict(row) for row in found]
 
 
 async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, properties: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -64,7 +63,7 @@ async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, propert
         found = await db.execute(sql, _named(sql, properties))
     else:
         found = await db.execute(sql, *(args or ()))
-    return [render(dict(row)) for row in found]
+    return [dict(row) for row in found]
 
 
 def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from runtime.errors import ActorError, make_error
 from runtime.gateway.replies import Reply, json_reply
 from runtime.inspector import database_view
 from runtime.inspector.actor_view import ActorView
+from runtime.inspector.assets import asset, is_public
 from runtime.inspector.render import render
 from runtime.inspector.token import header_token, is_authorized
 from runtime.inspector.workflow_view import history_json
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from runtime.workflow.history import History
 
 DEFAULT_LIMIT = 100
-_PUBLIC = re.compile(r"^/inspector/(ui(/.*)?|tab\.css|custom-tabs/.*)$")
-_TAB = re.compile(r"^/inspector/custom-tabs/([^/]*)(?:/(.*))?$")
 _ACTION = re.compile(r"^/inspector/action/([^/]+)$")
 
 
@@ -46,11 +45,11 @@ class InspectorRequest:
         self._body = body
 
     def json(self) -> Any:
-        """The decoded body; raises actor.internal_error with the parser's text (INSP-036)."""
+        """The decoded body; raises actor.invalid_request with the parser's text (INSP-036)."""
         try:
             return jsontext.loads(self._body)
         except DecodeError as error:
-            raise ActorError("actor", "internal_error", str(error)) from error
+            raise make_error("actor.invalid_request", message=str(error)) from error
 
     def object(self) -> dict[str, Any]:
         """The body as an object; anything else counts as an empty one."""
@@ -69,8 +68,8 @@ class InspectorRequest:
 async def answer(request: InspectorRequest) -> Reply:
     """Answer one inspector request; never raises for what a caller can do wrong."""
     try:
-        if _PUBLIC.match(request.path):
-            raise _missing_asset(request.path)
+        if is_public(request.method, request.path):
+            return await asset(request.view.task.definition.inspector_tabs, request.path)
         if not await is_authorized(request.view.task, header_token(request.authorization)):
             raise make_error("inspector.unauthorized")
         handler = _find(request)
@@ -81,7 +80,7 @@ async def answer(request: InspectorRequest) -> Reply:
         return json_reply({"error": str(error)}, 400)
     except ActorError as error:
         return _failure(error)
-    except Exception as error:  # noqa: BLE001 - operators see what went wrong
+    except Exception as error:
         request.view.task.log.warning("inspector request failed", path=request.path, exc_info=error)
         return _failure(ActorError("actor", "internal_error", str(error)))
 
@@ -89,17 +88,8 @@ async def answer(request: InspectorRequest) -> Reply:
 def _failure(error: ActorError) -> Reply:
     metadata = None if error.metadata is UNDEFINED else error.metadata
     body = {"group": error.group, "code": error.code, "message": error.message, "metadata": render(metadata)}
-    status = error.status if error.status != 500 or not error.public else 400  # noqa: PLR2004 - the default of public errors
+    status = error.status if error.status != 500 or not error.public else 400
     return json_reply(body, status)
-
-
-def _missing_asset(path: str) -> ActorError:
-    tab = _TAB.match(path)
-    if tab is None:
-        return make_error("inspector.ui_asset_not_found", message="Inspector UI asset was not found in the embedded bundle")
-    if ".." in unquote(tab[2] or "").split("/"):
-        return make_error("actor.invalid_request", message="Inspector tab path must stay inside its folder")
-    return make_error("inspector.custom_tab_not_found", message="Inspector custom tab id was not registered on this actor")
 
 
 def _find(request: InspectorRequest) -> Callable[[InspectorRequest], Awaitable[Any]] | None:
@@ -133,7 +123,7 @@ async def _get_rpcs(request: InspectorRequest) -> Any:
 
 async def _run_action(request: InspectorRequest) -> Any:
     match = _ACTION.match(request.path)
-    assert match is not None  # noqa: S101 - the route matched
+    assert match is not None
     body = request.object()
     if "args" in body and "properties" in body:
         raise ShortError("use either args or properties, not both")
@@ -179,7 +169,7 @@ async def _delete_queue(request: InspectorRequest) -> Any:
     return {}
 
 
-async def _get_traces(request: InspectorRequest) -> Any:
+async def _get_traces(_: InspectorRequest) -> Any:
     return {"otlp": [], "clamped": False}
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hmac
-import os
 from typing import TYPE_CHECKING
 
-from runtime.actor.start import INSPECTOR_KEY, TABLE, TEST_TOKEN_VARIABLE
+from runtime.actor.start import INSPECTOR_KEY, TABLE
 from runtime.protocol import cbor
 
 if TYPE_CHECKING:
     from runtime.actor.task import ActorTask
 
-TEST_TOKEN = "token"  # noqa: S105 - the documented token of test mode
-
 
 async def expected_token(task: ActorTask) -> str | None:
     """The token that opens this actor: the fixed one while there is one, else the actor's own (INSP-017)."""
-    options = task.host.options
-    fixed = options.inspector_token or os.environ.get(TEST_TOKEN_VARIABLE) or (TEST_TOKEN if options.test_mode else None)
+    fixed = task.host.options.fixed_inspector_token
     if fixed is not None:
         return fixed
     row = await task.host.storage.get(task.identity.actor_id, TABLE, INSPECTOR_KEY)

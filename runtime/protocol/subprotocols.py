@@ -14,6 +14,7 @@ TARGET_PREFIX: Final = "rivet_target."
 ACTOR_PREFIX: Final = "rivet_actor."
 TOKEN_PREFIX: Final = "rivet_token."
 PARAMS_PREFIX: Final = "rivet_conn_params."
+INSPECTOR_TOKEN_PREFIX: Final = "rivet_inspector_token."
 SKIP_READY_WAIT: Final = "rivet_skip_ready_wait"
 
 _SAFE = "!'()*"  # what encodeURIComponent leaves alone besides letters, digits and -_.~

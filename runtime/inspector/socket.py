@@ -1,0 +1,150 @@
+"""One inspector WebSocket: opening, `Init`, requests in order of arrival, pushes (section 13).
+
+The session is a child of the generation that holds nothing: it neither keeps the actor awake nor counts as a connection, and the stop
+path cancels it, which closes the socket with 1000 `actor.stopped` (INSP-138, INSP-139).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from runtime.actor.work import WorkKind
+from runtime.inspector import messages as m
+from runtime.inspector import wire_view
+from runtime.inspector.actor_view import ActorView
+from runtime.inspector.pushes import Pushes
+from runtime.inspector.requests import answer
+from runtime.inspector.token import header_token, is_authorized
+from runtime.inspector.versions import decode_request, encode_message, parse_version
+from runtime.protocol.errors import DecodeError
+from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
+
+if TYPE_CHECKING:
+    from runtime.actor.task import ActorTask
+    from runtime.hosting.sockets import ClientSocket, Upgrade
+
+CONNECT_PATH = "/inspector/connect"
+MAX_WAITING = 1024
+"""Requests of one socket that may wait for their turn."""
+
+INVALID_VERSION = 1002, "inspector.invalid_protocol_version"
+UNAUTHORIZED = 1008, "inspector.unauthorized"
+INIT_ERROR = 1011, "inspector.init_error"
+STOPPED = 1000, "actor.stopped"
+
+
+def is_inspector(upgrade: Upgrade) -> bool:
+    """Whether an upgrade asks for the inspector (INSP-130)."""
+    return urlsplit(upgrade.request.url).path == CONNECT_PATH
+
+
+async def open_inspector(task: ActorTask, socket: ClientSocket) -> None:
+    """Admit an inspector socket or close it with the reason why not.
+
+    Raises:
+        ActorError: The generation takes no work any more; the next one may.
+    """
+    task.accepting()
+    version, valid = _version(socket.upgrade)
+    if not valid:
+        socket.close(*INVALID_VERSION)
+        return
+    with task.work.region(WorkKind.HTTP):  # restarts the idle timer
+        if not await is_authorized(task, _token(socket.upgrade)):
+            socket.close(*UNAUTHORIZED)
+            return
+        task.accepting()
+        session = InspectorSession(ActorView(task), socket, version)
+        # Requests that came first wait behind the first message (INSP-137).
+        task.work.adopt(session.run())
+
+
+def _version(upgrade: Upgrade) -> tuple[int | None, bool]:
+    """The asked-for version, None for the legacy form; and whether it is one (INSP-130, INSP-132, INSP-136)."""
+    given = parse_qs(urlsplit(upgrade.request.url).query, keep_blank_values=True).get("protocol_version")
+    if given is None:
+        return None, True
+    version = parse_version(given[-1])
+    return version, version is not None
+
+
+def _token(upgrade: Upgrade) -> str | None:
+    """The offered token: a sub-protocol entry, else the header (INSP-131)."""
+    return upgrade.protocol_value(INSPECTOR_TOKEN_PREFIX) or header_token(upgrade.request.headers.get("authorization"))
+
+
+class InspectorSession:
+    """The actor's end of one inspector socket. `version` is None for frames that carry theirs."""
+
+    def __init__(self, view: ActorView, socket: ClientSocket, version: int | None) -> None:
+        self._view = view
+        self._socket = socket
+        self._version = version
+        self._waiting: asyncio.Queue[bytes | str] = asyncio.Queue(MAX_WAITING)
+        self._closed = asyncio.Event()
+        self._pushes: Pushes | None = None
+
+    async def run(self) -> None:
+        """Serve the socket until the client or the generation is gone."""
+        self._socket.attach(self, hibernatable=False)
+        serving = asyncio.create_task(self._serve())
+        ended = asyncio.create_task(self._closed.wait())
+        try:
+            await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._pushes is not None:
+                self._pushes.remove(self.send)
+            for child in (serving, ended):
+                child.cancel()
+            await asyncio.gather(serving, ended, return_exceptions=True)
+            self._socket.close(*STOPPED)
+
+    # The gateway's side.
+
+    def on_message(self, _: int, data: str | bytes) -> None:
+        """Take one request."""
+        try:
+            self._waiting.put_nowait(data)
+        except asyncio.QueueFull:
+            self.send(m.Error("too many inspector requests are waiting"))
+
+    def on_close(self, _: int, __: str) -> None:
+        """The client is gone."""
+        self._closed.set()
+
+    def send(self, message: m.Message) -> None:
+        """Queue a message in the version of this socket."""
+        frame = encode_message(message, self._version)
+        if frame is not None:
+            self._socket.send(frame)
+
+    # Requests.
+
+    async def _serve(self) -> None:
+        try:
+            history = await self._view.workflow_history()
+            # No await from here to the registration: nothing that changes in between is missed.
+            self.send(wire_view.init(self._view, history))
+        except Exception as error:
+            self._view.task.log.error("inspector could not build its first message", error=repr(error))
+            self._socket.close(*INIT_ERROR)
+            return
+        self._pushes = Pushes.of(self._view)
+        self._pushes.add(self.send)
+        while True:
+            await self._handle(await self._waiting.get())
+
+    async def _handle(self, data: bytes | str) -> None:
+        """Answer one request; failures are messages, and the socket stays open (INSP-151)."""
+        try:
+            if isinstance(data, str):
+                raise DecodeError("an inspector message must be a binary frame")
+            request = decode_request(data, self._version)
+            with self._view.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
+                self.send(await answer(self._view, request))
+        except Exception as error:
+            self.send(m.Error(str(getattr(error, "message", error))))
+
+
