@@ -71,7 +71,7 @@ async def test_reset(conform):
     assert await actor.action("getCount") == 0
 
 
-@requirement("DB-110")
+@requirement("DB-110", "DB-342")
 @pytest.mark.parametrize("size", [0, 1, 10, 500])
 async def test_insert_many(conform, size):
     """One statement with many parameters inserts that many rows."""
@@ -117,8 +117,8 @@ async def test_long_script(conform):
     assert await actor.action("getValue", 1) == "Updated 199"
 
 
-@requirement("DB-331")
-@pytest.mark.parametrize("size", [0, 4096, 65536, 500_000, 1_000_000])
+@requirement("DB-331", "DB-341")
+@pytest.mark.parametrize("size", [0, 4095, 4096, 4097, 8191, 8192, 8193, 16383, 16384, 16385, 32768, 500_000, 1_000_000])
 async def test_payload_sizes(conform, size):
     """Values up to a million bytes are stored whole."""
     actor = conform.get_or_create("dbActorRaw")
@@ -145,7 +145,7 @@ async def test_round_robin_updates(conform):
     assert sorted((row["id"], row["value"]) for row in rows) == [(ids[0], "v-9"), (ids[1], "v-7"), (ids[2], "v-8")]
 
 
-@requirement("DB-330")
+@requirement("DB-330", "DB-343")
 async def test_vacuum_shrinks(conform):
     """Pages of deleted rows are given back by VACUUM."""
     actor = conform.get_or_create("dbActorRaw")
@@ -157,7 +157,7 @@ async def test_vacuum_shrinks(conform):
     assert await actor.action("integrityCheck") == "ok"
 
 
-@requirement("DB-145", "DB-330")
+@requirement("DB-145", "DB-330", "DB-340")
 async def test_mixed_workload(conform):
     """A transaction of inserts, replacements and deletions keeps the file sound."""
     actor = conform.get_or_create("dbActorRaw")
@@ -184,7 +184,7 @@ async def test_handles_share_the_database(conform):
     assert await values(conform.get_or_create("dbActorRaw")) == ["shared"]
 
 
-@requirement("DB-005", "DB-208")
+@requirement("DB-005", "DB-208", "DB-300")
 async def test_rows_survive_sleep(conform, boundary):
     """Rows of three generations are all there."""
     for cycle in range(3):

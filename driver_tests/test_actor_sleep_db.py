@@ -66,7 +66,7 @@ async def test_slow_scheduled_action_finishes_before_sleep(conform, boundary):
     assert await events(conform, "sleepWithSlowScheduledDb") == ["wake", "slow-alarm-start", "slow-alarm-finish", "sleep", "wake"]
 
 
-@requirement("CONN-078", "CONN-076")
+@requirement("CONN-078", "CONN-076", "DB-302", "CONN-077")
 async def test_disconnect_hook_writes(conform, boundary, eventually):
     """Rows of onDisconnect are there; a hibernating connection adds none at sleep."""
     actor = conform.get_or_create("sleepWithDbConn")
@@ -96,7 +96,7 @@ async def test_calls_during_a_long_on_sleep(conform, boundary, eventually):
     assert sleeping == [1]
 
 
-@requirement("SLEEP-042", "SLEEP-081", "STOP-031")
+@requirement("SLEEP-042", "SLEEP-081", "STOP-031", "DB-302")
 async def test_wait_until_work_writes(conform, boundary):
     """Work registered with waitUntil in onSleep is drained, nested work too."""
     await boundary.sleep(conform.get_or_create("sleepWaitUntil"))
@@ -128,7 +128,7 @@ async def test_schedule_in_on_sleep(conform, boundary, eventually):
     assert (counts["startCount"], counts["sleepCount"]) == (2, 1)
 
 
-@requirement("SLEEP-036")
+@requirement("SLEEP-036", "DB-303")
 async def test_failing_on_sleep(conform, boundary):
     """An onSleep that raises keeps its effects, and the sleep completes."""
     await boundary.sleep(conform.get_or_create("sleepOnSleepThrows"))
@@ -136,7 +136,7 @@ async def test_failing_on_sleep(conform, boundary):
     assert await events(conform, "sleepOnSleepThrows") == ["wake", "sleep-before-throw", "wake"]
 
 
-@requirement("TASK-035", "TASK-034", "SLEEP-042")
+@requirement("TASK-035", "TASK-034", "SLEEP-042", "DB-303")
 async def test_failing_wait_until(conform, boundary):
     """A waitUntil that fails does not keep others from finishing."""
     await boundary.sleep(conform.get_or_create("sleepWaitUntilRejects"))
@@ -204,7 +204,7 @@ async def test_captured_handles_over_the_deadline(conform, boundary, clock):
     assert not [event for event in await events(conform, "sleepWsConcurrentDbExceedsGrace") if event.endswith("-finish")]
 
 
-@requirement("RAWWS-034", "SLEEP-053", "DB-006")
+@requirement("RAWWS-034", "SLEEP-053", "DB-006", "DB-305")
 async def test_confirmed_writes_are_exactly_the_rows(conform, boundary):
     """After k confirmed writes and a sleep exactly k rows exist."""
     actor = conform.get_or_create("sleepWsActiveDbExceedsGrace")
@@ -235,7 +235,7 @@ async def test_keep_awake_delays_idle_sleep(conform, boundary):
     assert found.index("nested-second-finish") < found.index("sleep-1")
 
 
-@requirement("SLEEP-040", "SLEEP-080")
+@requirement("SLEEP-040", "SLEEP-080", "DB-302")
 async def test_keep_awake_holds_grace(conform, boundary):
     """A requested sleep waits for keep-awake work within grace."""
     actor = conform.get_or_create("sleepKeepAwakeUntilIdle")

@@ -11,7 +11,7 @@ from harness import requirement, suite
 pytestmark = suite("actor-db-stress")
 
 
-@requirement("DB-110", "DB-329")
+@requirement("DB-110", "DB-329", "DB-342")
 @pytest.mark.parametrize("size", [10, 1000, 5000])
 async def test_batch(conform, size):
     """One insert of many rows."""
@@ -20,13 +20,13 @@ async def test_batch(conform, size):
     assert await actor.action("getCount") == size
 
 
-@requirement("DB-142")
+@requirement("DB-142", "DB-347")
 async def test_write_and_verify(conform):
     """Rows written one after the other are all seen by the next query."""
     assert await conform.get_or_create("dbStressActor").action("writeAndVerify", 300) == 300
 
 
-@requirement("DB-142")
+@requirement("DB-142", "DB-344")
 async def test_meta_upserts(conform):
     """Replacing the same keys again and again keeps one row each."""
     assert await conform.get_or_create("dbStressActor").action("upsertMetaRows", 200) == 32
@@ -44,7 +44,7 @@ async def test_actor_stays_responsive(conform):
     assert await actor.action("getCount") == 500
 
 
-@requirement("DB-148", "DB-330")
+@requirement("DB-148", "DB-330", "DB-340")
 @pytest.mark.parametrize("rounds", [1, 12, 40])
 async def test_kitchen_sink(conform, rounds):
     """Parallel statements, transactions, savepoints, rollbacks, VACUUM: the counts are exact and the file is sound."""
@@ -56,7 +56,7 @@ async def test_kitchen_sink(conform, rounds):
     assert again == found["dataCount"]
 
 
-@requirement("DB-005", "DB-330")
+@requirement("DB-005", "DB-330", "DB-340")
 async def test_integrity_across_cycles(conform, boundary):
     """Three cycles of bulk writes and sleep."""
     for cycle in range(1, 4):
@@ -67,7 +67,7 @@ async def test_integrity_across_cycles(conform, boundary):
     assert await conform.get_or_create("dbStressActor").action("integrityCheck") == "ok"
 
 
-@requirement("DB-007")
+@requirement("DB-007", "DB-346")
 async def test_create_and_destroy_in_turn(conform, boundary):
     """Five lives of one key, each with an empty database."""
     for _ in range(5):

@@ -252,7 +252,7 @@ async def test_input_is_base64_of_cbor(conform):
     assert inputs["initialInput"] == value
 
 
-@requirement("WIRE-060")
+@requirement("WIRE-060", "WIRE-066")
 async def test_list_by_ids(conform):
     """Actors are listed by id; what does not parse as an id is dropped."""
     ids = [await conform.get_or_create("counter", conform.unique_key()).resolve() for _ in range(2)]
@@ -283,7 +283,7 @@ async def test_ids_and_name_exclude_each_other(conform):
     check_error(response, 400, "validation", "invalid_input")
 
 
-@requirement("WIRE-063")
+@requirement("WIRE-063", "WIRE-067")
 async def test_lookup_by_key(conform):
     """A lookup by name and key finds the live actor, or nothing."""
     actor_id = await conform.get_or_create("counter").resolve()
@@ -441,7 +441,7 @@ async def test_create_of_a_taken_key_fails(conform, expect_error):
         await conform.create("counter")
 
 
-@requirement("WIRE-082", "WIRE-041")
+@requirement("WIRE-082", "WIRE-041", "WIRE-065")
 async def test_destroyed_actor_is_listed_only_on_request(conform, boundary):
     """A destroyed actor is listed only when destroyed ones are asked for."""
     actor = conform.get_or_create("counter")

@@ -29,7 +29,7 @@ async def opened(conform, name="rawWebSocketActor", path="", **options):
     return socket
 
 
-@requirement("RAWWS-001", "RAWWS-006")
+@requirement("RAWWS-001", "RAWWS-006", "RAWWS-004", "WIRE-600")
 async def test_socket_is_greeted(conform):
     """The handler may send at once."""
     socket = await conform.get_or_create("rawWebSocketActor").web_socket()
@@ -82,7 +82,7 @@ async def test_request_of_the_upgrade(conform, path, pathname, search):
     await socket.close()
 
 
-@requirement("HIB-030", "HIB-039")
+@requirement("HIB-030", "HIB-039", "HIB-033")
 async def test_messages_are_numbered(conform):
     """Client messages are numbered from 1, binary ones included."""
     socket = await opened(conform)
@@ -186,7 +186,7 @@ async def test_lost_client_is_noticed(conform, eventually):
     await eventually(lambda: actor.action("getStats"), until=lambda s: s["connectionCount"] == 0, what="the lost client")
 
 
-@requirement("RAWWS-051", "RAWWS-063")
+@requirement("RAWWS-051", "RAWWS-063", "RAWWS-050", "WIRE-612")
 @capability("close_ack")
 async def test_close_handler_writes_are_complete(conform, eventually):
     """The rows of a close handler are complete and in order once it finished."""
