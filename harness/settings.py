@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.identity import Variant
 from harness.marks import ENCODINGS, check_encodings
-from harness.targets import Target, TargetOptions, TimeMode, resolve
+from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 
 if TYPE_CHECKING:
     import pytest
 
 LANES = ("all", "parallel", "timing")
 OPTIONS = (
-    ("--target", "reference", "reference, reference-process, http://host:port or module:factory"),
+    ("--target", "reference", SPECS),
     ("--namespace", "default", "namespace at a URL target"),
     ("--pool", "default", "pool at a URL target"),
     ("--token", None, "token for a URL target"),

@@ -10,14 +10,12 @@ import typer
 from harness.marks import ENCODINGS, check_encodings
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.settings import check_lane, split, storages, time_mode
-from harness.targets import TargetOptions, TimeMode, resolve
+from harness.targets import SPECS, TargetOptions, TimeMode, resolve
 
 TARGET = "Target"
 SELECTION = "Selection"
 
-TargetOption = Annotated[
-    str, typer.Option("--target", help="reference, reference-process, http://host:port or module:factory", rich_help_panel=TARGET)
-]
+TargetOption = Annotated[str, typer.Option("--target", help=SPECS, rich_help_panel=TARGET)]
 NamespaceOption = Annotated[str, typer.Option(help="namespace at a URL target", rich_help_panel=TARGET)]
 PoolOption = Annotated[str, typer.Option(help="pool at a URL target", rich_help_panel=TARGET)]
 TokenOption = Annotated[str | None, typer.Option(help="token for a URL target", envvar="CONFORM_TOKEN", rich_help_panel=TARGET)]

@@ -10,7 +10,7 @@ from harness.identity import TestId
 from harness.run.results import RunReport, TestResult
 from harness.run.worker import Lane, LaneOutcome, run_lane
 from harness.settings import time_mode
-from harness.targets import TimeMode, resolve
+from harness.targets import TimeMode, prepare, resolve
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None) -> RunRe
 
     Raises:
         UsageError: the target or its time mode makes no sense.
+        TargetError: something the target needs is missing.
     """
+    prepare(resolve(request.target))
     began = time.monotonic()
     outcomes: list[LaneOutcome] = []
     for stage in plan(request):

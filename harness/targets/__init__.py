@@ -1,6 +1,6 @@
 """What the corpus runs against: the reference runtime in this process, in its own process, or anything behind a URL."""
 
 from harness.targets.base import Endpoint, Target, TimeMode
-from harness.targets.resolve import TargetOptions, resolve
+from harness.targets.resolve import SPECS, TargetOptions, prepare, resolve
 
-__all__ = ["Endpoint", "Target", "TargetOptions", "TimeMode", "resolve"]
+__all__ = ["SPECS", "Endpoint", "Target", "TargetOptions", "TimeMode", "prepare", "resolve"]

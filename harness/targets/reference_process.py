@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
-from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
+from harness.targets.process import TargetProcess
 from harness.targets.reference import CAPABILITIES
 
-READY = 30.0
-"""Seconds until the process must have printed its endpoint."""
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ReferenceProcessTarget:
@@ -28,8 +26,13 @@ class ReferenceProcessTarget:
 
     def __init__(self) -> None:
         """Nothing is started."""
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: TargetProcess | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def log_file(self) -> Path | None:
+        """What the process prints."""
+        return self._process.log_file if self._process is not None else None
 
     async def start(self, storage: str) -> Endpoint:
         """Spawn the server and wait for the line that says where it answers.
@@ -41,30 +44,14 @@ class ReferenceProcessTarget:
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
-        command = [sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place]
-        self._process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(READY):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            raise TargetError(f"{' '.join(command)} printed no endpoint within {READY:g} s") from None
-        if not line:
-            raise TargetError(f"{' '.join(command)} ended with status {await self._process.wait()} before it was ready")
-        return Endpoint(json.loads(line)["endpoint"])
+        self._process = TargetProcess([sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place])
+        return await self._process.start()
 
     async def stop(self) -> None:
         """End the process and delete its data."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            try:
-                async with asyncio.timeout(10):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        self._process = None
+        if self._process is not None:
+            await self._process.stop()
+            self._process = None
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,13 @@ if TYPE_CHECKING:
     from harness.targets.base import Target
 
 
+SPECS = "reference, reference-process, rivetkit, http://host:port, cmd:COMMAND or module:factory"
+"""The forms a target can be named in."""
+
+
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """A target as asked for on the command line; everything but `spec` only concerns URL targets."""
+    """A target as asked for on the command line; everything but `spec` only concerns URL and command targets."""
 
     spec: str = "reference"
     namespace: str = "default"
@@ -41,6 +46,12 @@ def resolve(options: TargetOptions) -> Target:
         from harness.targets.reference_process import ReferenceProcessTarget
 
         return ReferenceProcessTarget()
+    if options.spec == "rivetkit":
+        from harness.targets.rivetkit import RivetkitTarget
+
+        return RivetkitTarget()
+    if options.spec.startswith("cmd:"):
+        return _command(options)
     if options.spec.startswith(("http://", "https://")):
         from harness.targets.url import UrlTarget
 
@@ -56,7 +67,33 @@ def resolve(options: TargetOptions) -> Target:
         )
     if ":" in options.spec:
         return _from_python(options.spec)
-    raise UsageError(f"unknown target {options.spec!r}; use reference, reference-process, http://host:port or module:factory")
+    raise UsageError(f"unknown target {options.spec!r}; use {SPECS}")
+
+
+def _command(options: TargetOptions) -> Target:
+    from harness.targets.process import CommandTarget
+
+    command = tuple(shlex.split(options.spec.removeprefix("cmd:")))
+    if not command:
+        raise UsageError("target 'cmd:' names no command; use cmd:COMMAND, such as 'cmd:./my-runtime --port {port}'")
+    return CommandTarget(
+        command=command,
+        name=options.name or "command",
+        capabilities=capabilities.parse(options.capabilities),
+        time_scale=options.time_scale or 2.0,
+        profile=options.profile or "peer-2.3",
+    )
+
+
+def prepare(target: Target) -> None:
+    """Do what must be done once before any worker starts the target, such as installing it.
+
+    Raises:
+        TargetError: something it needs is missing.
+    """
+    step = getattr(target, "prepare", None)
+    if step is not None:
+        step()
 
 
 def _from_python(spec: str) -> Target:

@@ -1,0 +1,106 @@
+"""The live peer: an unmodified rivetkit behind a real engine, from `targets/rivetkit`; real time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import harness
+from harness.errors import TargetError
+from harness.targets.base import Endpoint, TimeMode
+from harness.targets.process import TargetProcess
+
+HOME = Path(str(harness.__file__)).parent.parent / "targets" / "rivetkit"
+OLDEST_NODE = (18, 3)
+"""`start.mjs` runs on this; the registry takes the Node among its dependencies when this one is older than 22.18."""
+INSTALL = 600.0
+READY = 60.0
+NEED = "the target rivetkit needs Node 22.18 or newer and npm"
+
+
+class RivetkitTarget:
+    """Starts `node start.mjs`; each session has an engine of its own with fresh data."""
+
+    name = "rivetkit"
+    capabilities = frozenset({"namespaces", "inspector", "metrics"})
+    profile = "peer-2.3"
+    time_modes = (TimeMode.REAL,)
+    storages = ("engine",)
+    time_scale = 3.0
+
+    def __init__(self) -> None:
+        """Nothing is started."""
+        self._process: TargetProcess | None = None
+
+    @property
+    def log_file(self) -> Path | None:
+        """What engine and registry print."""
+        return self._process.log_file if self._process is not None else None
+
+    def prepare(self) -> None:
+        """Install the npm packages when they are missing; done once, before any worker starts.
+
+        Raises:
+            TargetError: Node or npm is missing or too old, or the installation failed.
+        """
+        _check_node()
+        installed()
+
+    async def start(self, storage: str) -> Endpoint:
+        """Start engine and registry.
+
+        Raises:
+            TargetError: they did not come up.
+        """
+        environment = {"_RIVET_TEST_INSPECTOR_TOKEN": "token", "VITEST": "1"}
+        self._process = TargetProcess([_check_node(), "start.mjs"], cwd=installed(), environment=environment)
+        return await self._process.start(READY)
+
+    async def stop(self) -> None:
+        """Stop both."""
+        if self._process is not None:
+            await self._process.stop()
+            self._process = None
+
+
+def installed() -> Path:
+    """A directory with the target and its packages: the checkout when they are there, else a copy in the user's cache.
+
+    Raises:
+        TargetError: the target's files are not there, or npm failed.
+    """
+    if not (HOME / "start.mjs").is_file():
+        raise TargetError(f"the target rivetkit is part of a checkout of this project; {HOME} is not there")
+    if (HOME / "node_modules").is_dir():
+        return HOME
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actor-conformance"
+    place = cache / f"rivetkit-{hashlib.sha256((HOME / 'package.json').read_bytes()).hexdigest()[:12]}"
+    shutil.copytree(HOME, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "test"))
+    done = place / ".installed"
+    if not done.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            raise TargetError(f"{NEED}; npm was not found")
+        command = [npm, "install", "--legacy-peer-deps", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+        try:
+            outcome = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=INSTALL, check=False)
+        except subprocess.TimeoutExpired:
+            raise TargetError(f"npm did not install the target's packages within {INSTALL:g} s in {place}") from None
+        if outcome.returncode != 0:
+            raise TargetError(f"npm could not install the target's packages in {place}:\n{outcome.stderr.strip()[-2000:]}")
+        done.touch()
+    return place
+
+
+def _check_node() -> str:
+    node = shutil.which("node")
+    if node is None:
+        raise TargetError(f"{NEED}; node was not found")
+    outcome = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    parts = outcome.stdout.strip().removeprefix("v").split(".")
+    if not (len(parts) == 3 and all(part.isdigit() for part in parts) and tuple(map(int, parts))[:2] >= OLDEST_NODE):
+        raise TargetError(f"{NEED}; node here is {outcome.stdout.strip() or 'unknown'}")
+    return node
