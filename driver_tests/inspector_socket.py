@@ -1,0 +1,104 @@
+"""An open inspector socket of one actor."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.client import connect
+
+from driver_tests.inspecting import Inspector, inspect
+from driver_tests.inspector_wire import decode, encode
+from harness.wire import cbor_dumps, cbor_loads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TIMEOUT = 10.0
+LEGACY = b"\x05\x00"
+
+
+class InspectorSocket:
+    """Requests, answers and pushes. `version` None is the legacy form, whose frames carry their version."""
+
+    def __init__(self, connection: Any, version: int | None) -> None:
+        self.connection = connection
+        self.version = version
+        self.pushed: list[tuple[str, dict[str, Any]]] = []
+        self._ids = itertools.count(1)
+
+    async def send(self, name: str, **fields: Any) -> None:
+        """Send one request."""
+        frame = encode(name, self.version or 5, fields)
+        await self.connection.send(frame if self.version else LEGACY + frame)
+
+    async def receive(self) -> tuple[str, dict[str, Any]]:
+        """The next message whatever it is."""
+        async with asyncio.timeout(TIMEOUT):
+            frame = await self.connection.recv()
+        assert isinstance(frame, bytes), "the inspector sends binary frames only"
+        if self.version is None:
+            assert frame[:2] == LEGACY
+            frame = frame[2:]
+        return decode(frame, self.version or 5)
+
+    async def ask(self, name: str, **fields: Any) -> dict[str, Any]:
+        """The answer to one request; what is pushed meanwhile goes to `pushed`."""
+        number = next(self._ids)
+        await self.send(name, id=number, **fields)
+        while True:
+            kind, answer = await self.receive()
+            if kind == "Error":
+                raise InspectorError(answer["message"])
+            if "rid" in answer:
+                assert answer["rid"] == number, f"{kind} answers {answer['rid']} instead of {number}"
+                return answer
+            self.pushed.append((kind, answer))
+
+    async def until(self, name: str, wanted: Any = lambda _: True) -> dict[str, Any]:
+        """The next message of that name whose fields satisfy `wanted`; others are dropped."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                kind, fields = await self.receive()
+                if kind == name and wanted(fields):
+                    return fields
+
+    async def action(self, name: str, *args: Any) -> Any:
+        """Run an action over the socket."""
+        return cbor_loads((await self.ask("Action", name=name, args=cbor_dumps(list(args))))["output"])
+
+    async def closed(self) -> tuple[int | None, str]:
+        """Read to the end; code and reason."""
+        async with asyncio.timeout(TIMEOUT):
+            await self.connection.wait_closed()
+        return self.connection.close_code, self.connection.close_reason
+
+
+class InspectorError(Exception):
+    """The `Error` message that answered a request."""
+
+
+@asynccontextmanager
+async def opened(
+    conform: Any, inspector: Inspector, query: str = "?protocol_version=6", *, token: str | None = None, header: bool = False
+) -> AsyncIterator[Any]:
+    """A bare WebSocket to the inspector; `token` defaults to the right one, empty sends none."""
+    given = inspector.token if token is None else token
+    url = f"{conform.endpoint.replace('http', 'ws', 1)}/gateway/{inspector.actor_id}/inspector/connect{query}"
+    protocols = ["rivet"] if header or not given else ["rivet", f"rivet_inspector_token.{given}"]
+    headers = {"authorization": f"Bearer {given}"} if header and given else {}
+    async with connect(url, subprotocols=protocols, additional_headers=headers, compression=None, open_timeout=TIMEOUT) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def inspecting(conform: Any, name: str, version: int | None = 6) -> AsyncIterator[tuple[InspectorSocket, dict[str, Any]]]:
+    """An open session with the test's actor of this name, and its first message."""
+    query = "" if version is None else f"?protocol_version={version}"
+    async with opened(conform, await inspect(conform, name), query) as connection:
+        socket = InspectorSocket(connection, version)
+        kind, init = await socket.receive()
+        assert kind == "Init"
+        yield socket, init
