@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
 from driver_tests.inspecting import Inspector, inspect
 from driver_tests.inspector_wire import decode, encode
-from harness.wire import cbor_dumps, cbor_loads
+from harness.wire import dump_value, load_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,9 +31,9 @@ class InspectorSocket:
         self.pushed: list[tuple[str, dict[str, Any]]] = []
         self._ids = itertools.count(1)
 
-    async def send(self, name: str, **fields: Any) -> None:
+    async def send(self, request: str, /, **fields: Any) -> None:
         """Send one request."""
-        frame = encode(name, self.version or 5, fields)
+        frame = encode(request, self.version or 5, fields)
         await self.connection.send(frame if self.version else LEGACY + frame)
 
     async def receive(self) -> tuple[str, dict[str, Any]]:
@@ -44,10 +46,10 @@ class InspectorSocket:
             frame = frame[2:]
         return decode(frame, self.version or 5)
 
-    async def ask(self, name: str, **fields: Any) -> dict[str, Any]:
+    async def ask(self, request: str, /, **fields: Any) -> dict[str, Any]:
         """The answer to one request; what is pushed meanwhile goes to `pushed`."""
         number = next(self._ids)
-        await self.send(name, id=number, **fields)
+        await self.send(request, id=number, **fields)
         while True:
             kind, answer = await self.receive()
             if kind == "Error":
@@ -67,17 +69,25 @@ class InspectorSocket:
 
     async def action(self, name: str, *args: Any) -> Any:
         """Run an action over the socket."""
-        return cbor_loads((await self.ask("Action", name=name, args=cbor_dumps(list(args))))["output"])
+        return load_value((await self.ask("Action", name=name, args=dump_value(list(args))))["output"])
 
     async def closed(self) -> tuple[int | None, str]:
         """Read to the end; code and reason."""
-        async with asyncio.timeout(TIMEOUT):
-            await self.connection.wait_closed()
-        return self.connection.close_code, self.connection.close_reason
+        return (await ending(self.connection))[1:]
 
 
 class InspectorError(Exception):
     """The `Error` message that answered a request."""
+
+
+async def ending(connection: Any) -> tuple[list[bytes], int | None, str]:
+    """What still comes until the server closes; then code and reason."""
+    messages = []
+    async with asyncio.timeout(TIMEOUT):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                messages.append(await connection.recv())
+    return messages, connection.close_code, connection.close_reason
 
 
 @asynccontextmanager

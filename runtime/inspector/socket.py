@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from runtime.actor.work import WorkKind
+from runtime.errors import ActorError
 from runtime.inspector import messages as m
 from runtime.inspector import wire_view
 from runtime.inspector.actor_view import ActorView
@@ -145,6 +146,14 @@ class InspectorSession:
             with self._view.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
                 self.send(await answer(self._view, request))
         except Exception as error:
-            self.send(m.Error(str(getattr(error, "message", error))))
+            self.send(m.Error(_text(error)))
+
+
+def _text(error: Exception) -> str:
+    """What went wrong; an inspector sees the cause behind masked errors, too."""
+    if not isinstance(error, ActorError):
+        return str(error)
+    cause = error.metadata.get("error") if isinstance(error.metadata, dict) else None
+    return error.message if cause is None else f"{error.message}: {cause}"
 
 

@@ -1,0 +1,521 @@
+"""Suite actor-inspector-socket: the inspector's WebSocket protocol."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from driver_tests.inspecting import inspect, query_url
+from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened
+from driver_tests.inspector_wire import decode_history
+from harness import capability, encodings, requirement, suite, timing
+from harness.wire import dump_value, load_value
+
+pytestmark = [suite("actor-inspector-socket"), timing, capability("inspector"), encodings("json")]
+
+VERSIONS = (1, 2, 3, 4, 5, 6, None)
+VERSION_IDS = ["v1", "v2", "v3", "v4", "v5", "v6", "legacy"]
+
+
+def state_is(count):
+    """Whether a message shows the counter at `count`."""
+    return lambda fields: load_value(fields["state"]) == {"count": count}
+
+
+# Opening.
+
+
+@requirement("INSP-131")
+@pytest.mark.parametrize("header", [False, True], ids=["subprotocol", "header"])
+async def test_token_forms(conform, header):
+    """The token comes as sub-protocol or header; the server selects `rivet`."""
+    inspector = await inspect(conform, "counter")
+    async with opened(conform, inspector, header=header) as connection:
+        assert connection.subprotocol == "rivet"
+        assert (await InspectorSocket(connection, 6).receive())[0] == "Init"
+
+
+@requirement("INSP-133")
+@pytest.mark.parametrize("token", ["", "wrong"], ids=["missing", "wrong"])
+async def test_token_is_required(conform, token):
+    """Without the token the socket opens and closes with 1008, without any message."""
+    async with opened(conform, await inspect(conform, "counter"), token=token) as connection:
+        assert await ending(connection) == ([], 1008, "inspector.unauthorized")
+
+
+@requirement("INSP-132")
+@pytest.mark.parametrize("version", ["", "0", "7", "abc", "-1", "6.0"])
+async def test_invalid_version(conform, version):
+    """An invalid version opens and closes with 1002, before the token is looked at."""
+    async with opened(conform, await inspect(conform, "counter"), f"?protocol_version={version}", token="wrong") as connection:
+        assert await ending(connection) == ([], 1002, "inspector.invalid_protocol_version")
+
+
+@requirement("INSP-001", "INSP-130")
+async def test_query_form(conform):
+    """The query form of a gateway URL reaches the socket, too."""
+    inspector = await inspect(conform, "counter")
+    url = query_url(conform, "counter", "/inspector/connect").partition("?")
+    path = f"{url[2]}&protocol_version=6"
+    inspector.actor_id = "counter"  # the name stands where the id stood
+    async with opened(conform, inspector, f"?{path}") as connection:
+        assert (await InspectorSocket(connection, 6).receive())[0] == "Init"
+
+
+@requirement("INSP-004", "INSP-137")
+async def test_wakes_a_sleeping_actor(conform, boundary):
+    """Opening a socket wakes the actor; the first message shows its state."""
+    await boundary.sleep(conform.get_or_create("sleep"))
+    async with inspecting(conform, "sleep") as (_, init):
+        assert load_value(init["state"])["startCount"] == 2
+
+
+@requirement("INSP-135", "INSP-136", "INSP-137", "INSP-170")
+@pytest.mark.parametrize("version", VERSIONS, ids=VERSION_IDS)
+async def test_init(conform, version):
+    """Every version begins with its own form of `Init`."""
+    await conform.get_or_create("counter").action("increment", 3)
+    async with inspecting(conform, "counter", version) as (_, init):
+        assert load_value(init["state"]) == {"count": 3} and init["isStateEnabled"] is True
+        assert init["connections"] == [] and init["rpcs"] == sorted(init["rpcs"])
+        assert {"increment", "getCount", "setCount"} <= set(init["rpcs"])
+        if version != 1:
+            assert (init["queueSize"], init["workflowHistory"], init["isWorkflowEnabled"]) == (0, None, False)
+
+
+@requirement("INSP-137", "INSP-031")
+async def test_init_of_a_stateless_actor(conform):
+    """An actor without state says so."""
+    async with inspecting(conform, "statelessActor") as (socket, init):
+        assert (init["state"], init["isStateEnabled"]) == (None, False)
+        answer = await socket.ask("State")
+        assert (answer["state"], answer["isStateEnabled"]) == (None, False)
+
+
+@requirement("INSP-137")
+async def test_requests_before_init(conform):
+    """What is sent before the first message came is answered in order of arrival."""
+    async with opened(conform, await inspect(conform, "counter")) as connection:
+        socket = InspectorSocket(connection, 6)
+        for number in (5, 6, 7):
+            await socket.send("State", id=number)
+        seen = [await socket.receive() for _ in range(4)]
+        assert sorted(kind for kind, _ in seen) == ["Init", "StateResponse", "StateResponse", "StateResponse"]
+        assert [fields["rid"] for kind, fields in seen if kind == "StateResponse"] == [5, 6, 7]
+
+
+# Requests.
+
+
+@requirement("INSP-150", "INSP-170")
+@pytest.mark.parametrize("version", VERSIONS, ids=VERSION_IDS)
+async def test_basic_requests(conform, version):
+    """State, connections, action names and actions mean the same in every version."""
+    async with inspecting(conform, "counter", version) as (socket, _):
+        assert await socket.action("increment", 4) == 4
+        assert load_value((await socket.ask("State"))["state"]) == {"count": 4}
+        assert "increment" in (await socket.ask("RpcsList"))["rpcs"]
+        assert isinstance((await socket.ask("Connections"))["connections"], list)
+
+
+@requirement("INSP-150")
+async def test_ids_are_echoed(conform):
+    """Each answer carries the id of its request, whatever its size."""
+    async with inspecting(conform, "counter") as (socket, _):
+        for number in (0, 1, 127, 128, 300, 2**32, 2**53):
+            await socket.send("RpcsList", id=number)
+            assert (await socket.until("RpcsListResponse"))["rid"] == number
+
+
+@requirement("INSP-151")
+async def test_errors_leave_the_socket_open(conform):
+    """Undecodable frames and failed requests give `Error`; the next request is answered."""
+    async with inspecting(conform, "counter") as (socket, _):
+        for frame in (b"", b"\xff", b"\x01", b"\x03\x01\x00\x02\xff"):
+            await socket.connection.send(frame)
+            assert (await socket.until("Error"))["message"]
+        with pytest.raises(InspectorError, match="nothingOfTheKind"):
+            await socket.action("nothingOfTheKind")
+        assert (await socket.ask("State"))["isStateEnabled"] is True
+
+
+@requirement("INSP-152")
+async def test_patch_state(conform):
+    """A patch replaces the state and answers with it; the next request shows it."""
+    async with inspecting(conform, "counter") as (socket, _):
+        await socket.send("PatchState", state=dump_value({"count": 42}))
+        await socket.until("StateUpdated", state_is(42))
+        assert load_value((await socket.ask("State"))["state"]) == {"count": 42}
+
+
+@requirement("INSP-154")
+async def test_action_errors(conform):
+    """A failing action gives its error text."""
+    async with inspecting(conform, "errorHandlingActor") as (socket, _):
+        with pytest.raises(InspectorError, match="Simple error message"):
+            await socket.action("throwSimpleError")
+
+
+@requirement("INSP-154", "INSP-161")
+async def test_action_has_a_connection(conform):
+    """An action runs on a connection of its own, which is seen to come and go."""
+    async with inspecting(conform, "counter") as (socket, _):
+        await socket.action("increment", 1)
+        kinds = [len(fields["connections"]) for kind, fields in socket.pushed if kind == "ConnectionsUpdated"]
+        assert 1 in kinds
+        await socket.until("ConnectionsUpdated", lambda fields: fields["connections"] == [])
+
+
+@requirement("INSP-150", "INSP-153", "INSP-062")
+async def test_queue(conform):
+    """The queue is shown up to the limit, which is cut to 200; the size counts all."""
+    inspector = await inspect(conform, "queueActor")
+    for index in range(3):
+        await inspector.post("queue", {"name": "greeting", "body": {"n": index}})
+    async with inspecting(conform, "queueActor") as (socket, init):
+        assert init["queueSize"] == 3
+        status = (await socket.ask("Queue", limit=2))["status"]
+        assert (status["size"], status["maxSize"], status["truncated"]) == (3, 1000, True)
+        assert [message["name"] for message in status["messages"]] == ["greeting", "greeting"]
+        status = (await socket.ask("Queue", limit=1000))["status"]
+        assert len(status["messages"]) == 3 and status["truncated"] is False
+
+
+@requirement("INSP-153")
+async def test_queue_limit_is_cut(conform):
+    """Never more than 200 messages."""
+    inspector = await inspect(conform, "queueActor")
+    for _ in range(21):
+        await asyncio.gather(*(inspector.post("queue", {"name": "greeting"}) for _ in range(10)))
+    async with inspecting(conform, "queueActor") as (socket, _):
+        status = (await socket.ask("Queue", limit=500))["status"]
+        assert (status["size"], len(status["messages"]), status["truncated"]) == (210, 200, True)
+
+
+@requirement("INSP-150")
+async def test_traces(conform):
+    """A trace query is answered."""
+    async with inspecting(conform, "counter") as (socket, _):
+        assert isinstance((await socket.ask("TraceQuery", startMs=0, endMs=1, limit=5))["payload"], bytes)
+
+
+@requirement("INSP-150", "INSP-080")
+async def test_database_schema(conform):
+    """The schema is the one of the HTTP API."""
+    await conform.get_or_create("dbActorRaw").action("insertMany", 3)
+    async with inspecting(conform, "dbActorRaw") as (socket, init):
+        assert init["isDatabaseEnabled"] is True
+        tables = load_value((await socket.ask("DatabaseSchema"))["schema"])["tables"]
+        [data] = [table for table in tables if table["table"]["name"] == "test_data"]
+        assert data["records"] == 3 and [column["name"] for column in data["columns"]][:2] == ["id", "value"]
+
+
+@requirement("INSP-150", "INSP-153")
+async def test_database_rows(conform):
+    """Rows come with limit and offset; an unknown table is an error."""
+    await conform.get_or_create("dbActorRaw").action("insertMany", 5)
+    async with inspecting(conform, "dbActorRaw") as (socket, _):
+        rows = load_value((await socket.ask("DatabaseTableRows", table="test_data", limit=2, offset=1))["result"])
+        assert [row["id"] for row in rows] == [2, 3]
+        with pytest.raises(InspectorError, match="nothing_there"):
+            await socket.ask("DatabaseTableRows", table="nothing_there", limit=1, offset=0)
+
+
+@requirement("INSP-155")
+@pytest.mark.parametrize(("name", "fields"), [("WorkflowHistory", {}), ("WorkflowReplay", {"entryId": None})])
+async def test_not_a_workflow(conform, name, fields):
+    """Another actor has no history."""
+    async with inspecting(conform, "counter") as (socket, _):
+        answer = await socket.ask(name, **fields)
+        assert (answer["history"], answer["isWorkflowEnabled"]) == (None, False)
+
+
+# Schedules.
+
+
+@requirement("INSP-157", "INSP-163")
+async def test_schedules(conform):
+    """A one-shot is shown, pushed, and cancelled once."""
+    actor = conform.get_or_create("scheduled")
+    async with inspecting(conform, "scheduled") as (socket, init):
+        assert init["schedules"] == []
+        await actor.action("scheduleTaskAfterWithId", "later", 600_000)
+        await socket.until("SchedulesUpdated", lambda fields: len(fields["schedules"]) == 1)
+        [item] = (await socket.ask("Schedules"))["schedules"]
+        assert (item["kind"], item["action"], item["lastRunAt"]) == ("at", "onScheduledTaskWithId", None)
+        assert load_value(item["args"]) == ["later"]
+        for deleted in (True, False):
+            answer = await socket.ask("ScheduleDelete", scheduleId=item["id"], kind="at")
+            assert (answer["scheduleId"], answer["deleted"]) == (item["id"], deleted)
+        assert (await socket.ask("Schedules"))["schedules"] == []
+
+
+@requirement("INSP-163")
+async def test_fired_schedule_is_pushed(conform):
+    """A schedule that fires leaves the list."""
+    actor = conform.get_or_create("scheduled")
+    async with inspecting(conform, "scheduled") as (socket, _):
+        await actor.action("scheduleTaskAfter", 100)
+        await socket.until("SchedulesUpdated", lambda fields: len(fields["schedules"]) == 1)
+        await socket.until("SchedulesUpdated", lambda fields: fields["schedules"] == [])
+
+
+@requirement("INSP-157")
+async def test_unknown_schedule_kind(conform):
+    """Another kind has its text."""
+    async with inspecting(conform, "scheduled") as (socket, _):
+        with pytest.raises(InspectorError, match='invalid inspector schedule kind "never"'):
+            await socket.ask("ScheduleDelete", scheduleId="x", kind="never")
+
+
+@requirement("INSP-153")
+@pytest.mark.parametrize("limit", [0, 5000])
+async def test_schedule_history(conform, limit):
+    """A schedule without fires has an empty history; the limit is cut, not refused."""
+    async with inspecting(conform, "scheduled") as (socket, _):
+        answer = await socket.ask("ScheduleHistory", scheduleId="unknown", limit=limit)
+        assert (answer["scheduleId"], answer["history"]) == ("unknown", [])
+
+
+# Pushes.
+
+
+@requirement("INSP-160")
+async def test_state_change_is_pushed(conform):
+    """A change by an action reaches every socket."""
+    async with inspecting(conform, "counter") as (first, _), inspecting(conform, "counter") as (second, _):
+        await conform.get_or_create("counter").action("increment", 9)
+        for socket in (first, second):
+            await socket.until("StateUpdated", state_is(9))
+
+
+@requirement("INSP-160", "INSP-033")
+async def test_http_patch_is_pushed(conform):
+    """A patch over HTTP is pushed."""
+    inspector = await inspect(conform, "counter")
+    async with inspecting(conform, "counter") as (socket, _):
+        assert (await inspector.request("PATCH", "state", json={"state": {"count": 77}})).status_code == 200
+        await socket.until("StateUpdated", state_is(77))
+
+
+@requirement("INSP-160", "INSP-165")
+async def test_last_state_push_is_the_newest(conform):
+    """After a burst of changes the pushes never go back and end with the last value."""
+    actor = conform.get_or_create("counter")
+    async with inspecting(conform, "counter") as (socket, _):
+        for _ in range(20):
+            await actor.action("increment", 1)
+        seen = [0]
+        while seen[-1] != 20:
+            seen.append(load_value((await socket.until("StateUpdated"))["state"])["count"])
+        assert seen == sorted(seen)
+
+
+@requirement("INSP-161")
+async def test_connections_are_pushed(conform):
+    """A connection is seen with its parameters when it opens, and gone when it closes."""
+    async with inspecting(conform, "counterWithParams") as (socket, _):
+        async with conform.connected(conform.get_or_create("counterWithParams", params={"name": "alice"})) as conn:
+            opened_as = await socket.until("ConnectionsUpdated", lambda fields: len(fields["connections"]) == 1)
+            [shown] = opened_as["connections"]
+            assert shown["id"] == conn.connection_id
+            assert load_value(shown["details"])["params"] == {"name": "alice"}
+        await socket.until("ConnectionsUpdated", lambda fields: fields["connections"] == [])
+
+
+@requirement("INSP-161")
+async def test_http_action_gives_two_connection_pushes(conform):
+    """An action over HTTP opens and closes a connection."""
+    async with inspecting(conform, "counter") as (socket, _):
+        await conform.get_or_create("counter").action("getCount")
+        assert len((await socket.until("ConnectionsUpdated"))["connections"]) == 1
+        await socket.until("ConnectionsUpdated", lambda fields: fields["connections"] == [])
+
+
+@requirement("INSP-162")
+async def test_queue_size_is_pushed(conform):
+    """The size is pushed when messages come and go."""
+    inspector = await inspect(conform, "queueActor")
+    async with inspecting(conform, "queueActor") as (socket, _):
+        await inspector.post("queue", {"name": "greeting"})
+        await socket.until("QueueUpdated", lambda fields: fields["queueSize"] == 1)
+        await inspector.request("DELETE", "queue")
+        await socket.until("QueueUpdated", lambda fields: fields["queueSize"] == 0)
+
+
+# Workflows.
+
+
+async def until_completed(eventually, conform):
+    """The inspector of a workflow that has ended."""
+    inspector = await inspect(conform, "workflowReplayActor")
+    await eventually(
+        lambda: inspector.get("workflow-history"), until=lambda shown: shown["workflowState"] == "completed", what="the end of the workflow"
+    )
+    return inspector
+
+
+@requirement("INSP-150", "WF-220")
+async def test_workflow_history(conform, eventually):
+    """`Init` and the answer hold the same history: both steps, completed, with their metadata."""
+    inspector = await until_completed(eventually, conform)
+    shown = (await inspector.get("workflow-history"))["history"]
+    async with inspecting(conform, "workflowReplayActor") as (socket, init):
+        assert init["isWorkflowEnabled"] is True
+        answer = await socket.ask("WorkflowHistory")
+        history = decode_history(answer["history"])
+        assert decode_history(init["workflowHistory"]) == history and set(history) == {"one", "two"}
+        assert {entry["id"] for entry in history.values()} == {entry["id"] for entry in shown["entries"]}
+        for entry in history.values():
+            metadata = shown["entryMetadata"][entry["id"]]
+            assert entry["kind"] == "step" and entry["metadata"] == {**metadata, "status": metadata["status"].lower()}
+
+
+@requirement("INSP-150", "INSP-094")
+async def test_loop_history(conform, eventually):
+    """Iterations are markers behind the name of their loop."""
+
+    async def ask():
+        async with inspecting(conform, "workflowCounterActor") as (socket, _):
+            answer = await socket.ask("WorkflowHistory")
+            return decode_history(answer["history"]) if answer["history"] else {}
+
+    def complete(history):
+        return {"step", "loop", "sleep"} <= {entry["kind"] for entry in history.values()}
+
+    history = await eventually(ask, until=complete, what="a loop with a step and a sleep")
+    for path, entry in history.items():
+        assert path == "counter" if entry["kind"] == "loop" else path.startswith("counter/counter~")
+
+
+@requirement("INSP-150", "INSP-164", "WF-210", "WF-217")
+async def test_replay(conform, eventually):
+    """A replay answers with the emptied history, and both steps run again."""
+    await until_completed(eventually, conform)
+    async with inspecting(conform, "workflowReplayActor") as (socket, _):
+
+        async def replay():
+            try:
+                return await socket.ask("WorkflowReplay", entryId=None)
+            except InspectorError as error:
+                assert "in flight" in str(error)
+                return None
+
+        answer = await eventually(replay, until=lambda given: given is not None, what="a replay that is accepted")
+        assert answer["isWorkflowEnabled"] is True
+        assert not answer["history"] or decode_history(answer["history"]) == {}
+        actor = conform.get_or_create("workflowReplayActor")
+        await eventually(lambda: actor.action("getTimeline"), until=lambda seen: len(seen) == 4, what="both steps again")
+        if not [kind for kind, _ in socket.pushed if kind == "WorkflowHistoryUpdated"]:
+            await socket.until("WorkflowHistoryUpdated")
+
+
+@requirement("INSP-156", "WF-215")
+async def test_replay_in_flight(conform, eventually):
+    """A running workflow cannot be replayed."""
+    actor = conform.get_or_create("workflowRunningStepActor")
+    inspector = await inspect(conform, "workflowRunningStepActor")
+    await eventually(lambda: inspector.get("workflow-history"), until=lambda shown: shown["history"], what="the first step")
+    async with inspecting(conform, "workflowRunningStepActor") as (socket, _):
+        with pytest.raises(InspectorError, match="Workflow replay is unavailable while the workflow is currently in flight"):
+            await socket.ask("WorkflowReplay", entryId=None)
+    await actor.action("release")
+
+
+# Older versions.
+
+
+@requirement("INSP-171")
+async def test_queue_is_dropped_in_version_1(conform):
+    """A push that version 1 cannot express is an error with a drop code."""
+    inspector = await inspect(conform, "queueActor")
+    async with inspecting(conform, "queueActor", 1) as (socket, _):
+        await inspector.post("queue", {"name": "greeting"})
+        assert (await socket.until("Error"))["message"] == "inspector.queue_dropped"
+
+
+@requirement("INSP-171")
+@pytest.mark.parametrize("request_name", ["Events", "ClearEvents"])
+async def test_events_are_dropped(conform, request_name):
+    """Events of version 1 exist no more."""
+    async with inspecting(conform, "counter", 1) as (socket, _):
+        await socket.send(request_name, id=1)
+        assert "inspector.events_dropped" in (await socket.until("Error"))["message"]
+
+
+@requirement("INSP-172")
+@pytest.mark.parametrize("version", [5, 4, 3, 2, 1, None], ids=["v5", "v4", "v3", "v2", "v1", "legacy"])
+async def test_schedule_pushes_are_left_out(conform, version):
+    """Below version 6 schedules are neither pushed nor reported as dropped."""
+    async with inspecting(conform, "scheduled", version) as (socket, _):
+        await conform.get_or_create("scheduled").action("scheduleTaskAfter", 600_000)
+        await socket.until("ConnectionsUpdated", lambda fields: fields["connections"] == [])
+        await socket.ask("State")
+        assert not [fields for kind, fields in socket.pushed if kind in ("SchedulesUpdated", "Error")]
+
+
+@requirement("INSP-170")
+@pytest.mark.parametrize("version", [3, 4, 5, None], ids=["v3", "v4", "v5", "legacy"])
+async def test_database_in_older_versions(conform, version):
+    """The database requests have other tags there."""
+    await conform.get_or_create("dbActorRaw").action("insertMany", 1)
+    async with inspecting(conform, "dbActorRaw", version) as (socket, _):
+        rows = load_value((await socket.ask("DatabaseTableRows", table="test_data", limit=5, offset=0))["result"])
+        assert len(rows) == 1
+
+
+# Life.
+
+
+@requirement("INSP-138")
+@pytest.mark.parametrize("end", ["sleep", "destroy"])
+async def test_stop_closes_the_socket(conform, boundary, end):
+    """A stop of the actor closes the socket with 1000 `actor.stopped`."""
+    name = "sleep" if end == "sleep" else "destroyActor"
+    async with inspecting(conform, name) as (socket, _):
+        if end == "sleep":
+            await boundary.sleep(conform.get_or_create(name))
+        else:
+            await boundary.destroy(conform.get_or_create(name))
+        assert await socket.closed() == (1000, "actor.stopped")
+
+
+@requirement("INSP-139")
+async def test_socket_does_not_keep_the_actor_awake(conform, boundary):
+    """With nothing but an inspector socket the actor goes idle and sleeps."""
+    async with inspecting(conform, "sleep") as (socket, _):
+        actor_id = await conform.get_or_create("sleep").resolve()
+        await boundary.wait_asleep(actor_id)
+        assert await socket.closed() == (1000, "actor.stopped")
+
+
+@requirement("INSP-139", "INSP-042")
+async def test_socket_is_no_connection(conform):
+    """Neither the actor nor the inspector counts it."""
+    inspector = await inspect(conform, "counter")
+    async with inspecting(conform, "counter") as (socket, init):
+        assert init["connections"] == []
+        assert (await socket.ask("Connections"))["connections"] == []
+        assert (await inspector.get("connections"))["connections"] == []
+
+
+@requirement("INSP-140")
+async def test_sockets_are_independent(conform):
+    """Sockets of different versions live side by side; closing one leaves the others."""
+    async with inspecting(conform, "counter", 6) as (current, _), inspecting(conform, "counter", None) as (legacy, _):
+        async with inspecting(conform, "counter", 2) as (older, _):
+            assert await older.action("increment", 1) == 1
+        for socket in (current, legacy):
+            await socket.until("StateUpdated", state_is(1))
+            assert load_value((await socket.ask("State"))["state"]) == {"count": 1}
+
+
+@requirement("INSP-139", "INSP-140")
+async def test_abrupt_end(conform, eventually):
+    """A client that vanishes leaves no trace: the next socket works, and the actor too."""
+    async with inspecting(conform, "counter") as (socket, _):
+        socket.connection.transport.abort()
+    assert await conform.get_or_create("counter").action("increment", 1) == 1
+    async with inspecting(conform, "counter") as (socket, _):
+        assert load_value((await socket.ask("State"))["state"]) == {"count": 1}
