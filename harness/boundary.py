@@ -41,7 +41,7 @@ class Boundary:
         elif via == "api":
             await self._post(f"/actors/{actor_id}/sleep")
         await self.wait_asleep(actor_id, timeout=timeout)
-        self._conform.handles.cross(address_of(handle), actor_id, "boundary.sleep")
+        self._cross(handle, actor_id, "boundary.sleep")
         return actor_id
 
     async def destroy(self, handle: TrackedHandle, via: DestroyVia = "action", *, action: str = "destroy", timeout: float = 15.0) -> str:
@@ -60,7 +60,7 @@ class Boundary:
         else:
             await self._delete(f"/actors/{actor_id}")
         await self.wait_destroyed(actor_id, timeout=timeout)
-        self._conform.handles.cross(address_of(handle), actor_id, "boundary.destroy")
+        self._cross(handle, actor_id, "boundary.destroy")
         return actor_id
 
     async def wait_asleep(self, actor_id: str, timeout: float = 15.0) -> dict[str, Any]:
@@ -91,6 +91,10 @@ class Boundary:
     async def is_asleep(self, actor_id: str) -> bool:
         """Whether the manager reports the actor asleep now."""
         return (await self.record(actor_id))["sleep_ts"] is not None
+
+    def _cross(self, handle: TrackedHandle, actor_id: str, what: str) -> None:
+        self._conform.handles.cross(address_of(handle), actor_id, what)
+        self._conform.transcript.mark(f"{what} of {actor_id}")
 
     async def _resolve(self, handle: TrackedHandle) -> str:
         if not isinstance(handle, TrackedHandle):

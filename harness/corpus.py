@@ -17,9 +17,12 @@ from harness.identity import TestId, Variant
 
 if TYPE_CHECKING:
     from harness.settings import Settings
+    from harness.verdicts import Phase
 
 TEST: pytest.StashKey[CorpusTest] = pytest.StashKey()
 """Set on every item that belongs to the corpus."""
+PHASES: pytest.StashKey[list[Phase]] = pytest.StashKey()
+"""What setup, call and teardown of the running item contributed so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
             (kept if suite_of(item) is None else dropped).append(item)
             continue
         wanted = not settings.suites or test.id.suite in settings.suites
+        if settings.only:
+            wanted = wanted and (str(test.id) in settings.only or test.id.test in settings.only)
         if settings.lane != "all":
             wanted = wanted and test.timing == (settings.lane == "timing")
         if wanted:

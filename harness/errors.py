@@ -23,6 +23,14 @@ class UsageError(HarnessError):
     """An option, a target specification or a mark makes no sense."""
 
 
+class ClientViolation(HarnessError):
+    """The client library sent what no message schema allows."""
+
+
+class SchemaViolation(AssertionError):
+    """The target sent what no message schema allows; the verdict is `fail` whatever else the test saw."""
+
+
 class Inconclusive(Exception):
     """The test could not tell; the verdict is `inconclusive`, never `pass`."""
 

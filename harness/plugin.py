@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness import corpus, settings, verdicts
-from harness.corpus import TEST
+from harness.corpus import PHASES, TEST
 from harness.errors import UsageError
+from harness.evidence.collect import write_bundle
 from harness.guard import RUNNING, Guard
 from harness.recorder import Recorder, ResultWriter
 from harness.session_fixtures import (
+    EVIDENCE,
     SETTINGS,
     TARGET,
     WITNESS,
@@ -47,7 +50,6 @@ __all__ = [
 ]
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
-PHASES: pytest.StashKey[list[verdicts.Phase]] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 TIME_LIMIT = 60.0
 """Real seconds per test before scaling by the target; the mark `timeout(seconds)` overrides."""
@@ -170,6 +172,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if test is None:
         return
     item.config.stash[RECORDER].started(str(test.id))
+    random.seed(f"{item.config.stash[SETTINGS].seed}:{test.id}")
     test.check()
     missing = test.capabilities - item.config.stash[TARGET].capabilities
     if missing:
@@ -189,17 +192,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     raised = call.excinfo.value if call.excinfo is not None else None
     item.stash[PHASES].append(verdicts.phase_verdict(report, raised))
     if call.when == "teardown":
-        report.user_properties.append(("conform", _result(item, test, call)))
+        report.user_properties.append(("conform", _result(item, test, call, report)))
     return report
 
 
-def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[None]) -> dict[str, Any]:
+def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
     phases = item.stash[PHASES]
     decided = verdicts.combine(phases)
     witnessed = item.stash.get(WITNESS, None)
+    bundle = None
+    if not decided.verdict.good:
+        bundle = write_bundle(item.config.stash[SETTINGS], test, decided, item.stash.get(EVIDENCE, None), report, item)
     return {
         "id": str(test.id),
         "verdict": str(decided.verdict),
+        "blame": str(decided.blame),
+        "bundle": str(bundle) if bundle is not None else "",
         "message": decided.message,
         "detail": decided.detail,
         "seconds": round(call.stop - item.stash[BEGAN], 6),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import Client, Encoding
-from client.transport import certificates
+from harness.evidence.transcript import ObservedTransport, Transcript
 from harness.handles import Address, HandleBook, TrackedHandle
 from runtime.protocol.http import encode_action_request
 
@@ -37,7 +37,7 @@ class Conform:
         endpoint, namespace, pool, token: where the target answers.
     """
 
-    def __init__(self, target: Target, endpoint: Endpoint, variant: Variant, test: TestId) -> None:
+    def __init__(self, target: Target, endpoint: Endpoint, variant: Variant, test: TestId, transcript: Transcript) -> None:
         """Made by the `conform` fixture, which also closes it."""
         self.target = target
         self.endpoint = endpoint.url
@@ -50,7 +50,8 @@ class Conform:
         self.handles = HandleBook()
         self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
-        self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0, verify=certificates())
+        self.transcript = transcript
+        self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0, transport=ObservedTransport(transcript))
 
     @functools.cached_property
     def client(self) -> Client:
@@ -64,6 +65,7 @@ class Conform:
             "pool": self.pool,
             "token": self.token,
             "encoding": self.encoding,
+            "observer": self.transcript,
             **options,
         }
         return Client(self.endpoint, **options)

@@ -10,9 +10,10 @@ import pytest_asyncio
 from harness import expect
 from harness.boundary import Boundary
 from harness.clock import Clock
-from harness.corpus import TEST
+from harness.corpus import PHASES, TEST
 from harness.errors import UsageError
 from harness.eventually import Eventually
+from harness.evidence.collect import Evidence
 from harness.guard import RUNNING
 from harness.session import Conform
 from harness.targets import Endpoint, Target, TimeMode, resolve
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 WITNESS: pytest.StashKey[Witness] = pytest.StashKey()
+EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
 
 
 class Deployments:
@@ -88,12 +90,20 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def conform(corpus_test: CorpusTest, deployments: Deployments) -> AsyncIterator[Conform]:
+async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deployments: Deployments) -> AsyncIterator[Conform]:
     """The session with the target, in the test's encoding."""
     target, endpoint = await deployments.get(corpus_test.variant.storage)
-    session = Conform(target, endpoint, corpus_test.variant, corpus_test.id)
+    evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None))
+    session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
     yield session
-    await session.aclose()
+    failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))
+    try:
+        if failed and request.config.stash[SETTINGS].evidence is not None:
+            await evidence.snapshot(session)
+    finally:
+        await session.aclose()
+    if not failed:
+        evidence.check()
 
 
 @pytest.fixture

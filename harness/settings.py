@@ -30,6 +30,8 @@ OPTIONS = (
     ("--suite", None, "comma-separated suites (default: all)"),
     ("--lane", "all", "all, parallel (no timing suites) or timing (only those)"),
     ("--shard", "0/1", "run every n-th test: index/count"),
+    ("--seed", "0", "seed of everything random in the tests and in the client"),
+    ("--evidence", None, "write a bundle per failure into this directory"),
     ("--events", None, "write the session's events to this file as NDJSON"),
 )
 
@@ -39,6 +41,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("conform", "conformance of actor runtimes")
     for flag, default, text in OPTIONS:
         group.addoption(flag, dest=_dest(flag), default=default, help=text)
+    group.addoption("--only", dest=_dest("--only"), action="append", help="only this test, suite::test or suite::test[variant]; repeat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class Settings:
     lane: str = "all"
     shard: tuple[int, int] = (0, 1)
     events: Path | None = None
+    only: frozenset[str] = frozenset()
+    seed: int = 0
+    evidence: Path | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -83,7 +89,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         profile=get("--profile"),
     )
     target = resolve(options)
-    events = get("--events")
+    events, evidence = get("--events"), get("--evidence")
     return Settings(
         target=options,
         time=time_mode(target, get("--time")),
@@ -93,6 +99,9 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         lane=check_lane(get("--lane") or "all"),
         shard=_shard(get("--shard") or "0/1"),
         events=Path(events) if events else None,
+        only=frozenset(config.getoption(_dest("--only")) or ()),
+        seed=int(_number("--seed", get("--seed") or "0")),
+        evidence=Path(evidence) if evidence else None,
     ), target
 
 

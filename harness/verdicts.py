@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, Inconclusive
+from harness.errors import HarnessError, Inconclusive, SchemaViolation, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,15 @@ class Verdict(StrEnum):
         return self in (Verdict.PASS, Verdict.SKIP)
 
 
+class Blame(StrEnum):
+    """Whose fault a verdict is: the runtime under test, the tests and their harness, or what starts and reaches the runtime."""
+
+    TARGET = "target"
+    HARNESS = "harness"
+    ADAPTER = "adapter"
+    NOBODY = ""
+
+
 _RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.FAIL: 3, Verdict.ERROR: 4}
 
 
@@ -40,6 +49,7 @@ class Phase:
     verdict: Verdict
     message: str = ""
     detail: str = ""
+    blame: Blame = Blame.NOBODY
 
 
 def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Phase:
@@ -54,9 +64,12 @@ def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Ph
         return Phase(Verdict.SKIP, message)
     if isinstance(raised, Inconclusive):
         return Phase(Verdict.INCONCLUSIVE, message)
+    if isinstance(raised, SchemaViolation):
+        return Phase(Verdict.FAIL, message, report.longreprtext, Blame.TARGET)
     if report.when != "call" or isinstance(raised, HarnessError):
-        return Phase(Verdict.ERROR, message, report.longreprtext)
-    return Phase(Verdict.FAIL, message, report.longreprtext)
+        blame = Blame.ADAPTER if isinstance(raised, TargetError) else Blame.HARNESS
+        return Phase(Verdict.ERROR, message, report.longreprtext, blame)
+    return Phase(Verdict.FAIL, message, report.longreprtext, Blame.TARGET)
 
 
 def combine(phases: Sequence[Phase]) -> Phase:

@@ -45,6 +45,9 @@ def command(
     lane: options.LaneOption = "all",
     jobs: options.JobsOption = None,
     rerun: options.RerunOption = 0,
+    only: options.OnlyOption = None,
+    seed: options.SeedOption = 0,
+    evidence: options.EvidenceOption = options.EVIDENCE,
     junit_file: options.JUnitOption = None,
     events: options.EventsOption = None,
     junit_in: JUnitInOption = None,
@@ -59,7 +62,7 @@ def command(
     if junit_in:
         report = junit.read(junit_in)
     else:
-        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane)
+        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane, only, seed, evidence)
         check_suites(request, expected)
         report = execute(request)
     write(report, junit_file, events)

@@ -33,6 +33,10 @@ JobsOption = Annotated[int | None, typer.Option(help="workers for non-timing sui
 RerunOption = Annotated[int, typer.Option("--rerun", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML here")]
 EventsOption = Annotated[Path | None, typer.Option("--events", help="write the events of the run here, as NDJSON")]
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="only this test: suite::test; repeat", rich_help_panel=SELECTION)]
+SeedOption = Annotated[int, typer.Option(help="seed of everything random in tests and client", min=0)]
+EvidenceOption = Annotated[Path, typer.Option(help="where each failure leaves its bundle")]
+EVIDENCE = Path("artifacts/evidence")
 BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
 
 
@@ -56,6 +60,9 @@ def build_request(
     jobs: int | None = None,
     corpus: Path | None = None,
     lane: str = "all",
+    only: list[str] | None = None,
+    seed: int = 0,
+    evidence: Path | None = None,
 ) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.
 
@@ -75,6 +82,9 @@ def build_request(
         jobs=jobs or default_jobs(),
         corpus=(corpus or standard_corpus()).resolve(),
         lane=check_lane(lane),
+        only=tuple(only or ()),
+        seed=seed,
+        evidence=evidence.resolve() if evidence is not None else None,
     )
 
 

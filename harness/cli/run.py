@@ -30,12 +30,15 @@ def command(
     lane: options.LaneOption = "all",
     jobs: options.JobsOption = None,
     rerun: options.RerunOption = 0,
+    only: options.OnlyOption = None,
+    seed: options.SeedOption = 0,
+    evidence: options.EvidenceOption = options.EVIDENCE,
     junit_file: options.JUnitOption = None,
     events: options.EventsOption = None,
 ) -> None:
     """Run the corpus against a target; every test that is not a pass or a skip makes the status 1."""
     about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane)
+    request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane, only, seed, evidence)
     report = execute(request)
     write(report, junit_file, events)
     summary.show(report, request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.cli.console import out
+from harness.run import rerun
 from harness.run.results import Counts
 from harness.verdicts import Verdict
 
@@ -63,7 +64,8 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
 
 def _detail(result: TestResult, request: RunRequest | None) -> None:
     requirements = f" [{', '.join(result.requirements)}]" if result.requirements else ""
-    out.print(f"\n{result.verdict.upper()} {result.id}{requirements}", style="bold red", markup=False)
+    blame = f" (blame: {result.blame})" if result.blame else ""
+    out.print(f"\n{result.verdict.upper()} {result.id}{requirements}{blame}", style="bold red", markup=False)
     if result.doc:
         out.print(f"  {result.doc.splitlines()[0]}", markup=False)
     out.print(f"  {result.message}", markup=False)
@@ -71,17 +73,7 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
         for line in result.detail.strip().splitlines()[-DETAIL_LINES:]:
             out.print(f"  | {line}", markup=False, style="dim")
     if request is not None:
-        out.print(f"  rerun: {rerun_command(result, request)}", markup=False)
-
-
-def rerun_command(result: TestResult, request: RunRequest) -> str:
-    """The command that runs this one test again."""
-    encoding, _, storage = result.id.variant.partition("-")
-    parts = ["conform run", f"--target {request.target.spec}", f"--time {request.time}", f"--encoding {encoding}", f"--storage {storage}"]
-    defaults = type(request.target)()
-    for flag in ("namespace", "pool", "capabilities"):
-        value = getattr(request.target, flag)
-        if value != getattr(defaults, flag):
-            parts.append(f"--{flag} {value}")
-    name = result.id.name.partition("(")[0].rpartition("::")[2]
-    return " ".join([*parts, f"--suite {result.id.suite}", f"-k {name}"])
+        again = rerun.command(result.id, request.target, request.time, seed=request.seed, corpus=request.corpus)
+        out.print(f"  rerun: {again}", markup=False, soft_wrap=True)
+    if result.bundle:
+        out.print(f"  evidence: {result.bundle}", markup=False, soft_wrap=True)

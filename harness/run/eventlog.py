@@ -35,6 +35,8 @@ def write(path: Path, report: RunReport) -> None:
                 "doc": result.doc,
                 "timing": result.timing,
                 "witnesses": dict(result.witnesses),
+                "blame": result.blame,
+                "bundle": result.bundle,
             }
         )
     verdicts = Counter(str(result.verdict) for result in report.results)

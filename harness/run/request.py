@@ -45,12 +45,15 @@ class RunRequest:
     reruns: int = 0
     jobs: int = 1
     lane: str = "all"
+    only: tuple[str, ...] = ()
+    seed: int = 0
+    evidence: Path | None = None
     corpus: Path = field(default_factory=standard_corpus)
 
     @property
     def partial(self) -> bool:
         """Whether only some tests of a suite were picked, so that nothing can be said about missing ones."""
-        return self.keyword is not None or self.lane != "all"
+        return self.keyword is not None or self.lane != "all" or bool(self.only)
 
     def arguments(self) -> list[str]:
         """The options of the plug-in that say the same."""
@@ -68,8 +71,11 @@ class RunRequest:
             "--encoding": ",".join(self.encodings),
             "--storage": ",".join(self.storages),
             "--suite": ",".join(self.suites),
+            "--seed": str(self.seed),
+            "--evidence": str(self.evidence) if self.evidence is not None else None,
         }
         arguments = [f"{flag}={value}" for flag, value in flags.items() if value not in (None, "")]
+        arguments += [f"--only={one}" for one in self.only]
         if self.keyword:
             arguments += ["-k", self.keyword]
         if self.reruns:

@@ -30,6 +30,8 @@ class TestResult:
     doc: str = ""
     timing: bool = False
     witnesses: Mapping[str, Any] = field(default_factory=dict)
+    blame: str = ""
+    bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True)

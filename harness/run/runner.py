@@ -87,7 +87,7 @@ def merge(outcomes: Sequence[LaneOutcome]) -> RunReport:
         for event in outcome.events[:1]:
             report.session = report.session or event
         for name, about in collected.items():
-            lost = {"verdict": Verdict.ERROR, "message": f"not run to its end: worker {outcome.lane.label} died"}
+            lost = {"verdict": Verdict.ERROR, "message": f"not run to its end: worker {outcome.lane.label} died", "blame": "harness"}
             report.results.append(_result(name, about, results.get(name, lost)))
     report.results.sort(key=lambda result: result.id)
     return report
@@ -105,4 +105,6 @@ def _result(name: str, about: dict[str, Any], found: dict[str, Any]) -> TestResu
         doc=about["doc"],
         timing=about["timing"],
         witnesses=found.get("witnesses", {}),
+        blame=found.get("blame", ""),
+        bundle=found.get("bundle", ""),
     )

@@ -65,9 +65,13 @@ def test_run_reports_counts_per_suite_and_encoding(conform, tmp_path):
 def test_a_failure_names_the_requirement_and_the_command_to_rerun(conform, tmp_path):
     write_corpus(tmp_path / "corpus", gamma=FAILING)
     text = conform("run", "--encoding", "json,cbor", status=1)
-    assert "FAIL gamma::test_bad[cbor-memory] [TASK-009]" in text
+    assert "FAIL gamma::test_bad[cbor-memory] [TASK-009] (blame: target)" in text
     assert "AssertionError: no cbor" in text
-    assert f"rerun: conform run --target {FAKE} --time virtual --encoding cbor --storage memory --suite gamma -k test_bad" in text
+    assert (
+    variant = f"--time virtual --encoding cbor --storage memory --corpus {tmp_path}/corpus"
+    assert f"rerun: conform run --target {FAKE} {variant} --only gamma::test_bad" in text
+        in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""Gathering the evidence of one test: the transcript while it runs, the target's state when it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from harness.errors import ClientViolation, SchemaViolation
+from harness.evidence import bundle
+from harness.evidence.decode import CLIENT, TARGET, Reader, actor_ids, violations
+from harness.evidence.transcript import Transcript
+from harness.run import rerun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from harness.corpus import CorpusTest
+    from harness.evidence.decode import Reading, Violation
+    from harness.session import Conform
+    from harness.settings import Settings
+    from harness.verdicts import Phase
+
+PATIENCE = 5.0
+"""Seconds for each look at a target that may be stuck."""
+LONGEST_LOG = 256 * 1024
+
+
+class Evidence:
+    """What is known of one running test beyond its verdict."""
+
+    def __init__(self, log_file: Path | None) -> None:
+        """Recording begins now; `log_file` is the target's, when it has one."""
+        self.transcript = Transcript()
+        self.files: dict[str, str] = {}
+        self._log_file = log_file
+        self._log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
+
+    def check(self) -> None:
+        """Hold every message against its schema.
+
+        Raises:
+            SchemaViolation: the target sent something malformed.
+            ClientViolation: the client library did.
+        """
+        found = violations(self.transcript)
+        if of_target := [one for one in found if one.side == TARGET]:
+            raise SchemaViolation(f"the target sent what no schema allows: {_listed(of_target)}")
+        if of_client := [one for one in found if one.side == CLIENT]:
+            raise ClientViolation(f"the client library sent what no schema allows: {_listed(of_client)}")
+
+    async def snapshot(self, conform: Conform) -> None:
+        """Ask the target how things stand: actor records and metrics. A target that does not answer is noted, not an error."""
+        ids = actor_ids(self.readings())
+        if ids:
+            records = await _get(conform, "/actors", {"actor_ids": ",".join(ids), "namespace": conform.namespace})
+            self.files["actors.json"] = records
+            running = _running(records)
+            if running is not None and conform.has("metrics"):
+                self.files["metrics.txt"] = await _get(conform, f"/gateway/{running}/metrics", {})
+
+    def readings(self) -> list[Reading]:
+        """The transcript, decoded."""
+        reader = Reader()
+        return [reader.read(entry) for entry in self.transcript]
+
+    def log(self, report_sections: list[tuple[str, str]]) -> str:
+        """What the target logged meanwhile: its own file, else what this process wrote during the test."""
+        if self._log_file is not None and self._log_file.exists():
+            with self._log_file.open("rb") as file:
+                file.seek(self._log_start)
+                return file.read()[-LONGEST_LOG:].decode(errors="replace")
+        return "".join(f"--- {name}\n{text}\n" for name, text in report_sections)[-LONGEST_LOG:]
+
+
+def write_bundle(
+    settings: Settings, test: CorpusTest, decided: Phase, evidence: Evidence | None, report: pytest.TestReport, item: pytest.Item
+) -> Path | None:
+    """Write the bundle of a test that is neither pass nor skip; None when none was asked for."""
+    if settings.evidence is None:
+        return None
+    target = dataclasses.asdict(dataclasses.replace(settings.target, token=None))
+    corpus = item.path.parent
+    about: dict[str, Any] = {
+        "test": str(test.id),
+        "verdict": str(decided.verdict),
+        "blame": str(decided.blame),
+        "message": decided.message,
+        "doc": test.doc,
+        "requirements": list(test.requirements),
+        "target": target,
+        "time": str(settings.time),
+        "seed": settings.seed,
+        "corpus": str(corpus),
+        "rerun": rerun.command(test.id, settings.target, str(settings.time), seed=settings.seed, corpus=corpus),
+    }
+    directory = bundle.place(settings.evidence, str(test.id))
+    files = {"failure.txt": decided.detail}
+    if evidence is None:
+        bundle.write(directory, about, [], files, began=0.0)
+        return directory
+    files |= {**evidence.files, "target.log": evidence.log(report.sections)}
+    began, dropped = evidence.transcript.began, evidence.transcript.dropped
+    bundle.write(directory, about, evidence.readings(), files, began=began, dropped=dropped)
+    return directory
+
+
+async def _get(conform: Conform, path: str, query: dict[str, str]) -> str:
+    headers = {"authorization": f"Bearer {conform.token}"} if conform.token else {}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            response = await conform.http.get(path, params=query, headers=headers)
+    except (httpx.HTTPError, TimeoutError) as error:
+        return json.dumps({"unavailable": repr(error)})
+    return response.text
+
+
+def _running(records: str) -> str | None:
+    """An actor that runs now; asking one that sleeps would wake it."""
+    try:
+        actors = json.loads(records)["actors"]
+        return next((one["actor_id"] for one in actors if one["connectable_ts"] is not None and one["destroy_ts"] is None), None)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _listed(found: list[Violation], most: int = 3) -> str:
+    more = f" (and {len(found) - most} more)" if len(found) > most else ""
+    return "; ".join(one.what for one in found[:most]) + more
