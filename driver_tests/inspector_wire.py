@@ -84,9 +84,7 @@ ASK = {
     5: _ASK_4,
     6: f"{_ASK_4} Schedules ScheduleHistory ScheduleDelete",
 }
-_FIRST = (
-    "StateResponse ConnectionsResponse ActionResponse ConnectionsUpdated QueueUpdated StateUpdated WorkflowHistoryUpdated"  # the same from 2 on
-)
+_FIRST = "StateResponse ConnectionsResponse ActionResponse ConnectionsUpdated QueueUpdated StateUpdated WorkflowHistoryUpdated"
 _LISTS = "RpcsListResponse TraceQueryResponse QueueResponse WorkflowHistoryResponse"
 _DATABASE = "DatabaseSchemaResponse DatabaseTableRowsResponse"
 _TELL_4 = f"{_FIRST} {_LISTS} WorkflowReplayResponse Error Init {_DATABASE}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from websockets import ConnectionClosed
@@ -15,6 +16,7 @@ from harness.wire import dump_value, load_value
 
 pytestmark = [suite("actor-inspector-socket"), timing, capability("inspector"), encodings("json")]
 
+WRONG = "wrong"
 VERSIONS = (1, 2, 3, 4, 5, 6, None)
 VERSION_IDS = ["v1", "v2", "v3", "v4", "v5", "v6", "legacy"]
 
@@ -64,7 +66,7 @@ async def test_token_is_required(conform, token):
 @pytest.mark.parametrize("version", ["", "0", "7", "abc", "-1", "6.0"])
 async def test_invalid_version(conform, version):
     """An invalid version opens and closes with 1002, before the token is looked at."""
-    async with opened(conform, await inspect(conform, "counter"), f"?protocol_version={version}", token="wrong") as connection:
+    async with opened(conform, await inspect(conform, "counter"), f"?protocol_version={version}", token=WRONG) as connection:
         assert await ending(connection) == ([], 1002, "inspector.invalid_protocol_version")
 
 
@@ -417,14 +419,13 @@ async def test_replay(conform, eventually):
 
     async def replay():
         # The actor may go to sleep between two attempts: each has a socket of its own.
-        async with inspecting(conform, "workflowReplayActor") as (socket, _):
-            try:
+        with contextlib.suppress(InspectorError, ConnectionClosed):
+            async with inspecting(conform, "workflowReplayActor") as (socket, _):
                 answer = await socket.ask("WorkflowReplay", entryId=None)
-            except (InspectorError, ConnectionClosed):
-                return None
-            if "WorkflowHistoryUpdated" not in [kind for kind, _ in socket.pushed]:
-                await socket.until("WorkflowHistoryUpdated")
-            return answer
+                if "WorkflowHistoryUpdated" not in [kind for kind, _ in socket.pushed]:
+                    await socket.until("WorkflowHistoryUpdated")
+                return answer
+        return None
 
     answer = await eventually(replay, until=lambda given: given is not None, what="a replay that is accepted")
     assert answer["isWorkflowEnabled"] is True
@@ -440,7 +441,7 @@ async def test_replay_in_flight(conform, eventually):
     inspector = await inspect(conform, "workflowRunningStepActor")
     await eventually(lambda: inspector.get("workflow-history"), until=lambda shown: shown["history"], what="the first step")
     async with inspecting(conform, "workflowRunningStepActor") as (socket, _):
-        with pytest.raises(InspectorError, match="(?i)replay"):
+        with pytest.raises(InspectorError, match=r"(?i)replay"):
             await socket.ask("WorkflowReplay", entryId=None)
         history = decode_history((await socket.ask("WorkflowHistory"))["history"])
         assert history["prepare"]["metadata"]["attempts"] == 1

@@ -155,5 +155,3 @@ def _text(error: Exception) -> str:
         return str(error)
     cause = error.metadata.get("error") if isinstance(error.metadata, dict) else None
     return error.message if cause is None else f"{error.message}: {cause}"
-
-

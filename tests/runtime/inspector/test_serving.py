@@ -1,0 +1,138 @@
+"""What the corpus cannot see of a served inspector: tabs, fixed tokens, cleanup, failures of its own."""
+
+import asyncio
+import base64
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import connect
+
+from runtime import Actor, Context, HostOptions, InspectorTab, Registry, action
+from runtime.inspector import messages as m
+from runtime.inspector import wire_view
+from runtime.inspector.records import read_record
+from runtime.inspector.versions import MESSAGES
+from runtime.protocol.bare import Reader
+from runtime.protocol.payload import load_value
+from tests.runtime.gateway.support import serving
+
+QUERY = "rvt-namespace=default&rvt-method=getOrCreate&rvt-pool=default&rvt-key=k"
+
+
+class Plain(Actor):
+    name = "plain"
+    state = {"count": 0}
+
+    @action
+    async def nap(self, c: Context) -> None:
+        c.sleep()
+
+    @action
+    def add(self, c: Context, amount: int) -> int:
+        c.state.count += amount
+        return c.state.count
+
+    @action
+    async def every(self, c: Context) -> None:
+        await c.cron.every(name="tick", interval=60, action="add", args=[1])
+
+
+def read(frame):
+    reader = Reader(frame)
+    return read_record(reader, MESSAGES[6][reader.byte()])
+
+
+async def token_of(client):
+    reply = await client.get(f"/gateway/plain/inspector/state?{QUERY}")
+    actor_id = reply.headers["x-rivet-actor"]
+    reply = await client.get(f"/actors/{actor_id}/kv/keys/Aw==", params={"namespace": "default"})
+    return actor_id, base64.b64decode(reply.json()["value"]).decode() if reply.status_code == 200 else None
+
+
+@asynccontextmanager
+async def opened(client, actor_id, token):
+    url = f"ws://127.0.0.1:{client.port}/gateway/{actor_id}/inspector/connect?protocol_version=6"
+    async with connect(url, subprotocols=["rivet", f"rivet_inspector_token.{token}"]) as socket:
+        yield socket
+
+
+async def until(socket, kind):
+    async with asyncio.timeout(10):
+        while not isinstance(message := read(await socket.recv()), kind):
+            continue
+    return message
+
+
+@pytest.mark.parametrize(("options", "token"), [(HostOptions(test_mode=True), "token"), (HostOptions(inspector_token="fixed"), "fixed")])  # noqa: S106
+async def test_a_fixed_token_replaces_all(options, token):
+    async with serving(Registry(Plain), options) as client:
+        _, own = await token_of(client)
+        assert own is None
+        for given, status in ((token, 200), ("other", 401)):
+            reply = await client.get(f"/gateway/plain/inspector/state?{QUERY}", headers={"authorization": f"Bearer {given}"})
+            assert reply.status_code == status
+
+
+async def test_the_environment_may_fix_the_token(monkeypatch):
+    monkeypatch.setenv("_RIVET_TEST_INSPECTOR_TOKEN", "from the environment")
+    async with serving(Registry(Plain)) as client:
+        actor_id, own = await token_of(client)
+        assert own is None
+        reply = await client.get(f"/gateway/{actor_id}/inspector/state", headers={"authorization": "Bearer from the environment"})
+        assert reply.status_code == 200
+
+
+async def test_tabs_are_served_and_announced(tmp_path):
+    (tmp_path / "index.html").write_text("hello")
+
+    class Tabbed(Plain):
+        inspector_tabs = (InspectorTab(id="mine", label="Mine", source=tmp_path, icon="star"), InspectorTab(id="queue", hidden=True))
+
+    async with serving(Registry(Tabbed)) as client:
+        actor_id, token = await token_of(client)
+        reply = await client.get(f"/gateway/{actor_id}/inspector/custom-tabs/mine/")
+        assert (reply.status_code, reply.text, reply.headers["content-type"]) == (200, "hello", "text/html")
+        async with opened(client, actor_id, token) as socket:
+            init = await until(socket, m.Init)
+            assert init.tab_config == [m.TabConfig("mine", "Mine", "star", False), m.TabConfig("queue", None, None, True)]
+
+
+async def test_nobody_watches_when_the_last_socket_is_gone():
+    async with serving(Registry(Plain)) as client:
+        actor_id, token = await token_of(client)
+        task = client.app.host.slots.get(actor_id).task
+        assert task.observer is None
+        async with opened(client, actor_id, token) as first:
+            await until(first, m.Init)
+            async with opened(client, actor_id, token) as second:
+                await until(second, m.Init)
+            observer = task.observer
+            assert observer is not None
+        async with asyncio.timeout(5):
+            while task.observer is not None:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_first_message_that_fails_closes_with_1011(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(wire_view, "init", broken)
+    async with serving(Registry(Plain)) as client, opened(client, *await token_of(client)) as socket:
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
+        assert (socket.close_code, socket.close_reason) == (1011, "inspector.init_error")
+
+
+async def test_recurring_schedules():
+    async with serving(Registry(Plain)) as client:
+        actor_id, token = await token_of(client)
+        async with opened(client, actor_id, token) as socket:
+            await until(socket, m.Init)
+            reply = await client.post(f"/gateway/{actor_id}/action/every", json={"args": []}, headers={"x-rivet-encoding": "json"})
+            assert reply.status_code == 200, reply.text
+            [shown] = (await until(socket, m.SchedulesUpdated)).schedules
+            assert (shown.id, shown.name, shown.kind, shown.action, shown.interval_ms) == ("tick", "tick", "every", "add", 60_000)
+            assert load_value(shown.args) == [1] and shown.max_history == 100
+
+
