@@ -7,6 +7,8 @@ matrix, and carry ids of the form `suite::test[encoding-storage]`.
 from __future__ import annotations
 
 import inspect
+import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +70,9 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     allowed = _strings(metafunc.definition, "encodings")
     variants = [one for one in settings.variants if not allowed or one.encoding in allowed]
     metafunc.fixturenames.append("variant")
-    metafunc.parametrize("variant", variants, ids=[str(one) for one in variants], indirect=True)
+    # A repeated test keeps its id; pytest needs another name for each of its items.
+    rounds = [(one, "" if number == 0 else f"~{number}") for number in range(settings.repeat) for one in variants]
+    metafunc.parametrize("variant", [one for one, _ in rounds], ids=[f"{one}{mark}" for one, mark in rounds], indirect=True)
 
 
 def describe(item: pytest.Function) -> CorpusTest | None:
@@ -82,7 +86,7 @@ def describe(item: pytest.Function) -> CorpusTest | None:
         return None
     # Classes and further parameters are part of the name; the variant is not.
     owners = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    extra = callspec.id.removeprefix(str(variant)).removeprefix("-")
+    extra = re.sub(r"^~\d+", "", callspec.id.removeprefix(str(variant))).removeprefix("-")
     name = "::".join([*owners, item.originalname or item.name]) + (f"({extra})" if extra else "")
     return CorpusTest(
         id=TestId(suite, name, str(variant)),
@@ -116,6 +120,13 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
             position += 1
         (kept if wanted else dropped).append(item)
     return kept, dropped
+
+
+def order(items: list[pytest.Item], settings: Settings) -> list[pytest.Item]:
+    """The items as they are to run: as collected, or shuffled."""
+    if settings.shuffle is None:
+        return items
+    return random.Random(settings.shuffle).sample(items, len(items))  # noqa: S311 -- an order, no secret
 
 
 def _strings(node: pytest.Item | Any, mark: str) -> tuple[str, ...]:

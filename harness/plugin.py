@@ -115,6 +115,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:], dropped = corpus.select(items, wanted)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
+    items[:] = corpus.order(items, wanted)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -30,6 +30,8 @@ OPTIONS = (
     ("--suite", None, "comma-separated suites (default: all)"),
     ("--lane", "all", "all, parallel (no timing suites) or timing (only those)"),
     ("--shard", "0/1", "run every n-th test: index/count"),
+    ("--shuffle", None, "run the tests in the random order of this seed"),
+    ("--repeat", "1", "run every test this often, one after the other, on the same target"),
     ("--seed", "0", "seed of everything random in the tests and in the client"),
     ("--evidence", None, "write a bundle per failure into this directory"),
     ("--events", None, "write the session's events to this file as NDJSON"),
@@ -58,6 +60,8 @@ class Settings:
     events: Path | None = None
     only: frozenset[str] = frozenset()
     seed: int = 0
+    shuffle: int | None = None
+    repeat: int = 1
     evidence: Path | None = None
 
     @property
@@ -101,6 +105,8 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         events=Path(events) if events else None,
         only=frozenset(config.getoption(_dest("--only")) or ()),
         seed=int(_number("--seed", get("--seed") or "0")),
+        shuffle=int(_number("--shuffle", shuffle)) if (shuffle := get("--shuffle")) else None,
+        repeat=max(1, int(_number("--repeat", get("--repeat") or "1"))),
         evidence=Path(evidence) if evidence else None,
     ), target
 

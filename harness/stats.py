@@ -34,6 +34,15 @@ def upper_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> flo
     return high
 
 
+def lower_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> float:
+    """The exact one-sided lower bound of a failure rate; the mirror image of `upper_bound`.
+
+    Raises:
+        ValueError: there are no runs, or more failures than runs.
+    """
+    return 1 - upper_bound(runs - failures, runs, confidence)
+
+
 def runs_for_bound(rate: float, confidence: float = CONFIDENCE) -> int:
     """How many runs without a failure it takes to bound the failure rate by `rate`.
 

@@ -1,0 +1,176 @@
+"""Flaky on purpose: the rate interval is right, and so is the cause."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from harness.identity import TestId
+from harness.run import attribution
+from harness.run.attribution import Cause, Condition, Observed, attribute, judge, runs_needed
+from harness.run.contention import VARIABLE, contention
+from harness.run.loops import Budget, Decision, Tally, loop
+from harness.stats import lower_bound, upper_bound
+from tests.harness.sample import request, write_corpus
+
+FLAKY = '''
+import os, random, sys
+
+@requirement("TASK-001")
+async def test_solid(conform):
+    """Never fails."""
+
+@requirement("TASK-001")
+async def test_race(conform):
+    """Fails in three of ten runs, whatever happens around it."""
+    assert random.SystemRandom().random() >= 0.3, "lost the race"
+
+@requirement("TASK-001")
+async def test_order(conform):
+    """Fails when test_solid ran before it on the same target."""
+    assert (await conform.http.get("/count")).text == "1", "somebody was here"
+
+@requirement("TASK-001")
+async def test_load(conform):
+    """Fails on a busy machine."""
+    assert "CONFORM_CONTENTION" not in os.environ, "too slow"
+
+@requirement("TASK-001")
+async def test_ours(conform):
+    """The test itself is at fault."""
+    if random.SystemRandom().random() < 0.5:
+        raise HarnessError("misused")
+'''
+# The order test sees what an earlier test left on the target.
+FLAKY = FLAKY.replace('"""Never fails."""', '"""Never fails."""\n    await conform.http.get("/count")')
+
+
+def _tally(failures: int, runs: int, **more) -> Tally:
+    return Tally(TestId("alpha", "test_x", "json-memory"), runs, failures, **more)
+
+
+def _seen(restart=(0, 10), alone=(0, 10), contention=(0, 10), shuffled=(0, 10)) -> dict[Condition, Observed]:
+    return {Condition(name): Observed(*counts) for name, counts in locals().items()}
+
+
+@pytest.mark.parametrize(
+    ("tally", "seen", "cause"),
+    [
+        (_tally(3, 10, blames={"target"}), _seen(restart=(3, 10), contention=(4, 10)), Cause.RACE),
+        (_tally(3, 10, blames={"target"}), _seen(contention=(1, 10)), Cause.LOAD),
+        (_tally(3, 10, blames={"target"}), _seen(restart=(1, 30), contention=(25, 30)), Cause.LOAD),
+        (_tally(3, 10, blames={"target"}), _seen(shuffled=(2, 10)), Cause.ORDER),
+        (_tally(3, 10, blames={"target"}), _seen(alone=(9, 10)), Cause.ORDER),
+        (_tally(10, 10, blames={"target"}), _seen(), Cause.ORDER),
+        (_tally(1, 100, blames={"target"}), _seen(), Cause.UNKNOWN),
+        (_tally(3, 10, blames={"harness"}), _seen(restart=(3, 10)), Cause.HARNESS),
+        (_tally(3, 10, blames={"harness", "target"}), _seen(restart=(3, 10)), Cause.RACE),
+    ],
+)
+def test_the_cause_follows_from_what_brings_the_failure_back(tally, seen, cause):
+    assert judge(tally, seen) is cause
+
+
+def test_replays_are_as_many_as_a_failure_needs():
+    assert runs_needed(_tally(1, 2), 40) == 5
+    assert runs_needed(_tally(3, 10), 40) == 9
+    assert runs_needed(_tally(1, 1000), 40) == 40
+    assert runs_needed(_tally(5, 5), 40) == attribution.FEWEST
+
+
+def test_a_bound_is_stated_or_rejected_or_left_open():
+    assert _tally(0, 59).decide(0.05) is Decision.BELOW
+    assert _tally(0, 58).decide(0.05) is Decision.OPEN
+    assert _tally(5, 20).decide(0.05) is Decision.ABOVE
+    assert _tally(1, 20).decide(0.05) is Decision.OPEN
+    assert _tally(0, 0).decide(0.05) is Decision.OPEN
+
+
+def test_the_interval_holds_the_true_rate_as_often_as_promised():
+    """Over all outcomes of 20 runs at a rate of 0.3 each bound fails with at most 5 %, and both are not idle."""
+    from math import comb
+
+    chance = [comb(20, k) * 0.3**k * 0.7 ** (20 - k) for k in range(21)]
+    assert 0 < sum(p for k, p in enumerate(chance) if lower_bound(k, 20) > 0.3) <= 0.05
+    assert 0 < sum(p for k, p in enumerate(chance) if upper_bound(k, 20) < 0.3) <= 0.05
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("flaky") / "corpus", alpha=FLAKY)
+
+
+def _ignore(_event) -> None:
+    pass
+
+
+@pytest.mark.timeout(180)
+def test_the_rate_of_a_flaky_test_and_loops_that_stop_when_it_is_known(corpus):
+    wanted = request(corpus, jobs=2, only=("alpha::test_race",))
+    report = asyncio.run(loop(wanted, Budget(loops=40, bound=0.02), _ignore))
+    (tally,) = report.tallies
+    # With a true rate of 0.3 a bound of 2 % is rejected long before the loops run out.
+    assert tally.decide(0.02) is Decision.ABOVE
+    assert report.loops < 40
+    assert tally.messages == {"fail: lost the race": tally.failures}
+
+
+@pytest.mark.timeout(180)
+def test_decided_tests_take_no_part_in_later_loops(corpus):
+    wanted = request(corpus, jobs=2, only=("alpha::test_solid", "alpha::test_order"))
+    report = asyncio.run(loop(wanted, Budget(loops=8, bound=0.35), _ignore))
+    by_name = {tally.id.name: tally for tally in report.tallies}
+    assert by_name["test_order"].decide(0.35) is Decision.ABOVE
+    assert by_name["test_solid"].decide(0.35) is Decision.BELOW
+    # Alone, without test_solid before it, test_order would pass: it was out by then, or in with it.
+    assert by_name["test_order"].failures == by_name["test_order"].runs
+    assert by_name["test_order"].runs < by_name["test_solid"].runs == 8
+
+
+def test_the_budget_of_time_ends_the_loops(corpus):
+    report = asyncio.run(loop(request(corpus, only=("alpha::test_solid",)), Budget(loops=1000, seconds=0.1), _ignore))
+    assert report.loops == 1
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("name", "rate", "cause"),
+    [("test_race", 0.5, Cause.RACE), ("test_order", 1.0, Cause.ORDER), ("test_load", 0.5, Cause.LOAD), ("test_ours", 0.5, Cause.HARNESS)],
+)
+def test_the_cause_of_a_flaky_test_is_found(corpus, name, rate, cause):
+    failures = round(rate * 10)
+    blames = {"harness"} if name == "test_ours" else {"target"}
+    tally = Tally(TestId("alpha", name, "json-memory"), 10, failures, blames=blames)
+    # At the true rate of 0.3, twenty fresh runs all pass once in a thousand times.
+    most = 20 if name == "test_race" else 4
+    if name == "test_race":
+        tally.failures = 1
+    found = asyncio.run(attribute(request(corpus, jobs=2), tally, _ignore, most=most, burners=1))
+    assert found.cause is cause, found
+    assert set(found.seen) == set(Condition)
+
+
+async def test_contention_ends_with_its_block(monkeypatch):
+    import os
+
+    async with contention(1):
+        assert os.environ[VARIABLE] == "1"
+    assert VARIABLE not in os.environ
+
+
+def test_repeats_share_a_target_and_shuffles_differ(corpus):
+    from harness.run.runner import run_lanes
+    from harness.run.worker import Lane
+
+    (outcome,) = asyncio.run(
+        run_lanes(request(corpus, only=("alpha::test_order",)), [Lane("r", extra=("--repeat=3",))], _ignore, at_once=1)
+    )
+    results = [event["verdict"] for event in outcome.events if event["event"] == "result"]
+    assert results == ["pass", "fail", "fail"]
+    assert {event["id"] for event in outcome.events if event["event"] == "result"} == {"alpha::test_order[json-memory]"}
+    lanes = [Lane(str(seed), extra=(f"--shuffle={seed}",)) for seed in (1, 2, 1)]
+    outcomes = asyncio.run(run_lanes(request(corpus), lanes, _ignore, at_once=2))
+    orders = [[event["id"] for event in one.events if event["event"] == "started"] for one in outcomes]
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
