@@ -73,9 +73,7 @@ class Calls:
         self._task.accepting()
         self._task.dispatch_inbox.try_send(operation, lambda: Admission(self._task, make, reply))
 
-    def _admit_and_tell(
-        self, operation: str, make: Callable[[], Coroutine[Any, Any, Any]], reply: asyncio.Future[Any] | None
-    ) -> None:
+    def _admit_and_tell(self, operation: str, make: Callable[[], Coroutine[Any, Any, Any]], reply: asyncio.Future[Any] | None) -> None:
         log, outcome = self._task.log, "rejected_lifecycle"
         log.debug("actor dispatch command received", command=operation)
         try:
@@ -170,9 +168,7 @@ class Calls:
             self._log_failure(operation, error)
         return surrounding.result()
 
-    async def _run(
-        self, name: str, args: list[Any], conn: Conn | None, request: Request | None, reply: asyncio.Future[Any]
-    ) -> None:
+    async def _run(self, name: str, args: list[Any], conn: Conn | None, request: Request | None, reply: asyncio.Future[Any]) -> None:
         """Execute one action as a child of the actor and settle its reply. Never raises, except when cancelled."""
         task = self._task
         context = Context(task, conn, request)

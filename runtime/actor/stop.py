@@ -70,9 +70,7 @@ async def _cleanup(task: ActorTask, hook: str, label: str) -> None:
 def _deadline_missed(task: ActorTask, kind: StopKind, missed_by: float) -> None:
     task.metrics.shutdown_timeouts[str(kind)] += 1
     counts = {**task.work.snapshot(), "connection_count": len(task.conns)}
-    task.log.warning(
-        "actor shutdown reached the grace deadline", reason=str(kind), deadline_missed_by_ms=round(missed_by * 1000), **counts
-    )
+    task.log.warning("actor shutdown reached the grace deadline", reason=str(kind), deadline_missed_by_ms=round(missed_by * 1000), **counts)
     task.database.fence()
     task.run.cancel()
     if task.work.count(WorkKind.CLEANUP_HOOK):
