@@ -200,6 +200,7 @@ async def test_queue(conform):
     shown = await inspector.get("queue", params={"limit": "2"})
     assert (shown["size"], shown["truncated"], shown["maxSize"]) == (3, True, 1000)
     assert [set(message) for message in shown["messages"]] == [{"id", "name", "createdAtMs"}] * 2
+    assert (await inspector.get("queue", params={"limit": "3"}))["truncated"] is False
 
 
 @requirement("INSP-061")

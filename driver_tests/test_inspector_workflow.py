@@ -26,6 +26,15 @@ def entries(shown):
     return {path(entry): entry for entry in history["entries"]}
 
 
+def path_texts(history):
+    """The paths of the entries as messages write them, in the order given."""
+    names = history["nameRegistry"]
+    return [
+        "/".join(names[part["val"]] if part["tag"] == "WorkflowNameIndex" else f"~{part['val']['iteration']}" for part in entry["location"])
+        for entry in history["entries"]
+    ]
+
+
 async def until_state(eventually, inspector, state):
     """The history once the workflow is in a state."""
     return await eventually(
@@ -71,6 +80,8 @@ async def test_loop_history(conform, eventually):
     assert isinstance(found["counter"]["kind"]["val"]["iteration"], int)
     assert found["counter/increment"]["kind"]["tag"] == "WorkflowStepEntry"
     assert found["counter/idle"]["kind"]["val"]["state"] in {"PENDING", "COMPLETED", "INTERRUPTED"}
+    paths = path_texts(shown["history"])
+    assert paths == sorted(paths)
 
 
 @requirement("INSP-093")
@@ -164,6 +175,15 @@ async def test_replay_in_flight(conform, eventually):
         "metadata": None,
     }
     await conform.get_or_create("workflowRunningStepActor").action("release")
+
+
+@requirement("INSP-101", "WF-215")
+async def test_replay_while_waiting(conform, eventually):
+    """A workflow that waits in process for a message is in flight, too."""
+    inspector = await inspect(conform, "workflowQueueActor")
+    await until_state(eventually, inspector, "sleeping")
+    response = await inspector.request("POST", "workflow/replay", json={})
+    assert response.status_code == 409 and response.json()["code"] == "workflow_in_flight"
 
 
 @requirement("INSP-102")

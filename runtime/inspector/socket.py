@@ -104,14 +104,14 @@ class InspectorSession:
 
     # The gateway's side.
 
-    def on_message(self, _: int, data: str | bytes) -> None:
+    def on_message(self, index: int, data: str | bytes) -> None:
         """Take one request."""
         try:
             self._waiting.put_nowait(data)
         except asyncio.QueueFull:
             self.send(m.Error("too many inspector requests are waiting"))
 
-    def on_close(self, _: int, __: str) -> None:
+    def on_close(self, code: int, reason: str) -> None:
         """The client is gone."""
         self._closed.set()
 

@@ -14,6 +14,7 @@ from runtime.inspector.records import read_record
 from runtime.inspector.versions import MESSAGES
 from runtime.protocol.bare import Reader
 from runtime.protocol.payload import load_value
+from runtime.workflow import workflow
 from tests.runtime.gateway.support import serving
 
 QUERY = "rvt-namespace=default&rvt-method=getOrCreate&rvt-pool=default&rvt-key=k"
@@ -63,7 +64,7 @@ async def until(socket, kind):
     return message
 
 
-@pytest.mark.parametrize(("options", "token"), [(HostOptions(test_mode=True), "token"), (HostOptions(inspector_token="fixed"), "fixed")])  # noqa: S106
+@pytest.mark.parametrize(("options", "token"), [(HostOptions(test_mode=True), "token"), (HostOptions(inspector_token="fixed"), "fixed")])
 async def test_a_fixed_token_replaces_all(options, token):
     async with serving(Registry(Plain), options) as client:
         _, own = await token_of(client)
@@ -109,7 +110,7 @@ async def test_nobody_watches_when_the_last_socket_is_gone():
             observer = task.observer
             assert observer is not None
         async with asyncio.timeout(5):
-            while task.observer is not None:
+            while task.observer is not None:  # noqa: ASYNC110 - nothing tells that nobody watches
                 await asyncio.sleep(0.01)
 
 
@@ -124,6 +125,38 @@ async def test_a_first_message_that_fails_closes_with_1011(monkeypatch):
         assert (socket.close_code, socket.close_reason) == (1011, "inspector.init_error")
 
 
+async def test_replays_at_the_same_time_do_not_overlap():
+    class Steps(Actor):
+        name = "plain"
+        state = {"runs": 0}
+
+        @workflow
+        async def run(self, ctx):
+            async def count(step):
+                step.state.runs += 1
+
+            await ctx.step("count", count)
+
+    async with serving(Registry(Steps)) as client:
+        actor_id, token = await token_of(client)
+        headers = {"authorization": f"Bearer {token}"}
+
+        async def post():
+            return (await client.post(f"/gateway/{actor_id}/inspector/workflow/replay", json={}, headers=headers)).status_code
+
+        async def shown(path):
+            return (await client.get(f"/gateway/{actor_id}/inspector/{path}", headers=headers)).json()
+
+        async def settled():
+            await client.app.host.slots.get(actor_id).task.run.join()
+            return (await shown("state"))["state"]["runs"]
+
+        before = await settled()
+        answers = await asyncio.gather(*(post() for _ in range(8)))
+        assert set(answers) <= {200, 409} and 200 in answers
+        assert await settled() == before + answers.count(200)
+
+
 async def test_recurring_schedules():
     async with serving(Registry(Plain)) as client:
         actor_id, token = await token_of(client)
@@ -134,5 +167,3 @@ async def test_recurring_schedules():
             [shown] = (await until(socket, m.SchedulesUpdated)).schedules
             assert (shown.id, shown.name, shown.kind, shown.action, shown.interval_ms) == ("tick", "tick", "every", "add", 60_000)
             assert load_value(shown.args) == [1] and shown.max_history == 100
-
-

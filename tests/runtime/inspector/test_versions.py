@@ -9,7 +9,9 @@ from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.errors import DecodeError
 
 SCHEDULE = m.Schedule("s", None, "at", "run", b"\x80", 1000, None, None, None, None, None)
-INIT = m.Init([m.Connection("c", b"\xf6")], b"\x01", True, ["a", "b"], True, 300, None, False, [m.TabConfig("t", "T", None, False)], [SCHEDULE])
+TAB = m.TabConfig("t", "T", None, False)
+INIT = m.Init([m.Connection("c", b"\xf6")], b"\x01", True, ["a", "b"], True, 300, None, False, [TAB], [SCHEDULE])
+SCHEDULES = "01 01 73 00 02 61 74 03 72 75 6e 01 80 e8 07 00 00 00 00 00"
 SAMPLES = [
     m.StateResponse(1, None, False),
     m.StateResponse(1, b"\x05", True),
@@ -88,8 +90,7 @@ def test_bytes(sample, version, frame):
         (5, "0d 01 01 63 01 f6 01 01 01 01 02 01 61 01 62 01 ac 02 00 00 01 01 74 01 01 54 00 00"),
         (
             6,
-            "11 01 01 63 01 f6 01 01 01 01 02 01 61 01 62 01 ac 02 00 00 01 01 74 01 01 54 00 00"
-            "01 01 73 00 02 61 74 03 72 75 6e 01 80 e8 07 00 00 00 00 00",
+            "11 01 01 63 01 f6 01 01 01 01 02 01 61 01 62 01 ac 02 00 00 01 01 74 01 01 54 00 00" + SCHEDULES,
         ),
     ],
 )
@@ -98,7 +99,7 @@ def test_init(version, frame):
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if not isinstance(sample, m.Init)], ids=lambda sample: type(sample).__name__)
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample is not INIT], ids=lambda sample: type(sample).__name__)
 def test_older_versions_carry_or_drop(sample, version):
     name = type(sample).__name__
     code = next((code for start, code in DROPPED.get(version, DROPPED[5]).items() if name.startswith(start)), None)
@@ -131,7 +132,18 @@ def test_requests_read_back(version, tag, kind):
 
 @pytest.mark.parametrize(
     ("frame", "version"),
-    [("", 6), ("0e", 6), ("0b 01", 5), ("01", 6), ("01 01 00", 6), ("08 01 02", 6), ("03 01 05 61", 6), ("07 00 01 01", None), ("00 00 01 01", None), ("06", None)],
+    [
+        ("", 6),
+        ("0e", 6),
+        ("0b 01", 5),
+        ("01", 6),
+        ("01 01 00", 6),
+        ("08 01 02", 6),
+        ("03 01 05 61", 6),
+        ("07 00 01 01", None),
+        ("00 00 01 01", None),
+        ("06", None),
+    ],
 )
 def test_malformed_requests(frame, version):
     with pytest.raises(DecodeError):
