@@ -125,7 +125,7 @@ async def test_a_first_message_that_fails_closes_with_1011(monkeypatch):
         assert (socket.close_code, socket.close_reason) == (1011, "inspector.init_error")
 
 
-async def test_replays_at_the_same_time_do_not_overlap():
+async def test_replays_at_the_same_time_do_not_overlap(monkeypatch):
     class Steps(Actor):
         name = "plain"
         state = {"runs": 0}
@@ -152,6 +152,13 @@ async def test_replays_at_the_same_time_do_not_overlap():
             return (await shown("state"))["state"]["runs"]
 
         before = await settled()
+        commit = client.app.host.storage.commit
+
+        async def slow_commit(scope, ops):
+            await asyncio.sleep(0.01)
+            await commit(scope, ops)
+
+        monkeypatch.setattr(client.app.host.storage, "commit", slow_commit)
         answers = await asyncio.gather(*(post() for _ in range(8)))
         assert set(answers) <= {200, 409} and 200 in answers
         assert await settled() == before + answers.count(200)
