@@ -30,6 +30,7 @@ from harness.session_fixtures import (
     variant,
     witness,
 )
+from harness.stall import StallProbe
 from harness.targets import TimeMode
 from harness.virtual_loop import new_virtual_loop
 
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+STALL: pytest.StashKey[StallProbe] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 TIME_LIMIT = 60.0
 """Real seconds per test before scaling by the target; the mark `timeout(seconds)` overrides."""
@@ -181,6 +183,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Watch for stalls of the machine beside a timing test in real time."""
+    test = item.stash.get(TEST, None)
+    if test is None or not test.timing or item.config.stash[SETTINGS].time is TimeMode.VIRTUAL:
+        return (yield)
+    with StallProbe() as probe:
+        item.stash[STALL] = probe
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Judge each phase; the last one gives the test its verdict."""
     report = yield
@@ -189,9 +202,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return report
     if call.when == "setup":
         item.stash[PHASES] = []
+        item.stash.setdefault(STALL, StallProbe()).worst = 0.0
         item.stash[BEGAN] = call.start
     raised = call.excinfo.value if call.excinfo is not None else None
-    item.stash[PHASES].append(verdicts.phase_verdict(report, raised))
+    phase = verdicts.phase_verdict(report, raised)
+    probe = item.stash.get(STALL, None)
+    if call.when == "call" and probe is not None and probe.stalled:
+        phase = verdicts.excuse_stall(phase, probe.worst, raised)
+    item.stash[PHASES].append(phase)
     if call.when == "teardown":
         report.user_properties.append(("conform", _result(item, test, call, report)))
     return report
@@ -212,5 +230,6 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
         "message": decided.message,
         "detail": decided.detail,
         "seconds": round(call.stop - item.stash[BEGAN], 6),
+        "stall": round(item.stash[STALL].worst, 3),
         "witnesses": witnessed.windows if witnessed is not None else {},
     }

@@ -72,6 +72,13 @@ def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Ph
     return Phase(Verdict.FAIL, message, report.longreprtext, Blame.TARGET)
 
 
+def excuse_stall(phase: Phase, seconds: float, raised: BaseException | None) -> Phase:
+    """A timing test that failed while the machine stood still proves nothing; what the target sent malformed, it still did."""
+    if phase.verdict is not Verdict.FAIL or isinstance(raised, SchemaViolation):
+        return phase
+    return Phase(Verdict.INCONCLUSIVE, f"the machine stood still for {seconds:.2f} s meanwhile: {phase.message}", phase.detail)
+
+
 def combine(phases: Sequence[Phase]) -> Phase:
     """The phase that decides the test: the worst, the first of equals."""
     return max(phases, key=lambda phase: _RANK[phase.verdict])

@@ -9,6 +9,7 @@ from rich.table import Table
 from harness.cli.console import out
 from harness.run import rerun
 from harness.run.results import Counts
+from harness.stall import STALL
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
             _detail(result, request)
         if len(report.bad) > MOST_DETAILS:
             out.print(f"... and {len(report.bad) - MOST_DETAILS} more; --events or --junit has them all")
+    for line in _timing(report):
+        out.print(line, markup=False)
     for problem in report.problems:
         out.print(f"problem: {problem}", markup=False, style="red")
     total = sum(report.counts().values(), Counts())
@@ -60,6 +63,19 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
     where = f"{session.get('target', '?')} ({session.get('time', '?')} time)"
     text = f"{where}: {total.collected} collected, {total.passed} passed, {total.skipped} skipped, {total.failed} failed"
     out.print(text + (f", {total.flaky} flaky" if total.flaky else "") + f" in {report.seconds:.1f} s", style="bold")
+
+
+def _timing(report: RunReport) -> list[str]:
+    """How well the timing tests hit their windows, and how far the machine let them."""
+    windows = [(result.id, name, *counts) for result in report.results for name, counts in result.witnesses.items()]
+    lines = [f"witness {test} {name}: hit {hits} of {tries}" for test, name, hits, tries in windows if hits < tries]
+    if windows:
+        hit, tried = sum(one[2] for one in windows), sum(one[3] for one in windows)
+        lines.append(f"{len(windows)} windows of timing tests: hit {hit} of {tried}")
+    worst = max((result.stall for result in report.results), default=0.0)
+    if worst >= STALL:
+        lines.append(f"the machine stood still for up to {worst:.2f} s during a timing test")
+    return lines
 
 
 def _detail(result: TestResult, request: RunRequest | None) -> None:

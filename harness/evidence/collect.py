@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from harness.clock import Clock
 from harness.errors import ClientViolation, SchemaViolation
 from harness.evidence import bundle
 from harness.evidence.decode import CLIENT, TARGET, Reader, actor_ids, violations
@@ -37,6 +38,7 @@ class Evidence:
     def __init__(self, log_file: Path | None) -> None:
         """Recording begins now; `log_file` is the target's, when it has one."""
         self.transcript = Transcript()
+        self.epoch_ms = Clock(virtual=False).now_ms()
         self.files: dict[str, str] = {}
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
@@ -105,6 +107,7 @@ def write_bundle(
         bundle.write(directory, about, [], files, began=0.0)
         return directory
     files |= {**evidence.files, "target.log": evidence.log(report.sections)}
+    about["epoch_ms"] = evidence.epoch_ms
     began, dropped = evidence.transcript.began, evidence.transcript.dropped
     bundle.write(directory, about, evidence.readings(), files, began=began, dropped=dropped)
     return directory

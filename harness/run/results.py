@@ -32,6 +32,7 @@ class TestResult:
     witnesses: Mapping[str, Any] = field(default_factory=dict)
     blame: str = ""
     bundle: str = ""
+    stall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,4 +107,5 @@ def _result(name: str, about: dict[str, Any], found: dict[str, Any]) -> TestResu
         witnesses=found.get("witnesses", {}),
         blame=found.get("blame", ""),
         bundle=found.get("bundle", ""),
+        stall=found.get("stall", 0.0),
     )
