@@ -70,7 +70,7 @@ def _timing(report: RunReport) -> list[str]:
     windows = [(result.id, name, *counts) for result in report.results for name, counts in result.witnesses.items()]
     lines = [f"witness {test} {name}: hit {hits} of {tries}" for test, name, hits, tries in windows if hits < tries]
     if windows:
-        hit, tried = sum(one[2] for one in windows), sum(one[3] for one in windows)
+        hit, tried = sum(hits for _, _, hits, _ in windows), sum(tries for _, _, _, tries in windows)
         lines.append(f"{len(windows)} windows of timing tests: hit {hit} of {tried}")
     worst = max((result.stall for result in report.results), default=0.0)
     if worst >= STALL:

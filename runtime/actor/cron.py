@@ -82,6 +82,7 @@ def next_run(spec: CronSpec, scheduled_ms: int, now_ms: int) -> int:
 
 def _next_cron(spec: CronSpec, after_ms: int) -> int:
     """Walk the expression in naive local time, so that a spring-forward gap is skipped and a fall-back hour fires once (TASK-301)."""
+    assert spec.expression is not None  # only cron schedules come here
     zone = ZoneInfo(spec.timezone or "UTC")
     local = datetime.fromtimestamp(after_ms / 1000, zone).replace(tzinfo=None)
     walk = croniter(spec.expression, local - timedelta(hours=2))

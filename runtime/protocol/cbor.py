@@ -168,4 +168,5 @@ def _object(name: Any, *parts: Any) -> Any:
     flags = 0
     for letter in str(parts[1]) if len(parts) > 1 else "":
         flags |= _FLAGS.get(letter, 0)
-    return re.compile(str(parts[0]), flags)
+    source = str(parts[0]) if parts else ""
+    return re.compile(source, flags)
