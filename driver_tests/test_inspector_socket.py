@@ -413,15 +413,18 @@ async def test_loop_history(conform, eventually):
 
 
 @requirement("INSP-150", "INSP-164", "WF-210", "WF-217")
-async def test_replay(conform, eventually):
+@pytest.mark.parametrize("target", ["one", None], ids=["first-step", "beginning"])
+async def test_replay(conform, eventually, target):
     """A replay answers with the emptied history, and both steps run again."""
-    await until_completed(eventually, conform)
+    inspector = await until_completed(eventually, conform)
+    shown = (await inspector.get("workflow-history"))["history"]
+    entry = next((item["id"] for item in shown["entries"] if shown["nameRegistry"][item["location"][0]["val"]] == target), None)
 
     async def replay():
         # The actor may go to sleep between two attempts: each has a socket of its own.
         with contextlib.suppress(InspectorError, ConnectionClosed):
             async with inspecting(conform, "workflowReplayActor") as (socket, _):
-                answer = await socket.ask("WorkflowReplay", entryId=None)
+                answer = await socket.ask("WorkflowReplay", entryId=entry)
                 if "WorkflowHistoryUpdated" not in [kind for kind, _ in socket.pushed]:
                     await socket.until("WorkflowHistoryUpdated")
                 return answer
