@@ -6,13 +6,14 @@ A driver test needs only these names (and the fixtures `conform`, `clock`, `even
 """
 
 from harness.errors import HarnessError, Inconclusive, StaleHandleError, inconclusive
-from harness.marks import capability, encodings, requirement, suite, timing
+from harness.marks import capability, depends_on, encodings, requirement, suite, timing
 
 __all__ = [
     "HarnessError",
     "Inconclusive",
     "StaleHandleError",
     "capability",
+    "depends_on",
     "encodings",
     "inconclusive",
     "requirement",

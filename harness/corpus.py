@@ -38,6 +38,7 @@ class CorpusTest:
     timing: bool
     doc: str
     location: str
+    depends: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Every test says what it checks.
@@ -96,6 +97,7 @@ def describe(item: pytest.Function) -> CorpusTest | None:
         timing=item.get_closest_marker("timing") is not None,
         doc=inspect.getdoc(item.function) or "",
         location=item.nodeid,
+        depends=_strings(item, "depends_on"),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("json", "cbor", "bare")
 _REQUIREMENT = re.compile(r"^[A-Z]+-\d{3}[a-z]?$")
+_TEST = re.compile(r"^[a-z0-9-]+::[^\[\]]+$")
 _SUITE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
 timing = pytest.mark.timing
@@ -61,6 +62,17 @@ def capability(*names: str) -> pytest.MarkDecorator:
     """
     capabilities.check(frozenset(names))
     return pytest.mark.capability(*names)
+
+
+def depends_on(*tests: str) -> pytest.MarkDecorator:
+    """Name tests (`suite::test`) without which this one cannot pass; when one of them is bad too, this one counts as blocked by it.
+
+    Raises:
+        UsageError: no test was given or one is not of that form.
+    """
+    if not tests or any(not _TEST.match(one) for one in tests):
+        raise UsageError(f"malformed prerequisite {tests!r}; a prerequisite looks like actor-sleep::test_idle_actor_sleeps")
+    return pytest.mark.depends_on(*tests)
 
 
 def encodings(*names: str) -> pytest.MarkDecorator:

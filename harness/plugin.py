@@ -61,6 +61,7 @@ MARKS = (
     "timing: depends on time; one worker, never in parallel",
     "requirement(*ids): the requirement ids a test checks",
     "capability(*names): skipped on targets that do not declare them",
+    "depends_on(*tests): the tests without which this one cannot pass",
     "encodings(*names): collected for these encodings only",
     "virtual_time: run this unit test on a virtual-time loop",
 )
@@ -140,6 +141,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             timing=test.timing,
             doc=test.doc,
             location=test.location,
+            depends=test.depends,
         )
         mark = item.get_closest_marker("timeout")
         limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT

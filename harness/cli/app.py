@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import baseline, flake, gate, listing, replay, requirements, run, serve
+from harness.cli import baseline, flake, gate, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.errors import HarnessError
 
@@ -26,6 +26,7 @@ app.command("flake")(flake.command)
 app.command("replay")(replay.command)
 app.command("requirements")(requirements.command)
 app.add_typer(baseline.app, name="baseline")
+app.add_typer(report.app, name="report")
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
     if report.results:
         out.print(table(report))
     if details:
-        for result in report.bad[:MOST_DETAILS]:
+        for result in sorted(report.bad, key=lambda one: bool(one.blocked_by))[:MOST_DETAILS]:
             _detail(result, request)
         if len(report.bad) > MOST_DETAILS:
             out.print(f"... and {len(report.bad) - MOST_DETAILS} more; --events or --junit has them all")
@@ -82,6 +82,9 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
     requirements = f" [{', '.join(result.requirements)}]" if result.requirements else ""
     blame = f" (blame: {result.blame})" if result.blame else ""
     out.print(f"\n{result.verdict.upper()} {result.id}{requirements}{blame}", style="bold red", markup=False)
+    if result.blocked_by:
+        out.print(f"  blocked by {result.blocked_by}: {result.message}", markup=False)
+        return
     if result.doc:
         out.print(f"  {result.doc.splitlines()[0]}", markup=False)
     out.print(f"  {result.message}", markup=False)

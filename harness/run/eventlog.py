@@ -18,7 +18,7 @@ from harness.verdicts import Verdict
 
 SCHEMA = Path(__file__).parent.parent / "events.schema.json"
 """JSON Schema of one line."""
-KEPT = ("message", "detail", "seconds", "attempts", "doc", "timing", "blame", "bundle", "stall")
+KEPT = ("message", "detail", "seconds", "attempts", "doc", "timing", "blame", "bundle", "stall", "blocked_by")
 """Fields of a result that go through unchanged."""
 
 

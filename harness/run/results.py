@@ -33,6 +33,7 @@ class TestResult:
     blame: str = ""
     bundle: str = ""
     stall: float = 0.0
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import TestId
@@ -14,7 +15,7 @@ from harness.targets import TimeMode, prepare, resolve
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.run.request import RunRequest
 
@@ -90,7 +91,24 @@ def merge(outcomes: Sequence[LaneOutcome]) -> RunReport:
             lost = {"verdict": Verdict.ERROR, "message": f"not run to its end: worker {outcome.lane.label} died", "blame": "harness"}
             report.results.append(_result(name, about, results.get(name, lost)))
     report.results.sort(key=lambda result: result.id)
+    depends = {event["id"]: event.get("depends", ()) for outcome in outcomes for event in outcome.events if event["event"] == "collected"}
+    report.results = _blocked(report.results, depends)
     return report
+
+
+def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) -> list[TestResult]:
+    """Note on every bad test which bad prerequisite, the first cause, is behind it; the verdict stays what it was."""
+    bad = {str(result.id): result for result in results if not result.verdict.good}
+
+    def cause(result: TestResult, seen: frozenset[str]) -> str:
+        for test in depends.get(str(result.id), ()):
+            suite, _, plain = test.partition("::")
+            name = str(TestId(suite, plain, result.id.variant))
+            if name in bad and name not in seen:
+                return cause(bad[name], seen | {name}) or name
+        return ""
+
+    return [replace(one, blocked_by=cause(one, frozenset({str(one.id)}))) if str(one.id) in bad else one for one in results]
 
 
 def _result(name: str, about: dict[str, Any], found: dict[str, Any]) -> TestResult:
