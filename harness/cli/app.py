@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import baseline, flake, gate, listing, replay, report, requirements, run, serve
+from harness.cli import baseline, doctor, flake, gate, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.errors import HarnessError
 
@@ -23,6 +23,7 @@ app.command("gate")(gate.command)
 app.command("serve")(serve.command)
 app.command("list")(listing.command)
 app.command("flake")(flake.command)
+app.command("doctor")(doctor.command)
 app.command("replay")(replay.command)
 app.command("requirements")(requirements.command)
 app.add_typer(baseline.app, name="baseline")
