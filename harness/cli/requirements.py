@@ -56,7 +56,7 @@ def command(
 
 def show(found: Coverage, only: str | None, *, untested: bool) -> None:
     """Print the table, the list asked for and what is wrong."""
-    columns = ("document", "requirements", "observable MUSTs", "tested", *ReasonKind, "no reason")
+    columns = ("document", "requirements", "MUSTs", "observable", "tested", "with unit tests", *ReasonKind, "no reason")
     shown = Table(*columns, header_style="bold")
     for document in found.documents:
         if only in (None, document.name):
@@ -85,5 +85,7 @@ def _row(found: Coverage, document: Document) -> list[str]:
     tested = sum(one.id in found.tests for one in due)
     kinds = Counter(found.reasons[one.id].kind for one in due if one.id in found.reasons)
     missing = sum(one in found.missing for one in due)
-    share = f"{tested} ({tested / len(due):.0%})" if due else "-"
-    return [str(len(every)), str(len(due)), share, *(str(kinds[kind] or "") for kind in ReasonKind), str(missing or "")]
+    # What nobody can see and what binds no target here needs no test.
+    observable = len(due) - kinds[ReasonKind.UNOBSERVABLE] - kinds[ReasonKind.OPTIONAL]
+    shares = [f"{count} ({count / observable:.0%})" if observable else "-" for count in (tested, tested + kinds[ReasonKind.ELSEWHERE])]
+    return [str(len(every)), str(len(due)), str(observable), *shares, *(str(kinds[kind] or "") for kind in ReasonKind), str(missing or "")]
