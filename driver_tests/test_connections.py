@@ -287,14 +287,14 @@ async def test_dispose_runs_the_disconnect_hook_once(conform, eventually):
 
 
 @requirement("EVENT-004")
-async def test_event_with_no_arguments(conform):
+async def test_event_with_no_arguments(conform, eventually):
     """An event without arguments calls its listener without arguments."""
     actor = conform.get_or_create("sleepWithLongRpc")
     async with conform.connected(actor) as conn:
         seen = []
         conn.on("waiting", lambda *args: seen.append(args))
         pending = conform.spawn(conn.action("longRunningRpc"))
-        await conn.action("getCounts")
+        await eventually(lambda: seen, until=bool, what="the waiting event")
         assert seen == [()]
         await conn.action("finishLongRunningRpc")
         assert await pending is UNDEFINED
