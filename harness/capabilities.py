@@ -18,6 +18,7 @@ KNOWN: dict[str, str] = {
     "namespaces": "namespaces and pools can be created through the manager API",
     "inspector": "the inspector endpoints are served",
     "metrics": "the metrics endpoint is served",
+    "metric_labels": "every label combination is listed from the start (METRIC-023)",
     "admin_token": "the target was started with an admin token",
     "runtime_socket": "the actor runtime socket is served",
 }

@@ -1,0 +1,45 @@
+"""Reading a target's metrics: families by the end of their name, as runtimes prefix them differently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from harness.handles import TrackedHandle
+    from harness.session import Conform
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One scrape, of the actors of one name."""
+
+    samples: tuple[tuple[str, dict[str, str], float], ...]
+
+    def find(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """The samples whose name ends in `name`, as whole words, and that have these labels."""
+        return [
+            (found, value)
+            for sample, found, value in self.samples
+            if (sample == name or sample.endswith(f"_{name}")) and labels.items() <= found.items()
+        ]
+
+    def value(self, name: str, **labels: str) -> float:
+        """Their sum; a combination that was never used may be missing."""
+        return sum(value for _, value in self.find(name, **labels))
+
+    def label(self, name: str, label: str) -> set[str]:
+        """The values that a label takes."""
+        return {labels[label] for labels, _ in self.find(name) if label in labels}
+
+
+async def scrape(conform: Conform, actor: TrackedHandle, name: str) -> Figures:
+    """What `/metrics` of the actor says about all actors of its name."""
+    path = f"/gateway/{await actor.resolve()}/metrics"
+    response = await conform.http.get(path, headers={"x-rivet-token": conform.token} if conform.token else {})
+    assert response.status_code == 200
+    families = text_string_to_metric_families(response.text)
+    samples = ((sample.name, dict(sample.labels), sample.value) for family in families for sample in family.samples)
+    return Figures(tuple(one for one in samples if one[1].get("actor_name") == name))
