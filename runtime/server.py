@@ -22,6 +22,7 @@ import uvicorn
 from runtime import logs
 from runtime.gateway.app import GatewayApp
 from runtime.gateway.http_protocol import AnyMethodProtocol
+from runtime.gateway.websocket_protocol import CheckedTextProtocol
 from runtime.hosting.standalone import StandaloneHost
 from runtime.storage.memory import MemoryStorage
 from runtime.storage.sqlite import SQLiteStorage
@@ -155,7 +156,7 @@ class InProcessServer:
         config = uvicorn.Config(
             self._app,
             http=AnyMethodProtocol,
-            ws="websockets-sansio",
+            ws=CheckedTextProtocol,
             ws_max_size=MAX_FRAME,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
