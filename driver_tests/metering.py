@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from harness.eventually import Eventually
     from harness.handles import TrackedHandle
     from harness.session import Conform
 
@@ -43,3 +47,20 @@ async def scrape(conform: Conform, actor: TrackedHandle, name: str) -> Figures:
     families = text_string_to_metric_families(response.text)
     samples = ((sample.name, dict(sample.labels), sample.value) for family in families for sample in family.samples)
     return Figures(tuple(one for one in samples if one[1].get("actor_name") == name))
+
+
+@asynccontextmanager
+async def generation_over(conform: Conform, eventually: Eventually, name: str) -> AsyncIterator[None]:
+    """Do not go on before an actor of that name has really stopped, as far as the target's metrics can tell.
+
+    The manager shows the intent to sleep and the sleep alike (SLEEP-026). Without metrics there is nothing to wait for.
+    """
+    if not conform.has("metrics"):
+        yield
+        return
+    other = conform.get_or_create("counter", conform.unique_key())
+    before = (await scrape(conform, other, name)).value("stopped_total")
+    yield
+    await eventually(
+        lambda: scrape(conform, other, name), until=lambda figures: figures.value("stopped_total") > before, what=f"the stop of {name}"
+    )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 
+from driver_tests.metering import generation_over
 from harness import requirement, suite, timing
 
 pytestmark = [suite("hibernation"), timing]
+
+TRIES = 8
+"""The manager reports an actor asleep from the intent on (SLEEP-026): what is sent at once may still reach the stopping generation."""
+
+WINDOW = "a message while asleep"
 
 
 @requirement("HIB-020", "HIB-021", "WIRE-621", "WIRE-622")
@@ -116,19 +123,24 @@ async def test_event_of_on_sleep_arrives(conform, eventually):
 
 
 @requirement("HIB-055", "HIB-058", "CONN-001")
-async def test_close_while_asleep_is_noticed(conform, boundary, eventually):
+async def test_close_while_asleep_is_noticed(conform, boundary, eventually, witness):
     """A client that closes while the actor sleeps is disconnected exactly once, by the woken generation."""
-    actor = conform.get_or_create("fileSystemHibernationCleanupActor")
-    conn = actor.connect()
-    assert await conn.action("ping") == "pong"
-    await boundary.sleep(actor)
-    await conn.dispose()
-    recorded = await eventually(
-        lambda: conform.get_or_create("fileSystemHibernationCleanupActor").action("getDisconnectWakeCounts"),
-        until=bool,
-        what="the disconnect of the closed connection",
-    )
-    assert recorded == [2]
+    name = "fileSystemHibernationCleanupActor"
+    for _ in range(TRIES):
+        key = conform.unique_key()
+        actor = conform.get_or_create(name, key)
+        conn = actor.connect()
+        assert await conn.action("ping") == "pong"
+        async with generation_over(conform, eventually, name):
+            await boundary.sleep(actor)
+        await conn.dispose()
+        again = conform.get_or_create(name, key)
+        recorded = await eventually(
+            lambda again=again: again.action("getDisconnectWakeCounts"), until=bool, what="the disconnect of the closed connection"
+        )
+        if witness.hit("a close while asleep", recorded != [1]):
+            assert recorded == [2]
+            return
 
 
 @requirement("HIB-055")
@@ -179,55 +191,62 @@ async def receive(socket):
     return json.loads(await socket.recv())
 
 
-@requirement("HIB-001", "HIB-052", "WIRE-622", "WIRE-623")
-async def test_raw_socket_hibernates(conform, boundary):
-    """A hibernating raw socket stays open; a message wakes the actor, whose handler greets again first."""
-    actor = conform.get_or_create("rawWebSocketActor")
+@asynccontextmanager
+async def hibernating(conform, boundary, eventually, messages=0):
+    """A greeted raw socket of a sleeping actor, after some numbered messages."""
+    actor = conform.get_or_create("rawWebSocketActor", conform.unique_key())
     socket = await actor.web_socket()
     try:
         assert await receive(socket) == {"type": "welcome", "connectionCount": 1}
-        await boundary.sleep(actor)
-        await socket.send('{"type":"getStats"}')
-        assert await receive(socket) == {"type": "welcome", "connectionCount": 2}
-        assert await receive(socket) == {"type": "stats", "connectionCount": 2, "messageCount": 1}
+        for expected in range(1, messages + 1):
+            await socket.send('{"type":"indexedEcho","payload":"a"}')
+            assert (await receive(socket))["rivetMessageIndex"] == expected
+        async with generation_over(conform, eventually, "rawWebSocketActor"):
+            await boundary.sleep(actor)
+        yield socket
     finally:
         await socket.close()
+
+
+@requirement("HIB-001", "HIB-052", "WIRE-622", "WIRE-623")
+async def test_raw_socket_hibernates(conform, boundary, eventually, witness):
+    """A hibernating raw socket stays open; a message wakes the actor, whose handler greets again first."""
+    for _ in range(TRIES):
+        async with hibernating(conform, boundary, eventually) as socket:
+            await socket.send('{"type":"getStats"}')
+            first = await receive(socket)
+            if witness.hit(WINDOW, first["type"] == "welcome"):
+                assert first == {"type": "welcome", "connectionCount": 2}
+                assert await receive(socket) == {"type": "stats", "connectionCount": 2, "messageCount": 1}
+                return
 
 
 @requirement("HIB-030", "HIB-039", "WIRE-624")
-async def test_message_indexes_go_on_across_hibernation(conform, boundary):
+async def test_message_indexes_go_on_across_hibernation(conform, boundary, eventually, witness):
     """Client messages are numbered from 1, without a gap over a sleep."""
-    actor = conform.get_or_create("rawWebSocketActor")
-    socket = await actor.web_socket()
-    try:
-        await receive(socket)
-        for expected in (1, 2):
-            await socket.send('{"type":"indexedEcho","payload":"a"}')
-            assert (await receive(socket))["rivetMessageIndex"] == expected
-        await boundary.sleep(actor)
-        await socket.send('{"type":"indexedEcho","payload":"b"}')
-        assert (await receive(socket))["type"] == "welcome"
-        assert (await receive(socket))["rivetMessageIndex"] == 3
-    finally:
-        await socket.close()
+    for _ in range(TRIES):
+        async with hibernating(conform, boundary, eventually, messages=2) as socket:
+            await socket.send('{"type":"indexedEcho","payload":"b"}')
+            first = await receive(socket)
+            hit = witness.hit(WINDOW, first["type"] == "welcome")
+            assert (await receive(socket) if hit else first)["rivetMessageIndex"] == 3
+            if hit:
+                return
 
 
 @requirement("HIB-032", "HIB-037", "HIB-031")
-async def test_raw_burst_to_a_sleeping_actor_keeps_its_order(conform, boundary):
+async def test_raw_burst_to_a_sleeping_actor_keeps_its_order(conform, boundary, eventually, witness):
     """Messages sent back to back to a sleeping actor arrive in order, none twice."""
-    actor = conform.get_or_create("rawWebSocketActor")
-    socket = await actor.web_socket()
-    try:
-        await receive(socket)
-        await boundary.sleep(actor)
-        for number in range(20):
-            await socket.send(json.dumps({"type": "indexedEcho", "payload": number}))
-        assert (await receive(socket))["type"] == "welcome"
-        echoes = [await receive(socket) for _ in range(20)]
-        assert [echo["payload"] for echo in echoes] == list(range(20))
-        assert [echo["rivetMessageIndex"] for echo in echoes] == list(range(1, 21))
-    finally:
-        await socket.close()
+    for _ in range(TRIES):
+        async with hibernating(conform, boundary, eventually) as socket:
+            for number in range(20):
+                await socket.send(json.dumps({"type": "indexedEcho", "payload": number}))
+            first = await receive(socket)
+            if witness.hit(WINDOW, first["type"] == "welcome"):
+                echoes = [await receive(socket) for _ in range(20)]
+                assert [echo["payload"] for echo in echoes] == list(range(20))
+                assert [echo["rivetMessageIndex"] for echo in echoes] == list(range(1, 21))
+                return
 
 
 @requirement("HIB-022")
@@ -245,18 +264,16 @@ async def test_other_wakes_reattach_the_raw_socket(conform, boundary):
 
 
 @requirement("WIRE-604", "HIB-020")
-async def test_binary_messages_wake_too(conform, boundary):
+async def test_binary_messages_wake_too(conform, boundary, eventually, witness):
     """A binary message to a hibernating socket is delivered as binary."""
-    actor = conform.get_or_create("rawWebSocketActor")
-    socket = await actor.web_socket()
-    try:
-        await receive(socket)
-        await boundary.sleep(actor)
-        await socket.send(b"\x00\x01\xff")
-        assert (await receive(socket))["type"] == "welcome"
-        assert await socket.recv() == b"\x00\x01\xff"
-    finally:
-        await socket.close()
+    for _ in range(TRIES):
+        async with hibernating(conform, boundary, eventually) as socket:
+            await socket.send(b"\x00\x01\xff")
+            first = await socket.recv()
+            if witness.hit(WINDOW, isinstance(first, str)):
+                assert json.loads(first)["type"] == "welcome"
+                assert await socket.recv() == b"\x00\x01\xff"
+                return
 
 
 @requirement("HIB-001", "RAWWS-032", "WIRE-611")

@@ -236,9 +236,10 @@ async def test_a_scrape_is_no_activity(conform, eventually):
     """An actor that is scraped again and again falls asleep all the same; the next scrape then wakes it."""
     actor = conform.get_or_create("sleep")
     await actor.action("getCounts")
+    before = await scrape(conform, actor, "sleep")
     await eventually(
         lambda: scrape(conform, actor, "sleep"),
-        until=lambda figures, before=await scrape(conform, actor, "sleep"): figures.value("started_total") > before.value("started_total"),
+        until=lambda figures: figures.value("started_total") > before.value("started_total"),
         what="a wake of the actor that is only scraped",
         timeout=15.0,
     )
