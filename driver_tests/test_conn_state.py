@@ -181,10 +181,9 @@ async def test_connection_is_invisible_before_it_is_connected(conform):
 async def test_connection_waiting_in_a_hook_is_invisible(conform, eventually):
     """While one connection waits in its hooks the others do not see it."""
     actor = conform.get_or_create("connPreflightVisibilityActor")
-    slow = actor.connect(params={"label": "slow", "beforeDelayMs": 300, "createDelayMs": 300})
+    slow = actor.connect(params={"label": "slow", "beforeDelayMs": 2000, "createDelayMs": 500})
     try:
-        await eventually(lambda: actor.action("snapshot"), until=lambda seen: seen["beforeStarted"] >= 2, what="the slow hook to start")
-        seen = await actor.action("snapshot")
+        seen = await eventually(lambda: actor.action("snapshot"), until=lambda seen: seen["beforeStarted"] >= 2, what="the slow hook")
         assert "slow" not in seen["visibleLabels"]
         await slow.ready()
         assert "slow" in (await actor.action("snapshot"))["visibleLabels"]

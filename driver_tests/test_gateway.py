@@ -162,7 +162,7 @@ def _faulty(conform, drop=(), **members):
         ((), {"rvt-method": "get", "rvt-input": "oA"}, "query_get_disallowed_params", None),
         ((), {"rvt-input": "!!!"}, "query_invalid_base64_input", None),
         ((), {"rvt-input": base64.urlsafe_b64encode(b"\xff\xff").rstrip(b"=").decode()}, "query_invalid_cbor_input", None),
-        ((), {"rvt-key": "%zz"}, "query_invalid_percent_encoding", None),
+        ((), {"rvt-key": "%ff"}, "query_invalid_percent_encoding", None),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -171,6 +171,16 @@ async def test_query_faults(conform, drop, members, code, detail):
     body = check_error(await post(conform, f"/gateway/counter/action/getCount?{_faulty(conform, drop, **members)}"), 400, f"guard.{code}")
     if detail is not None:
         assert body["metadata"] == {"detail": detail}
+
+
+@requirement("WIRE-229")
+@pytest.mark.parametrize("key", ["%zz", "a%2"])
+async def test_broken_escapes_stay_as_they_are(conform, key):
+    """An escape without two hex digits is no fault; the key contains its characters."""
+    response = await post(conform, f"/gateway/counter/action/increment?{_faulty(conform, **{'rvt-key': key})}", b'{"args":[1]}')
+    assert response.status_code == 200
+    listed = await conform.http.get("/actors", params={"namespace": conform.namespace, "name": "counter", "key": key})
+    assert [actor["key"] for actor in listed.json()["actors"]] == [key]
 
 
 @requirement("WIRE-229")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _CRASH_POLICIES = ("restart", "sleep", "destroy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SEGMENT_SAFE = "!'()*"  # what encodeURIComponent leaves alone besides letters, digits and -_.~
-_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _KNOWN = frozenset({"namespace", "method", "key", "runner", "pool", "input", "region", "crash-policy", "token", "skip-ready-wait"})
 
 
@@ -85,8 +84,7 @@ def _text(raw: bytes) -> str:
 
 
 def _unquote(raw: bytes) -> str:
-    if _ESCAPE.search(raw):
-        raise ValueError("bad percent escape")
+    """Undo percent escapes. As at the live peer an escape without two hex digits stays as it is; only bytes that are no text are a fault."""
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw).decode()
 
 
