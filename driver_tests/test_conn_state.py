@@ -179,16 +179,21 @@ async def test_connection_is_invisible_before_it_is_connected(conform):
 
 @requirement("CONN-010", "CONN-030")
 async def test_connection_waiting_in_a_hook_is_invisible(conform, eventually):
-    """While one connection waits in its hooks the others do not see it."""
+    """While a connection waits in its hooks neither the hooks nor the others see it."""
     actor = conform.get_or_create("connPreflightVisibilityActor")
-    slow = actor.connect(params={"label": "slow", "beforeDelayMs": 2000, "createDelayMs": 500})
-    try:
-        seen = await eventually(lambda: actor.action("snapshot"), until=lambda seen: seen["beforeStarted"] >= 2, what="the slow hook")
-        assert "slow" not in seen["visibleLabels"]
-        await slow.ready()
-        assert "slow" in (await actor.action("snapshot"))["visibleLabels"]
-    finally:
-        await slow.dispose()
+    async with conform.connected(actor, params={"label": "observer"}) as observer:
+        slow = actor.connect(params={"label": "slow", "beforeDelayMs": 600, "createDelayMs": 300})
+        try:
+            seen = await eventually(lambda: observer.action("snapshot"), until=lambda now: now["beforeStarted"] == 2, what="the slow hook")
+            # The live peer answers others only when the hooks are through.
+            through = len(seen["connectSnapshots"]) == 2
+            assert sorted(seen["visibleLabels"]) == (["observer", "slow"] if through else ["observer"])
+            await slow.ready()
+            seen = await observer.action("snapshot")
+            assert seen["beforeVisibleLabels"] == seen["createVisibleLabels"] == [[], ["observer"]]
+            assert sorted(seen["visibleLabels"]) == ["observer", "slow"]
+        finally:
+            await slow.dispose()
 
 
 @requirement("CONN-030", "CONN-031")
