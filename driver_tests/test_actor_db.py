@@ -272,7 +272,8 @@ async def test_hooks_of_a_database_actor_reach_another_actor(conform, boundary, 
     async def seen():
         return [event["event"] for event in await observer.action("getEvents")]
 
-    await eventually(seen, until=lambda found: found == ["sleep", "wake"], what="a sleep and a wake")
+    # On a slow target the actor may be asleep again by now.
+    await eventually(seen, until=lambda found: found[:2] == ["sleep", "wake"], what="a sleep and a wake")
 
 
 @requirement("DB-005")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -60,8 +61,9 @@ async def test_order_is_kept(conform):
 @requirement("RAWWS-003")
 async def test_stats_are_shared_by_sockets(conform, eventually):
     """Sockets of one actor share its state; a closed one is no longer counted."""
-    first = await opened(conform)
-    second = await opened(conform)
+    # Both at once and soon: sockets do not keep this actor awake.
+    await conform.get_or_create("rawWebSocketActor").action("getStats")
+    first, second = await asyncio.gather(opened(conform), opened(conform))
     stats = await ask(first, {"type": "getStats"})
     assert stats == {"type": "stats", "connectionCount": 2, "messageCount": 1}
     await second.close()
