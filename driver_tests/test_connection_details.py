@@ -61,6 +61,7 @@ async def test_messages_to_a_raw_socket_are_dropped(conform, boundary, eventuall
 async def test_client_that_leaves_during_setup(conform, eventually, clock):
     """It is connected and then disconnected; when the step fails neither hook runs."""
     actor = conform.get_or_create(PREFLIGHT)
+    await actor.resolve()
     for failed, params in enumerate(
         (
             {"label": "leaves", "beforeDelayMs": 500},
@@ -264,7 +265,7 @@ async def test_connections_are_metered(conform, eventually):
     await actor.action("snapshot")
     now = await eventually(
         lambda: scrape(conform, actor, PREFLIGHT),
-        until=lambda figures: grown(figures, "user_task_duration_seconds_count", kind="disconnect_callback") == 3,
+        until=lambda figures: grown(figures, "user_task_duration_seconds_count", kind="disconnect_callback") >= 3,
         what="three timed disconnects",
     )
     assert (grown(now, "connections_active"), grown(now, "connections_total")) == (0, 3)

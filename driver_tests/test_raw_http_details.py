@@ -93,7 +93,7 @@ async def test_request_within_grace_is_answered(conform, boundary, eventually):
     """A request running at a sleep order is answered by its generation, which ends after it."""
     pending = conform.spawn(slow_request(conform, 1500))
     actor = await requests_begun(conform, eventually)
-    await actor.action("triggerSleep")
+    await conform.rest.sleep_actor(await actor.resolve())
     response = await pending
     assert (response.status_code, response.json()) == (200, {"completed": True})
     await boundary.sleep(actor, via="idle")
@@ -106,7 +106,7 @@ async def test_request_is_cut_off_at_the_grace_deadline(conform, eventually, clo
     """A request still running then does not hold the generation any longer; it is answered, with an error or by the next generation."""
     pending = conform.spawn(slow_request(conform, 25_000))
     actor = await requests_begun(conform, eventually)
-    await actor.action("triggerSleep")
+    await conform.rest.sleep_actor(await actor.resolve())
     started = clock.monotonic()
     counts = await eventually(
         lambda: conform.get_or_create(SLOW).action("getCounts"),

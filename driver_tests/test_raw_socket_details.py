@@ -66,7 +66,7 @@ async def test_close_event_comes_once(conform, eventually, boundary, lost):
     await eventually(lambda: actor.action("getCounts"), until=lambda counts: counts["connectionCount"] == 1, what="the close event")
     await stays.close()
     await eventually(lambda: actor.action("getCounts"), until=lambda counts: counts["connectionCount"] == 0, what="the other one")
-    await boundary.sleep(actor)
+    await boundary.sleep(actor, via="api")
     counts = await conform.get_or_create("sleepWithRawWebSocket").action("getCounts")
     assert counts == {"startCount": 2, "sleepCount": 1, "connectionCount": 0}
 
