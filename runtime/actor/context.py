@@ -215,7 +215,7 @@ class Context:
         else:
             # Refused for want of room: that was logged, and the state's own save comes anyway (RUN-149).
             with contextlib.suppress(ActorError):
-                task.events.try_send("save_requested", lambda: lambda: task.saver.request(max_wait))
+                task.send_event("save_requested", lambda: task.saver.request(max_wait))
 
     def client(self) -> Client:
         """A client to the actor's own namespace, for calls to other actors."""

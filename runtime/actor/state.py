@@ -93,7 +93,7 @@ class ActorState:
         self._counted["user_mutate_state"] += 1
         if not self._unsaved:
             # There is room: `before_change` looked.
-            self._task.events.try_send("state_mutated", lambda: self._task.saver.request)
+            self._task.send_event("state_mutated", self._task.saver.request)
             self._unsaved = True
         if self._task.observer is not None:
             self._task.observer.changed(Part.STATE)

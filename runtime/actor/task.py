@@ -87,7 +87,7 @@ class ActorTask:
         self._activity_waiters: set[asyncio.Future[None]] = set()
         self.lifecycle_inbox: Inbox[Callable[[], None]] = self._inbox("lifecycle_inbox", options.lifecycle_command_inbox_capacity)
         self.dispatch_inbox: Inbox[Admission] = self._inbox("dispatch_inbox", options.dispatch_command_inbox_capacity)
-        self.events: Inbox[Callable[[], None]] = self._inbox("lifecycle_event_inbox", options.lifecycle_event_inbox_capacity)
+        self.events: Inbox[tuple[str, Callable[[], None]]] = self._inbox("lifecycle_event_inbox", options.lifecycle_event_inbox_capacity)
         self.activity = Activity(self._on_activity)
         self.work = WorkTracker(self.activity, self.metrics, self.log, debug=self.debug)
         self.saver = StateSaver(self)
@@ -309,12 +309,26 @@ class ActorTask:
     def _drain(self) -> None:
         """Serve everything that is waiting, lifecycle commands first (TASK-010, TASK-011)."""
         self._drain_due = False
-        for inbox in (self.lifecycle_inbox, self.events):
-            while (command := inbox.take()) is not None:
-                command()
-                if self.debug and inbox is self.events:
-                    self.log.debug("actor lifecycle event drained", left=len(inbox))
+        while (command := self.lifecycle_inbox.take()) is not None:
+            command()
+        while (item := self.events.take()) is not None:
+            event, apply = item
+            apply()
+            if self.debug:
+                self.log.debug("actor event drained", lifecycle_event=event, operation=event)
+                self.log.debug("actor lifecycle event drained", lifecycle_event=event)
         self._start_dispatch()
+
+    def send_event(self, event: str, apply: Callable[[], None]) -> None:
+        """Have `apply` called when the event inbox is served.
+
+        Raises:
+            ActorError: actor.overloaded, or what the inbox was closed with.
+        """
+        self.events.try_send(event, lambda: (event, apply))
+        if self.debug:
+            # `event` is what structlog calls the text of a record (METRIC-053).
+            self.log.debug("actor event enqueued", lifecycle_event=event, operation=event)
 
     def _start_dispatch(self) -> None:
         while (admission := self.dispatch_inbox.take()) is not None:

@@ -84,7 +84,7 @@ def _text(raw: bytes) -> str:
 
 
 def _unquote(raw: bytes) -> str:
-    """Undo percent escapes. As at the live peer an escape without two hex digits stays as it is; only bytes that are no text are a fault."""
+    """Undo percent escapes. As at the live peer an escape without two hex digits stays as it is; bytes that are no text are a fault."""
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw).decode()
 
 

@@ -161,6 +161,35 @@ async def test_work_records():
 
 
 @virtual
+async def test_event_records():
+    """METRIC-053, METRIC-054: what a mutation and a requested save put into the event inbox, and that it was served."""
+
+    class Writer(Actor):
+        state = {"n": 0}
+
+        @action
+        def write(self, c):
+            c.state.n += 1
+            c.state.n += 1  # the save is on its way already
+
+        @action
+        async def save(self, c):
+            await c.save_state()
+
+    with capture_logs() as records:
+        async with World(Writer) as world:
+            await world.start()
+            await world.call("write")
+            await world.call("save")
+    seen = [(r["event"], r["lifecycle_event"]) for r in records if "lifecycle_event" in r]
+    assert seen == [
+        (text, event)
+        for event in ("state_mutated", "save_requested")
+        for text in ("actor event enqueued", "actor event drained", "actor lifecycle event drained")
+    ]
+
+
+@virtual
 async def test_masked_errors_are_logged_in_full():
     with capture_logs() as records:
         async with World(Busy) as world:

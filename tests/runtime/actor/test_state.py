@@ -353,7 +353,7 @@ async def test_a_full_event_inbox_refuses_the_mutation_before_it_is_applied():
     async with World(Full) as world:
         task = await world.start()
         await asyncio.sleep(0.01)
-        task.events.try_send("save_requested", lambda: lambda: None)
+        task.send_event("save_requested", lambda: None)
         with caught("actor.overloaded") as refusal:
             task.state.value.n = 5
         assert refusal.error.metadata == {"channel": "lifecycle_event_inbox", "capacity": 1, "operation": "state_mutated"}
