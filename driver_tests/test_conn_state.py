@@ -164,7 +164,7 @@ async def test_stateless_call_may_disconnect_itself(conform):
     assert await quiet.action("getDisconnectionCount") == 1
 
 
-@requirement("CONN-010", "CONN-011", "CONN-012")
+@requirement("CONN-010", "CONN-011", "CONN-012", "CONN-013")
 async def test_connection_is_invisible_before_it_is_connected(conform):
     """A connection appears in the map at onConnect, not before."""
     actor = conform.get_or_create("connPreflightVisibilityActor")

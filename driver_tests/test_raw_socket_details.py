@@ -6,6 +6,7 @@ import pytest
 from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
+from driver_tests.inspecting import inspect
 from harness import capability, requirement, suite, timing
 
 pytestmark = [suite("raw-socket-details"), timing]
@@ -86,3 +87,35 @@ async def test_close_cycle_at_the_end_of_a_generation(conform, clock, name):
     assert clock.monotonic() - closed_at >= CLOSE_DELAY / 2
     status = await actor.action("getStatus")
     assert (status["closeStarted"], status["closeFinished"]) == (1, 1)
+
+
+@requirement("RAWWS-007")
+@capability("inspector")
+async def test_handler_that_fails(conform, eventually):
+    """The socket is closed with 1011 and the error, and its connection is removed."""
+    actor = conform.get_or_create("rawWebSocketActor")
+    inspector = await inspect(conform, "rawWebSocketActor")
+    # Without an object as state the handler fails at its first line.
+    await inspector.request("PATCH", "state", json={"state": None})
+    socket = await actor.web_socket()
+    assert await socket.wait_closed() == (1011, "rivetkit.internal_error")
+    await eventually(lambda: inspector.get("connections"), until=lambda found: found["connections"] == [], what="the connection to go")
+    await inspector.request("PATCH", "state", json={"state": {"connectionCount": 5, "messageCount": 0, "indexedMessageOrder": []}})
+    assert await actor.action("getStats") == {"connectionCount": 5, "messageCount": 0}
+
+
+@requirement("RAWWS-053")
+@capability("inspector")
+async def test_failing_close_listener_does_not_hold_the_actor(conform, boundary, eventually):
+    """A close listener that raises ends the socket like any other: the actor serves on and idles out."""
+    actor = conform.get_or_create("sleepWithRawWebSocket")
+    socket = await greeted(actor, '{"type":"connected","connectionCount":1}')
+    inspector = await inspect(conform, "sleepWithRawWebSocket")
+    await inspector.request("PATCH", "state", json={"state": None})
+    await socket.close()
+    await eventually(lambda: inspector.get("connections"), until=lambda found: found["connections"] == [], what="the connection to go")
+    await inspector.request("PATCH", "state", json={"state": {"startCount": 1, "sleepCount": 0, "connectionCount": 7}})
+    assert await actor.action("getCounts") == {"startCount": 1, "sleepCount": 0, "connectionCount": 7}
+    await boundary.sleep(actor, via="idle")
+    counts = await conform.get_or_create("sleepWithRawWebSocket").action("getCounts")
+    assert counts == {"startCount": 2, "sleepCount": 1, "connectionCount": 7}
