@@ -61,12 +61,12 @@ async def test_messages_to_a_raw_socket_are_dropped(conform, boundary, eventuall
 async def test_client_that_leaves_during_setup(conform, eventually, clock):
     """It is connected and then disconnected; when the step fails neither hook runs."""
     actor = conform.get_or_create(PREFLIGHT)
-    await actor.resolve()
+    await actor.action("snapshot")
     for failed, params in enumerate(
         (
-            {"label": "leaves", "beforeDelayMs": 500},
-            {"label": "refused", "beforeDelayMs": 500, "rejectBefore": True},
-            {"label": "unbuilt", "createDelayMs": 500, "rejectCreate": True},
+            {"label": "leaves", "beforeDelayMs": 1500},
+            {"label": "refused", "beforeDelayMs": 1500, "rejectBefore": True},
+            {"label": "unbuilt", "createDelayMs": 1500, "rejectCreate": True},
         )
     ):
         before = max(failed - 1, 0)
@@ -75,7 +75,7 @@ async def test_client_that_leaves_during_setup(conform, eventually, clock):
             lambda: actor.action("snapshot"), until=lambda seen, n=before: unfinished(seen) > n, what=f"the hook of {params['label']}"
         )
         await conn.dispose()
-        await clock.sleep(1)
+        await clock.sleep(2)
     seen = await eventually(
         lambda: actor.action("snapshot"), until=lambda found: "leaves" in labels(found["disconnectSnapshots"]), what="the disconnect"
     )
