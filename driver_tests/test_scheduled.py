@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite, timing
+from harness import depends_on, requirement, suite, timing
 
 pytestmark = [suite("actor-schedule"), timing]
+
+DELAYED = "actor-schedule::test_schedule_after_a_delay(scheduleTaskAfter)"
 
 
 async def ran(eventually, actor, count):
@@ -46,6 +48,7 @@ async def test_schedule_in_the_past(conform, eventually, clock):
 
 
 @requirement("TASK-205")
+@depends_on(DELAYED)
 async def test_schedules_fire_in_trigger_order(conform, eventually):
     """Several schedules fire in the order of their times, whatever the order of their creation."""
     actor = conform.get_or_create("scheduled")
@@ -56,6 +59,7 @@ async def test_schedules_fire_in_trigger_order(conform, eventually):
 
 
 @requirement("TASK-204", "TASK-214")
+@depends_on(DELAYED)
 async def test_arguments_reach_the_action(conform, eventually):
     """The scheduled action gets its argument, and its events reach subscribers."""
     actor = conform.get_or_create("scheduled")
@@ -69,6 +73,7 @@ async def test_arguments_reach_the_action(conform, eventually):
 
 
 @requirement("TASK-203", "TASK-213", "TASK-242")
+@depends_on("actor-sleep::test_alarm_wakes_a_sleeping_actor", DELAYED)
 async def test_schedule_wakes_a_sleeping_actor(conform, boundary, eventually):
     """A schedule that falls due during sleep wakes the actor and fires once."""
     actor = conform.get_or_create("scheduled")
@@ -83,6 +88,7 @@ async def test_schedule_wakes_a_sleeping_actor(conform, boundary, eventually):
 
 
 @requirement("TASK-205", "TASK-242")
+@depends_on(DELAYED)
 async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually):
     """Several schedules overdue at a wake fire once each, in order."""
     actor = conform.get_or_create("scheduled")
@@ -95,6 +101,7 @@ async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually)
 
 
 @requirement("TASK-200")
+@depends_on(DELAYED)
 async def test_history_can_be_cleared(conform, eventually):
     """Scheduled actions change state like any others."""
     actor = conform.get_or_create("scheduled")

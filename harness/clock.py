@@ -13,10 +13,14 @@ class Clock:
         """`virtual` tells a test whether waiting costs anything; it must not change what is tested."""
         self.virtual = virtual
 
+    def wall(self) -> float:
+        """Seconds since the Unix epoch."""
+        seconds: float = getattr(asyncio.get_running_loop(), "wall_time", time.time)()
+        return seconds
+
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch."""
-        wall = getattr(asyncio.get_running_loop(), "wall_time", time.time)
-        return int(wall() * 1000)
+        return int(self.wall() * 1000)
 
     def monotonic(self) -> float:
         """Seconds on the loop's clock; only differences mean anything."""

@@ -221,9 +221,13 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
     phases = item.stash[PHASES]
     decided = verdicts.combine(phases)
     witnessed = item.stash.get(WITNESS, None)
-    bundle = None
+    wanted = item.config.stash[SETTINGS]
+    evidence = item.stash.get(EVIDENCE, None)
+    bundle, timeline = None, {}
+    if evidence is not None and (wanted.timelines or not decided.verdict.good):
+        timeline = {"timeline": evidence.timeline(report.sections, virtual=wanted.time is TimeMode.VIRTUAL)}
     if not decided.verdict.good:
-        bundle = write_bundle(item.config.stash[SETTINGS], test, decided, item.stash.get(EVIDENCE, None), report, item)
+        bundle = write_bundle(wanted, test, decided, evidence, report, item)
     return {
         "id": str(test.id),
         "verdict": str(decided.verdict),
@@ -234,4 +238,5 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
         "seconds": round(call.stop - item.stash[BEGAN], 6),
         "stall": round(item.stash[STALL].worst, 3),
         "witnesses": witnessed.windows if witnessed is not None else {},
+        **timeline,
     }

@@ -97,9 +97,13 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
     session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
     yield session
     failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))
+    evidence.transcript.mark("end of the test")
+    settings = request.config.stash[SETTINGS]
     try:
-        if failed and request.config.stash[SETTINGS].evidence is not None:
+        if failed and settings.evidence is not None:
             await evidence.snapshot(session)
+        elif failed or settings.timelines:
+            await evidence.look(session)
     finally:
         await session.aclose()
     if not failed:

@@ -37,12 +37,15 @@ OPTIONS = (
     ("--events", None, "write the session's events to this file as NDJSON"),
 )
 
+_TIMELINES = "--timelines"
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare the plug-in's options."""
     group = parser.getgroup("conform", "conformance of actor runtimes")
     for flag, default, text in OPTIONS:
         group.addoption(flag, dest=_dest(flag), default=default, help=text)
+    group.addoption(_TIMELINES, dest=_dest(_TIMELINES), action="store_true", help="put the timeline of every test into its event")
     group.addoption("--only", dest=_dest("--only"), action="append", help="only this test, suite::test or suite::test[variant]; repeat")
 
 
@@ -63,6 +66,7 @@ class Settings:
     shuffle: int | None = None
     repeat: int = 1
     evidence: Path | None = None
+    timelines: bool = False
 
     @property
     def variants(self) -> list[Variant]:
@@ -108,6 +112,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         shuffle=int(_number("--shuffle", shuffle)) if (shuffle := get("--shuffle")) else None,
         repeat=max(1, int(_number("--repeat", get("--repeat") or "1"))),
         evidence=Path(evidence) if evidence else None,
+        timelines=bool(config.getoption(_dest(_TIMELINES))),
     ), target
 
 

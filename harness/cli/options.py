@@ -36,6 +36,7 @@ EventsOption = Annotated[Path | None, typer.Option("--events", help="write the e
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="only this test: suite::test; repeat", rich_help_panel=SELECTION)]
 SeedOption = Annotated[int, typer.Option(help="seed of everything random in tests and client", min=0)]
 EvidenceOption = Annotated[Path, typer.Option(help="where each failure leaves its bundle")]
+TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
 EVIDENCE = Path("artifacts/evidence")
 BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
 
@@ -63,6 +64,7 @@ def build_request(
     only: list[str] | None = None,
     seed: int = 0,
     evidence: Path | None = None,
+    timelines: bool = False,
 ) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.
 
@@ -85,6 +87,7 @@ def build_request(
         only=tuple(only or ()),
         seed=seed,
         evidence=evidence.resolve() if evidence is not None else None,
+        timelines=timelines,
     )
 
 

@@ -16,36 +16,46 @@ from harness.report.compare import compare
 from harness.requirements.model import Requirement, home, load
 from harness.run import eventlog, junit
 
-app = typer.Typer(help="Pages and summaries of runs, from their event streams (--events).", no_args_is_help=True)
+app = typer.Typer(help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
 EventsArgument = Annotated[list[Path], typer.Argument(metavar="EVENTS...", help="event streams, one per run")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="write to this file")]
+MaybeOutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="write to this file; default: standard output")]
 
 
-@app.command("render")
-def render(
+@app.command("html")
+def html(
     events: EventsArgument,
-    html: Annotated[Path | None, typer.Option(help="write one self-contained HTML page")] = None,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="write a summary for a pull request")] = None,
-    badge: Annotated[Path | None, typer.Option(help="write a shields.io endpoint")] = None,
-    junit_file: options.JUnitOption = None,
+    output: OutputOption,
     spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: ./docs/spec")] = None,
+    evidence: Annotated[Path | None, typer.Option(help="where the failure bundles are, when they were moved since the run")] = None,
 ) -> None:
-    """Write what is asked for; several streams (targets) become one page."""
-    reports = [eventlog.read(path) for path in events]
-    if not (html or markdown_file or badge or junit_file):
-        raise UsageError("nothing to write: use --html, --markdown, --badge or --junit")
-    if junit_file is not None:
-        if len(reports) > 1:
-            raise UsageError("--junit takes one stream; put shards together with: conform report merge")
-        junit.write(junit_file, reports[0])
-    if html is not None:
-        _write(html, page.render(reports, _requirements(spec)))
-    if markdown_file is not None:
-        _write(markdown_file, markdown.summary(reports))
-    if badge is not None:
-        _write(badge, json.dumps(markdown.badge(reports)) + "\n")
-    for path in (html, markdown_file, badge, junit_file):
-        if path is not None:
-            out.print(f"wrote {path}", markup=False, soft_wrap=True)
+    """Make one self-contained page; several streams (targets) become columns beside each other."""
+    if evidence is not None and not evidence.is_dir():
+        raise UsageError(f"no such directory: {evidence}")
+    _write(page.render([eventlog.read(path) for path in events], _requirements(spec), evidence), output)
+
+
+@app.command("markdown")
+def markdown_command(events: EventsArgument, output: MaybeOutputOption = None) -> None:
+    """Make a summary for a pull request."""
+    _write(markdown.summary([eventlog.read(path) for path in events]), output)
+
+
+@app.command("badge")
+def badge(
+    events: EventsArgument,
+    output: MaybeOutputOption = None,
+    label: Annotated[str, typer.Option(help="what stands on the left of the badge")] = "conformance",
+) -> None:
+    """Make the JSON of a shields.io endpoint: how many of the tests that apply to the target pass."""
+    _write(json.dumps(markdown.badge([eventlog.read(path) for path in events], label)) + "\n", output)
+
+
+@app.command("junit")
+def junit_command(events: EventsArgument, output: OutputOption) -> None:
+    """Make JUnit XML; several streams are shards of one run."""
+    junit.write(output, eventlog.merge([eventlog.read(path) for path in events]))
+    _wrote(output)
 
 
 @app.command("diff")
@@ -54,14 +64,17 @@ def diff(
     after: Annotated[Path, typer.Argument(help="a later one")],
 ) -> None:
     """Compare two runs test by test; the status is 1 when something got worse."""
-    found = compare(eventlog.read(before), eventlog.read(after))
+    old, new = eventlog.read(before), eventlog.read(after)
+    found = compare(old, new)
     for name, changes in found.groups():
         out.print(f"{name} ({len(changes)})", style="bold")
         for change in changes:
-            out.print(f"  {change}", markup=False, soft_wrap=True)
+            out.print(f"  {change}", markup=False, highlight=False, soft_wrap=True)
+    for problem in new.problems:
+        out.print(f"problem of {after}: {problem}", markup=False, soft_wrap=True, style="red")
     if not found.groups():
         out.print("the same verdicts")
-    raise typer.Exit(1 if found.worse else 0)
+    raise typer.Exit(2 if new.problems else 1 if found.worse else 0)
 
 
 @app.command("merge")
@@ -79,9 +92,17 @@ def merge(
     raise typer.Exit(report.status)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(text: str, path: Path | None) -> None:
+    if path is None:
+        typer.echo(text, nl=False)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    _wrote(path)
+
+
+def _wrote(path: Path) -> None:
+    out.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _requirements(spec: Path | None) -> list[Requirement]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from client.transport import certificates
 from harness.clock import Clock
 from harness.errors import ClientViolation, SchemaViolation
-from harness.evidence import bundle
+from harness.evidence import bundle, timeline
 from harness.evidence.decode import CLIENT, TARGET, Reader, actor_ids, violations
 from harness.evidence.transcript import Transcript
 from harness.run import rerun
@@ -38,8 +40,9 @@ class Evidence:
     def __init__(self, log_file: Path | None) -> None:
         """Recording begins now; `log_file` is the target's, when it has one."""
         self.transcript = Transcript()
-        self.epoch_ms = Clock(virtual=False).now_ms()
+        self.epoch = Clock(virtual=False).wall()
         self.files: dict[str, str] = {}
+        self._records: list[tuple[float, Any]] = []
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
 
@@ -65,6 +68,25 @@ class Evidence:
             running = _running(records)
             if running is not None and conform.has("metrics"):
                 self.files["metrics.txt"] = await _get(conform, f"/gateway/{running}/metrics", {})
+
+    async def look(self, conform: Conform) -> None:
+        """Ask the manager once more how the actors are, for the timeline only: nothing of this can change the verdict."""
+        ids = actor_ids(self.readings())
+        query = {"actor_ids": ",".join(ids), "namespace": conform.namespace}
+        headers = {"authorization": f"Bearer {conform.token}"} if conform.token else {}
+        if not ids:
+            return
+        # A client of its own: the transcript is held against the schemas, and this is not part of the test.
+        async with httpx.AsyncClient(base_url=conform.endpoint, verify=certificates(), timeout=PATIENCE) as http:
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                answer = (await http.get("/actors", params=query, headers=headers)).json()
+                self._records.append((asyncio.get_running_loop().time(), answer))
+
+    def timeline(self, report_sections: list[tuple[str, str]], *, virtual: bool) -> list[dict[str, Any]]:
+        """What was observed, on one time axis; see `harness.evidence.timeline`."""
+        # In virtual time the timestamps of a log are of another clock.
+        log = "" if virtual else self.log(report_sections)
+        return timeline.derive(self.readings(), began=self.transcript.began, epoch=self.epoch, records=self._records, log=log)
 
     def readings(self) -> list[Reading]:
         """The transcript, decoded."""
@@ -107,7 +129,7 @@ def write_bundle(
         bundle.write(directory, about, [], files, began=0.0)
         return directory
     files |= {**evidence.files, "target.log": evidence.log(report.sections)}
-    about["epoch_ms"] = evidence.epoch_ms
+    about["epoch_ms"] = int(evidence.epoch * 1000)
     began, dropped = evidence.transcript.began, evidence.transcript.dropped
     bundle.write(directory, about, evidence.readings(), files, began=began, dropped=dropped)
     return directory

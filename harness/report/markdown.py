@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.run.results import Counts
@@ -10,13 +11,13 @@ from harness.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.run.results import RunReport
+    from harness.run.results import RunReport, TestResult
 
 MOST = 25
 
 
 def summary(reports: Sequence[RunReport]) -> str:
-    """A table per target and variant, and the bad tests, as GitHub-flavoured Markdown."""
+    """A table per target and variant, and the bad tests, root causes first, as GitHub-flavoured Markdown."""
     lines = [
         "## Conformance",
         "",
@@ -28,32 +29,50 @@ def summary(reports: Sequence[RunReport]) -> str:
         for variant in sorted({variant for _, variant in counts}):
             total = sum((count for (_, one), count in counts.items() if one == variant), Counts())
             cells = (total.collected, total.passed, total.skipped, total.flaky, total.failed)
-            lines.append(f"| {name(report)} | {variant or '-'} | {' | '.join(map(str, cells))} |")
+            lines.append(f"| {_cell(name(report))} | {variant or '-'} | {' | '.join(map(str, cells))} |")
     for report in reports:
-        lines += ["", *(f"- :warning: {problem.splitlines()[0]}" for problem in report.problems)]
+        if report.problems:
+            lines += ["", *(f"- :warning: {_cell(problem.splitlines()[0] if problem else 'incomplete')}" for problem in report.problems)]
         if report.bad:
-            lines += [f"### {len(report.bad)} not passing on {name(report)}", ""]
-            lines += [f"- **{one.verdict}** `{one.id}` {' '.join(one.requirements)}: {_cell(one.message)}" for one in report.bad[:MOST]]
+            lines += ["", f"### {len(report.bad)} not passing on {_cell(name(report))}", ""]
+            ordered = sorted(report.bad, key=lambda one: (bool(one.blocked_by), one.id))
+            lines += [_bad(one) for one in ordered[:MOST]]
             lines += [f"- ... and {len(report.bad) - MOST} more"] if len(report.bad) > MOST else []
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def badge(reports: Sequence[RunReport]) -> dict[str, Any]:
+def badge(reports: Sequence[RunReport], label: str = "conformance") -> dict[str, Any]:
     """A shields.io endpoint: how many of the applicable tests pass."""
     results = [result for report in reports for result in report.results if result.verdict is not Verdict.SKIP]
     passed = sum(result.verdict is Verdict.PASS for result in results)
-    share = passed / len(results) if results else 0.0
     broken = any(report.problems for report in reports) or not results
-    # Rounded down: 100 % is all of them.
-    message = "incomplete" if broken else f"{int(share * 1000) / 10:g}% of {len(results)}"
-    colour = "lightgrey" if broken else "brightgreen" if passed == len(results) else "yellow" if share >= 0.9 else "red"
-    return {"schemaVersion": 1, "label": "conformance", "message": message, "color": colour}
+    # In whole numbers and rounded down: 100 % is all of them.
+    tenths = passed * 1000 // len(results) if results else 0
+    message = "incomplete" if broken else f"{tenths / 10:g}% of {len(results)}"
+    colour = "lightgrey" if broken else "brightgreen" if passed == len(results) else "yellow" if tenths >= 900 else "red"
+    return {"schemaVersion": 1, "label": label, "message": message, "color": colour}
 
 
 def name(report: RunReport) -> str:
-    """The target of a run, with its time mode."""
-    return f"{report.session.get('target', '?')} ({report.session.get('time', '?')} time)"
+    """The target of a run, with its time mode when it is known."""
+    mode = report.session.get("time")
+    return f"{report.session.get('target', '?')} ({mode} time)" if mode else str(report.session.get("target", "?"))
+
+
+def _bad(result: TestResult) -> str:
+    ids = f" {' '.join(result.requirements)}" if result.requirements else ""
+    why = f"blocked by {_code(result.blocked_by)}" if result.blocked_by else _cell(result.message)
+    return f"- **{result.verdict}** {_code(str(result.id))}{ids}" + (f": {why}" if why else "")
+
+
+def _code(text: str) -> str:
+    """As code, whatever is in it: the fence is longer than any run of backquotes inside."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if fence != "`" else ""
+    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Text that stays text: no markup, no mention of people or issues, one line."""
+    escaped = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")

@@ -1,18 +1,23 @@
 """The canonical event stream of a run: the lanes' events merged into one NDJSON file, with one header and one footer.
 
-The footer has the totals and the SHA-256 of every byte before it, so that a reader knows that nothing is missing and nothing was changed.
+A `session` line, one `result` line per test, one `problem` line per thing that kept the run from being complete, and an `end` line, which
+has the totals and the SHA-256 of every byte before it: a reader knows that nothing is missing and nothing was changed.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from harness.errors import UsageError
 from harness.identity import TestId
+from harness.recorder import VERSION
 from harness.run.results import RunReport, TestResult
 from harness.verdicts import Verdict
 
@@ -20,36 +25,17 @@ SCHEMA = Path(__file__).parent.parent / "events.schema.json"
 """JSON Schema of one line."""
 KEPT = ("message", "detail", "seconds", "attempts", "doc", "timing", "blame", "bundle", "stall", "blocked_by")
 """Fields of a result that go through unchanged."""
+SAME = ("target", "profile", "time", "version")
+"""What the shards of one run have in common."""
 
 
 def write(path: Path, report: RunReport) -> None:
-    """Write the report as events."""
-    lines: list[dict[str, Any]] = [{**report.session, "event": "session", "lane": "all", "shard": report.session.get("shard", "0/1")}]
-    for result in report.results:
-        encoding, _, storage = result.id.variant.partition("-")
-        lines.append(
-            {
-                "event": "result",
-                "id": str(result.id),
-                "suite": result.id.suite,
-                "encoding": encoding,
-                "storage": storage,
-                "verdict": str(result.verdict),
-                "requirements": list(result.requirements),
-                "witnesses": dict(result.witnesses),
-                **{name: getattr(result, name) for name in KEPT},
-            }
-        )
+    """Write the report as events; equal reports give equal bytes."""
+    head = {"event": "session", "version": VERSION, "shard": "0/1", **report.session, "lane": "all"}
+    lines = [head, *map(_line, report.results)]
+    lines += [{"event": "problem", "text": problem} for problem in report.problems]
     body = "".join(json.dumps(line) + "\n" for line in lines)
-    footer = {
-        "event": "end",
-        "status": report.status,
-        "collected": len(report.results),
-        "verdicts": Counter(str(result.verdict) for result in report.results),
-        "problems": report.problems,
-        "seconds": round(report.seconds, 3),
-        "digest": _digest(body),
-    }
+    footer = {"event": "end", **_totals(report), "seconds": round(report.seconds, 3), "digest": _digest(body.encode())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body + json.dumps(footer) + "\n", encoding="utf-8")
 
@@ -61,59 +47,105 @@ def read(path: Path) -> RunReport:
         UsageError: the file is missing, no event stream, cut short, or was changed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        lines = [json.loads(line) for line in text.splitlines()]
+        # Only "\n" ends a line: other line breaks of Unicode occur inside strings.
+        raw = path.read_bytes().split(b"\n")
+        lines = [json.loads(line) for line in raw if line]
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is no event stream: {error}") from error
     if not lines or any(not isinstance(line, dict) for line in lines) or lines[0].get("event") != "session":
         raise UsageError(f"{path} is no event stream: it does not begin with a session")
-    if lines[-1].get("event") != "end":
+    if lines[0].get("version") != VERSION:
+        raise UsageError(f"{path} is an event stream of version {lines[0].get('version')}; this reads version {VERSION}")
+    if lines[-1].get("event") != "end" or raw[-1] != b"":
         raise UsageError(f"{path} has no footer: the run did not end, or the file was cut")
-    body = "".join(line + "\n" for line in text.splitlines()[:-1])
-    if lines[-1].get("digest") != _digest(body):
+    if lines[-1].get("digest") != _digest(b"\n".join(raw[: len(lines) - 1]) + b"\n"):
         raise UsageError(f"{path} does not match the digest in its footer: it was changed")
-    try:
-        results = [_result(line) for line in lines[1:-1] if line.get("event") == "result"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is no event stream: {error!r}") from error
-    return RunReport(lines[0], results, lines[-1].get("problems", []), lines[-1].get("seconds", 0.0))
+    for number, line in enumerate(lines, 1):
+        if (wrong := next(_validator().iter_errors(line), None)) is not None:
+            raise UsageError(f"{path}, line {number}: {_reason(wrong)}")
+    problems = [line["text"] for line in lines if line["event"] == "problem"]
+    results = [_result(line) for line in lines if line["event"] == "result"]
+    report = RunReport(lines[0], results, problems, lines[-1]["seconds"])
+    if any(lines[-1].get(name) != value for name, value in _totals(report).items()):
+        raise UsageError(f"{path} has totals in its footer that are not those of its results: it was changed")
+    return report
 
 
 def merge(reports: list[RunReport]) -> RunReport:
-    """One report of the shards of one run.
+    """One report of the shards of one run, the same in whatever order they come.
 
     A test that occurs in more than one is a problem of the merged report, not silently one or the other.
 
     Raises:
-        UsageError: the reports are of different targets, or there is none.
+        UsageError: the reports are not of one run (target, profile, kind of time), or there is none.
     """
     if not reports:
         raise UsageError("nothing to merge")
-    targets = {str(report.session.get("target")) for report in reports}
-    if len(targets) > 1:
-        raise UsageError(f"these are runs of different targets: {', '.join(sorted(targets))}")
-    merged = RunReport(session={**reports[0].session, "shard": "0/1"}, seconds=max(report.seconds for report in reports))
-    seen: set[TestId] = set()
-    for report in reports:
-        merged.problems += [one for one in report.problems if one not in merged.problems]
-        for result in report.results:
-            if result.id in seen:
-                merged.problems.append(f"{result.id} occurs in more than one of the merged runs")
-            seen.add(result.id)
-            merged.results.append(result)
-    merged.results.sort(key=lambda result: result.id)
+    for name in SAME:
+        different = {str(report.session.get(name, "?")) for report in reports}
+        if len(different) > 1:
+            raise UsageError(f"these are runs of different {name}s: {', '.join(sorted(different))}")
+    ordered = sorted(
+        reports, key=lambda report: (report.session.get("at", 0.0), [str(result.id) for result in report.results], report.seconds)
+    )
+    session = dict(ordered[0].session)
+    for name in ("capabilities", "encodings", "storages"):
+        session[name] = list(dict.fromkeys(one for report in ordered for one in report.session.get(name, ())))
+    merged = RunReport({**session, "shard": "0/1"}, seconds=max(report.seconds for report in reports))
+    merged.results = sorted((result for report in ordered for result in report.results), key=lambda result: result.id)
+    found = {problem for report in reports for problem in report.problems}
+    times = Counter(result.id for result in merged.results)
+    found |= {f"{name} occurs in more than one of the merged runs" for name, count in times.items() if count > 1}
+    merged.problems = sorted(found)
     return merged
+
+
+def _line(result: TestResult) -> dict[str, Any]:
+    encoding, _, storage = result.id.variant.partition("-")
+    timeline = {"timeline": list(result.timeline)} if result.timeline else {}
+    return {
+        "event": "result",
+        "id": str(result.id),
+        "suite": result.id.suite,
+        "encoding": encoding,
+        "storage": storage,
+        "verdict": str(result.verdict),
+        "requirements": list(result.requirements),
+        "witnesses": dict(result.witnesses),
+        **{name: getattr(result, name) for name in KEPT},
+        **timeline,
+    }
 
 
 def _result(line: dict[str, Any]) -> TestResult:
     return TestResult(
         id=TestId.parse(line["id"]),
         verdict=Verdict(line["verdict"]),
-        requirements=tuple(line["requirements"]),
-        witnesses=line["witnesses"],
-        **{name: line[name] for name in KEPT},
+        requirements=tuple(line.get("requirements", ())),
+        witnesses=line.get("witnesses", {}),
+        timeline=tuple(line.get("timeline", ())),
+        **{name: line[name] for name in KEPT if name in line},
     )
 
 
-def _digest(body: str) -> str:
-    return "sha256:" + hashlib.sha256(body.encode()).hexdigest()
+def _totals(report: RunReport) -> dict[str, Any]:
+    verdicts = Counter(result.verdict for result in report.results)
+    return {
+        "status": report.status,
+        "collected": len(report.results),
+        "verdicts": {str(one): verdicts[one] for one in Verdict if verdicts[one]},
+    }
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def _reason(error: jsonschema.ValidationError) -> str:
+    place = "/".join(map(str, error.absolute_path))
+    return f"{place}: {error.message}" if place else error.message
+
+
+def _digest(body: bytes) -> str:
+    return "sha256:" + hashlib.sha256(body).hexdigest()

@@ -48,6 +48,7 @@ class RunRequest:
     only: tuple[str, ...] = ()
     seed: int = 0
     evidence: Path | None = None
+    timelines: bool = False
     corpus: Path = field(default_factory=standard_corpus)
 
     @property
@@ -78,6 +79,8 @@ class RunRequest:
         arguments += [f"--only={one}" for one in self.only]
         if self.keyword:
             arguments += ["-k", self.keyword]
+        if self.timelines:
+            arguments.append("--timelines")
         if self.reruns:
             arguments += ["--reruns", str(self.reruns)]
         return arguments

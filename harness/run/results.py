@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.identity import TestId
 
@@ -34,6 +34,7 @@ class TestResult:
     bundle: str = ""
     stall: float = 0.0
     blocked_by: str = ""
+    timeline: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

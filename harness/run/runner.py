@@ -126,4 +126,5 @@ def _result(name: str, about: dict[str, Any], found: dict[str, Any]) -> TestResu
         blame=found.get("blame", ""),
         bundle=found.get("bundle", ""),
         stall=found.get("stall", 0.0),
+        timeline=tuple(found.get("timeline", ())),
     )

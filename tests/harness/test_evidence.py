@@ -46,7 +46,7 @@ def test_a_failure_leaves_a_bundle(tmp_path):
     assert "said by the target" in (place / "target.log").read_text()
     assert json.loads((place / "actors.json").read_text())["actors"][0]["actor_id"] == ACTOR
     rows = [json.loads(line) for line in (place / "transcript.ndjson").read_text().splitlines()]
-    assert [one["kind"] for one in rows] == ["http", "http", "mark", "http"]
+    assert [one["kind"] for one in rows] == ["http", "http", "mark", "mark", "http"]  # the second mark: the end of the test
     assert rows[0]["request"]["body"] == rows[0]["response"]["body"] == "out"
     text = (place / "transcript.txt").read_text()
     assert "POST http://127.0.0.1" in text
