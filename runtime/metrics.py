@@ -1,7 +1,7 @@
 """Metrics of a process that hosts actors, as Prometheus text (section 8.1 of the lifecycle specification).
 
-Why own counters behind a collector: a labelled prometheus-client child costs a lock per update, and one action updates several. Here an
-update is a list element, and the families are built when somebody scrapes.
+Why own counters: a labelled prometheus-client child costs a lock per update, and one action updates several. Here an update is a list
+element, and the text is made when somebody scrapes.
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
 from runtime.actor.work import WorkKind
+from runtime.exposition import Row, counter, gauge, histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from prometheus_client.core import Metric
+    from collections.abc import Iterable, Iterator
 
     from runtime.actor.task import ActorTask
     from runtime.actor.work import WorkTracker
@@ -57,7 +53,9 @@ class Histogram:
         self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts by upper bound."""
+        """Cumulative counts by upper bound; only the last one as long as nothing was observed, which keeps a scrape short."""
+        if not any(self.counts):
+            return [("+Inf", 0)]
         running = 0
         rows: list[tuple[str, float]] = []
         for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
@@ -159,8 +157,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self._actors: dict[str, ActorMetrics] = {}
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
 
     def of(self, actor_name: str) -> ActorMetrics:
         """The figures of one actor name, created on first use."""
@@ -171,33 +167,18 @@ class Metrics:
 
     def render(self) -> bytes:
         """Prometheus text, version 0.0.4."""
-        return generate_latest(self._registry)
+        return "".join((*self._work_families(), *self._lifecycle_families(), *self._traffic_families())).encode()
 
-    def collect(self) -> Iterator[Metric]:
-        """The families now; called by the Prometheus registry."""
-        yield from self._work_families()
-        yield from self._lifecycle_families()
-        yield from self._traffic_families()
+    def _gauge(self, name: str, labels: tuple[str, ...], rows: Iterable[Row]) -> str:
+        return gauge(PREFIX + name, ("actor_name", *labels), rows)
 
-    def _gauge(self, name: str, labels: tuple[str, ...], rows: list[tuple[tuple[str, ...], float]]) -> Metric:
-        family = GaugeMetricFamily(PREFIX + name, name.replace("_", " "), labels=("actor_name", *labels))
-        for values, value in rows:
-            family.add_metric(values, value)
-        return family
+    def _counter(self, name: str, labels: tuple[str, ...], rows: Iterable[Row]) -> str:
+        return counter(PREFIX + name, ("actor_name", *labels), rows)
 
-    def _counter(self, name: str, labels: tuple[str, ...], rows: list[tuple[tuple[str, ...], float]]) -> Metric:
-        family = CounterMetricFamily(PREFIX + name, name.replace("_", " "), labels=("actor_name", *labels))
-        for values, value in rows:
-            family.add_metric(values, value)
-        return family
+    def _histogram(self, name: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], Histogram]]) -> str:
+        return histogram(PREFIX + name, ("actor_name", *labels), ((values, one.buckets(), one.total) for values, one in rows))
 
-    def _histogram(self, name: str, labels: tuple[str, ...], rows: list[tuple[tuple[str, ...], Histogram]]) -> Metric:
-        family = HistogramMetricFamily(PREFIX + name, name.replace("_", " "), labels=("actor_name", *labels))
-        for values, histogram in rows:
-            family.add_metric(values, histogram.buckets(), histogram.total)
-        return family
-
-    def _work_families(self) -> Iterator[Metric]:
+    def _work_families(self) -> Iterator[str]:
         actors = self._actors.items()
         yield self._gauge("user_tasks_active", ("kind",), [((n, k.label), m.active[k]) for n, m in actors for k in _USER_KINDS])
         yield self._histogram(
@@ -219,7 +200,7 @@ class Metrics:
             rows = [((n, o), c) for n, m in actors for (i, o), c in m.overloads.items() if i == inbox]
             yield self._counter(name, (label,), list(rows))
 
-    def _lifecycle_families(self) -> Iterator[Metric]:
+    def _lifecycle_families(self) -> Iterator[str]:
         actors = self._actors.items()
         yield self._gauge("active_count", (), [((n,), len(m.live)) for n, m in actors])
         yield self._counter("started", (), [((n,), m.started) for n, m in actors])
@@ -237,7 +218,7 @@ class Metrics:
             [((n, s, "destroy_drain"), c) for n, m in actors for s, c in m.drain_warnings.items()],
         )
 
-    def _traffic_families(self) -> Iterator[Metric]:
+    def _traffic_families(self) -> Iterator[str]:
         actors = self._actors.items()
         yield self._gauge("connections_active", (), [((n,), m.connections) for n, m in actors])
         yield self._counter("connections", (), [((n,), m.connections_total) for n, m in actors])

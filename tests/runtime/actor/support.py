@@ -5,6 +5,8 @@ import functools
 import inspect
 import itertools
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from harness.virtual_loop import VirtualLoop
 from runtime.actor.ports import ActorIdentity, StopReason
 from runtime.actor.task import ActorTask
@@ -192,13 +194,15 @@ class World:
     async def call(self, name, *args):
         return await self.task.call_action(name, list(args), None, None)
 
+    def metrics_ending(self, suffix, **labels):
+        """The values of the rendered samples with such a name and these labels."""
+        families = text_string_to_metric_families(self.metrics.render().decode())
+        samples = (sample for family in families for sample in family.samples if sample.name.endswith(suffix))
+        return [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+
     def metric(self, suffix, **labels):
-        """One sample of the rendered text, or None."""
-        for family in self.metrics.collect():
-            for sample in family.samples:
-                if sample.name.endswith(suffix) and all(sample.labels.get(k) == v for k, v in labels.items()):
-                    return sample.value
-        return None
+        """The first of them, or None."""
+        return next(iter(self.metrics_ending(suffix, **labels)), None)
 
 
 class _Sockets:
