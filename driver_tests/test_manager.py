@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from harness import requirement, suite
+from harness import capability, requirement, suite
 from harness.wire import encode_input, new_id
 
 pytestmark = suite("manager")
@@ -389,6 +389,7 @@ async def test_default_namespace_exists(conform):
 
 
 @requirement("WIRE-121")
+@capability("namespaces")
 async def test_namespace_names_are_checked(conform):
     """Bad names are refused with their reason."""
     for name, reason in (("", "name too short"), ("x" * 65, "name too long"), ("Bad_Name", "invalid name"), ("-x", "invalid name")):

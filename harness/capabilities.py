@@ -1,7 +1,7 @@
 """What a target may or may not be able to do.
 
 A target declares its capabilities; a test names the one it needs with `@capability(...)`. A test whose capability is not declared gets the
-verdict *skip(capability)*; a declared capability that does not work is an ordinary failure.
+verdict *skip* and names the capability: it is unsupported. A declared capability that does not work is an ordinary failure.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ KNOWN: dict[str, str] = {
 }
 """Every capability a mark or a target may name, with one sentence of explanation."""
 
+RESERVED = frozenset({"abort_grace", "admin_token", "runtime_socket"})
+"""Capabilities a target may declare already, though no test asks for them yet: nothing depends on them."""
 ALL = frozenset(KNOWN)
 
 

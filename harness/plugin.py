@@ -114,6 +114,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.stash[TEST] = test
             known.add(test.id.suite)
     if missing := set(wanted.suites) - known:
+        # pytest announces what is left as collected even after this error.
+        items.clear()
         raise pytest.UsageError(f"no such suite: {', '.join(sorted(missing))}; there are: {', '.join(sorted(known))}")
     items[:], dropped = corpus.select(items, wanted)
     if dropped:
@@ -181,7 +183,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     test.check()
     missing = test.capabilities - item.config.stash[TARGET].capabilities
     if missing:
-        pytest.skip(f"capability {', '.join(sorted(missing))} is not declared by the target")
+        pytest.skip(f"unsupported: the target does not declare {', '.join(sorted(missing))}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -28,6 +28,7 @@ TAIL = 4000
 # Exit statuses of pytest that are fine: all passed, some failed, nothing collected (an empty shard).
 FINE = (0, 1, 5)
 USAGE = 4
+USAGE_ERROR = "ERROR: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Callable[[dict[str
             raise
         finished = bool(outcome.events) and outcome.events[-1]["event"] == "end"
         if status == USAGE:
-            # Every worker says the same here, so the lane is left out and the reader sees it once.
-            outcome.problem = _tail(log)
+            # Every worker says the same here, but for the time it took, so the reader sees it once.
+            outcome.problem = _tail(log).rpartition(USAGE_ERROR)[2]
         elif status not in FINE or not (finished or status == FINE[-1]):
             outcome.problem = f"worker {lane.label} ended with status {status}{_suspect(outcome.events)}\n{_tail(log)}"
     return outcome

@@ -90,6 +90,13 @@ def test_faults_of_use_have_status_2_and_say_what_is_possible(conform, arguments
     assert message in conform("run", *arguments, status=2)
 
 
+def test_an_unknown_suite_is_said_once_and_no_test_is_blamed(conform):
+    lines = conform("run", "--suite", "delta", status=2).splitlines()
+    assert lines[0] == "problem: no such suite: delta; there are: alpha, beta-timing"
+    assert len(lines) == 2
+    assert "0 collected, 0 passed, 0 skipped, 0 failed" in lines[1]
+
+
 def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
     assert "no ledger at" in conform("gate", status=2)
     assert "conform baseline init" in conform("baseline update", status=2)
