@@ -35,14 +35,17 @@ async def run_join(scope: WorkflowContext, name: str, branches: Mapping[str, Cal
     """Run every unfinished branch and settle the join (WF-110..117)."""
     entry = await _entry(scope, name, "join", list(branches))
     recorded = entry.data["branches"]
-    outcomes = await _run_branches(scope, entry, {item: body for item, body in branches.items() if recorded[item]["status"] == PENDING})
+    if scope.run.current.rollback and all(recorded[item]["status"] == COMPLETED for item in branches):
+        await _collect_handlers(scope, entry, branches)
+    open_branches = {item: body for item, body in branches.items() if recorded[item]["status"] == PENDING}
+    outcomes = await _run_branches(scope, entry, open_branches)
     _raise_control_flow(outcomes)
     waits = [outcome for outcome in outcomes.values() if isinstance(outcome, Yield)]
     if waits:
         await scope.run.flush()
         raise _merged(waits)
     failed = {item: outcomes.get(item) or Exception(recorded[item]["error"]) for item in branches if recorded[item]["status"] == FAILED}
-    if outcomes:
+    if open_branches:
         await scope.run.flush()
     if failed:
         raise JoinError(name, {item: error for item, error in failed.items() if isinstance(error, BaseException)})
@@ -56,6 +59,8 @@ async def run_race(scope: WorkflowContext, name: str, contenders: Mapping[str, C
     if entry.data.get("winner") is not None:
         winner = entry.data["winner"]
         scope.run.current.visited.update(item.location for item in scope.run.history.below(entry.location))
+        if scope.run.current.rollback:
+            await _collect_handlers(scope, entry, {winner: contenders[winner]})
         return winner, recorded[winner].get("output")
     open_branches = {item: body for item, body in contenders.items() if recorded[item]["status"] == PENDING}
     outcomes = await _run_branches(scope, entry, open_branches, race=True)
@@ -94,6 +99,12 @@ async def _entry(scope: WorkflowContext, name: str, kind: str, branches: list[st
     if scope.run.current.rollback and len(finished) < len(branches) and entry.data.get("winner") is None:
         raise RollbackStop
     return entry
+
+
+async def _collect_handlers(scope: WorkflowContext, entry: Entry, branches: Mapping[str, Callable[[WorkflowContext], Any]]) -> None:
+    """Replay completed branches, in the order of the code, for the rollback handlers of their steps (WF-131, WF-133)."""
+    for item, body in branches.items():
+        await body(scope.child((*entry.location, item)))
 
 
 async def _run_branches(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.errors import ActorError
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.errors import Evicted, RollbackStop, WorkflowFailure, Yield, describe
+from runtime.workflow.errors import Evicted, RollbackCheckpointError, RollbackStop, WorkflowFailure, Yield, describe
 from runtime.workflow.run import Pass, WorkflowRun
 from runtime.workflow.step import run_rollback
 
@@ -93,9 +93,12 @@ async def _wait_for_message(run: WorkflowRun, wait: Yield) -> None:
 async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error: Exception) -> None:
     """End the workflow with an error: roll back, record, report, and decide how the run handler ends (section 13)."""
     stored = describe(error)
-    already_failed = run.history.outcome.state == "failed"
     reported = isinstance(error, WorkflowFailure) and error.failure is not None
-    if not already_failed:
+    if isinstance(error, RollbackCheckpointError):
+        # Which handlers may run is not known without the checkpoint: none does (WF-130).
+        run.history.set_outcome("failed", error=stored)
+        await run.flush()
+    else:
         run.history.set_outcome("rolling_back", error=stored)
         await run.flush()
         await _roll_back(run, body)
@@ -140,5 +143,5 @@ async def _flush_quietly(run: WorkflowRun) -> None:
     """Eviction flushes what is dirty and keeps the current state (WF-027)."""
     try:
         await run.flush()
-    except Exception as error:
+    except (Exception, Evicted) as error:
         run.task.log.debug("workflow flush at eviction failed", error=str(error))

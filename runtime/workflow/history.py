@@ -47,7 +47,10 @@ def decode(data: bytes) -> Any:
 
 @dataclass(slots=True)
 class Metadata:
-    """Attempts and times of a step or loop; times are epoch milliseconds, `kind` is the kind of a terminal failure."""
+    """Attempts and times of a step or loop; times are epoch milliseconds.
+
+    `kind` is the kind of a terminal failure, `details` the scalar own fields of the last error (WF-061).
+    """
 
     status: str = PENDING
     error: str | None = None
@@ -58,6 +61,7 @@ class Metadata:
     rollback_completed_at: int | None = None
     rollback_error: str | None = None
     kind: str | None = None
+    details: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -120,7 +124,7 @@ class History:
                 history.outcome.output = item
             elif tag == b"x":
                 history.outcome.error = item
-        for entry in by_id.values():
+        for entry in sorted(by_id.values(), key=lambda item: item.order):
             entry.meta = metas.get(entry.id)
             history.entries[entry.location] = entry
         return history

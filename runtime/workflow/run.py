@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.observing import Part
+from runtime.actor.state_names import LifecycleState
 from runtime.workflow.errors import Evicted
 from runtime.workflow.history import TABLE, Entry, History, Location
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from runtime.actor.context import Context
     from runtime.actor.task import ActorTask
+
+_OVER = (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 
 
 @dataclass(slots=True)
@@ -62,7 +65,12 @@ class WorkflowRun:
         """Write everything that changed, with the actor's state, in one batch (WF-140).
 
         A failed flush leaves everything unsaved for the next one (WF-143). Deletions follow in a batch of their own (WF-144).
+
+        Raises:
+            Evicted: Grace is over: what late code has to say must not be recorded (WF-145).
         """
+        if self.task.state_name in _OVER:
+            raise Evicted
         async with self._flushing:
             if not self.history.is_dirty:
                 return
@@ -89,8 +97,12 @@ class WorkflowRun:
         return child
 
     async def close(self) -> None:
-        """Cancel step bodies that are still running (WF-193) and wait for them."""
+        """Step bodies that still run, after a time-out: cancelled in a stopping generation (WF-193), else left to it (WF-047)."""
         bodies = list(self._bodies)
+        if not self.stopping:
+            for body in bodies:
+                self.context.wait_until(body)
+            return
         for body in bodies:
             body.cancel()
         await asyncio.gather(*bodies, return_exceptions=True)

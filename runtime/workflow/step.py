@@ -22,7 +22,6 @@ from runtime.workflow.errors import (
     WorkflowFailure,
     Yield,
     describe,
-    error_name,
 )
 from runtime.workflow.history import COMPLETED, RUNNING, Entry, Metadata
 from runtime.workflow.history import EXHAUSTED as STATUS_EXHAUSTED
@@ -133,7 +132,7 @@ async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callab
     try:
         output = await _run_body(run, name, body, options)
         entry.data = {"output": output}
-        meta.status, meta.completed_at, meta.error = COMPLETED, clock.now_ms(), None
+        meta.status, meta.completed_at, meta.error, meta.details = COMPLETED, clock.now_ms(), None, None
         meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
         run.history.touch(entry)
         if not options.ephemeral:
@@ -179,7 +178,8 @@ async def _failed(scope: WorkflowContext, entry: Entry, name: str, error: Except
     """Account for a failed attempt: yield for a retry or raise the terminal failure (WF-043..049, WF-170)."""
     run, meta = scope.run, _meta(entry)
     meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
-    meta.error = f"{error_name(error)}: {describe(error)['message']}"
+    described = describe(error)
+    meta.error, meta.details = f"{described['name']}: {described['message']}", described.get("metadata")
     kind = _terminal_kind(error, options)
     if kind is None and meta.attempts > options.max_retries:
         kind = EXHAUSTED
@@ -196,7 +196,7 @@ async def _failed(scope: WorkflowContext, entry: Entry, name: str, error: Except
     }
     if kind is None:
         event |= {"retryDelay": options.backoff_ms(meta.attempts), "retryAt": retry_at}
-    await run.report({"step": {**event, "error": describe(error)}})
+    await run.report({"step": {**event, "error": described}})
     # The attempt count is durable before the next attempt can start, so a wake continues with the next number (WF-044).
     await run.flush()
     if kind is None:
@@ -220,7 +220,10 @@ def _terminal_kind(error: Exception, options: StepOptions) -> str | None:
 
 def _failure(name: str, meta: Metadata) -> StepFailure:
     error, _, message = (meta.error or "Error: ").partition(": ")
-    return StepFailure(meta.kind or EXHAUSTED, name, meta.attempts, {"name": error, "message": message})
+    described: dict[str, Any] = {"name": error, "message": message}
+    if meta.details:
+        described["metadata"] = meta.details
+    return StepFailure(meta.kind or EXHAUSTED, name, meta.attempts, described)
 
 
 def _stored_failure(name: str, meta: Metadata) -> WorkflowFailure:
