@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from runtime import Actor, Registry, action, serve
+from runtime import NO_RATE_LIMITS, Actor, HostOptions, Registry, action, serve
 
 
 class Echo(Actor):
@@ -60,7 +60,8 @@ def main() -> None:
     if sys.argv[1] == "echo":
         asyncio.run(serve_echo())
     else:
-        asyncio.run(serve(Registry(Echo), port=0, storage=sys.argv[2], on_ready=announce))
+        options = HostOptions(rate_limits=NO_RATE_LIMITS)  # the load comes from one address
+        asyncio.run(serve(Registry(Echo), port=0, storage=sys.argv[2], options=options, on_ready=announce))
 
 
 if __name__ == "__main__":

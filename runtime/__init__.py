@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runtime.errors import ActorError, UserError, forbidden, make_error
     from runtime.http import Request, Response
     from runtime.inspector.tabs import InspectorTab
-    from runtime.options import HostOptions, Options
+    from runtime.options import NO_RATE_LIMITS, HostOptions, Options, RateLimits
     from runtime.protocol.values import UNDEFINED
     from runtime.registry import Registry
     from runtime.server import InProcessServer, create_app, run, serve
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from runtime.storage.sqlite import SQLiteStorage
 
 _HOMES = {
+    "NO_RATE_LIMITS": "runtime.options",
     "UNDEFINED": "runtime.protocol.values",
     "AbortSignal": "runtime.actor.abort",
     "Actor": "runtime.definition",
@@ -60,6 +61,7 @@ _HOMES = {
     "Queue": "runtime.definition",
     "QueueMessage": "runtime.actor.queue_api",
     "RawSocket": "runtime.actor.raw_socket",
+    "RateLimits": "runtime.options",
     "Registry": "runtime.registry",
     "Request": "runtime.http",
     "Response": "runtime.http",
@@ -78,6 +80,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "NO_RATE_LIMITS",
     "UNDEFINED",
     "AbortSignal",
     "Actor",
@@ -97,6 +100,7 @@ __all__ = [
     "Options",
     "Queue",
     "QueueMessage",
+    "RateLimits",
     "RawSocket",
     "Registry",
     "Request",

@@ -44,13 +44,15 @@ class ReferenceTarget:
             TargetError: the runtime did not start.
         """
         from fixtures import standard_registry
-        from runtime import HostOptions, InProcessServer, create_app
+        from runtime import NO_RATE_LIMITS, HostOptions, InProcessServer, create_app
 
         place = "memory"
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
-        server = InProcessServer(create_app(standard_registry(), storage=place, options=HostOptions(any_pool=True)))
+        # The whole corpus is one caller, which in virtual time has no minutes to spread its requests over.
+        options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS)
+        server = InProcessServer(create_app(standard_registry(), storage=place, options=options))
         try:
             self._server = await server.__aenter__()
         except (OSError, RuntimeError) as error:
@@ -67,16 +69,16 @@ class ReferenceTarget:
             self._directory = None
 
 
-async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[[str], None]) -> None:
-    """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory.
+async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None) -> None:
+    """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory, `token` the admin token if there is one.
 
     Raises:
         TargetError: the port is taken or the storage cannot be opened.
     """
     from fixtures import standard_registry
-    from runtime import HostOptions, serve
+    from runtime import NO_RATE_LIMITS, HostOptions, serve
 
-    options = HostOptions(any_pool=True)
+    options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS, admin_token=token)
     try:
         await serve(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
     except (OSError, RuntimeError) as error:

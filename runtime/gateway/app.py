@@ -25,6 +25,7 @@ from runtime.hosting.sockets import Upgrade
 from runtime.http import Request
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
+from runtime.rate_limits import RequestLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,6 +52,7 @@ class GatewayApp:
         self._rest = RestApi(host)
         self._router = Router(host)
         self._actors = ActorHttp(host)
+        self._requests = RequestLimit(host.options.rate_limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
@@ -94,6 +96,17 @@ class GatewayApp:
         ray = (b"x-rivet-ray-id", new_ray().encode())
         if self.host.endpoint is None:
             self._learn_endpoint(scope)
+        address = _address(scope)
+        try:
+            self._requests.count(address, scope["method"], path)
+        except ActorError as error:
+            allowed = cors.gateway_headers(headers.get(b"origin")) if path.startswith(GATEWAY) else ()
+            await send_reply(send, error_reply(error, gateway_status(error)), (ray, *allowed))
+            return
+        with self._requests.running(address):
+            await self._answer(scope, path, headers, ray, receive, send)
+
+    async def _answer(self, scope: Scope, path: bytes, headers: RawHeaders, ray: tuple[bytes, bytes], receive: Receive, send: Send) -> None:
         try:
             if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
                 reply, extra = await self._gateway(scope, path, headers, receive)
@@ -180,6 +193,7 @@ class GatewayApp:
         origin = headers.get(b"origin")
         extra: Headers = ((b"x-rivet-ray-id", ray.encode()),)
         try:
+            self._requests.count(_address(scope), "GET", path)
             if path.startswith(GATEWAY) and path[8:9] in (b"/", b""):
                 extra = (*extra, *cors.gateway_headers(origin))
                 actor_id, stripped, skip = await self._upgrade_by_path(scope, path, headers)
@@ -195,7 +209,7 @@ class GatewayApp:
             return
         request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))
         upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
-        await serve_websocket(self.host, upgrade, receive, send)
+        await serve_websocket(self.host, upgrade, receive, send, self.host.options.rate_limits)
 
     async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         route = self._router.parse(path, scope["query_string"])
@@ -232,6 +246,11 @@ def no_route(headers: RawHeaders, path: bytes) -> ActorError:
 def _body_too_large() -> Reply:
     error = make_error("guard.invalid_request_body", reason="length limit exceeded")
     return error_reply(error, gateway_status(error))
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _with_query(path: bytes, query: bytes) -> str:

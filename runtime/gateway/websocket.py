@@ -20,12 +20,15 @@ from runtime import clock
 from runtime.errors import ActorError, make_error
 from runtime.hosting.sockets import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
 from runtime.inspector.socket import is_inspector, open_inspector
+from runtime.options import NO_RATE_LIMITS
 from runtime.protocol.subprotocols import PROTOCOL
+from runtime.rate_limits import LeakyBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from runtime.actor.task import ActorTask
+    from runtime.options import RateLimits
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -53,18 +56,19 @@ class SocketHost(Protocol):
         ...
 
 
-async def serve_websocket(host: SocketHost, upgrade: Upgrade, receive: Receive, send: Send) -> None:
+async def serve_websocket(host: SocketHost, upgrade: Upgrade, receive: Receive, send: Send, limits: RateLimits = NO_RATE_LIMITS) -> None:
     """Serve one client WebSocket of an actor from its `websocket.connect` to its end; hibernation and wakes happen inside.
 
     Called by the gateway before `websocket.connect` was received. Never raises `ActorError`: failures reach the client as close frames.
-    Implements WIRE-262, WIRE-264, WIRE-266, WIRE-267.
+    Implements WIRE-262, WIRE-264, WIRE-266, WIRE-267, WIRE-268.
     """
     if not await accept_websocket(receive, send, upgrade.headers):
         return
     transport = WebSocketTransport(send)
     socket = ClientSocket(upgrade, host.sockets, transport)
     transport.on_overflow = lambda: socket.fail(make_error("guard.websocket_pending_limit_reached"))
-    reader = asyncio.create_task(_read(socket, transport, receive))
+    bucket = None if limits.message_burst is None else LeakyBucket(limits.message_burst, limits.message_interval)
+    reader = asyncio.create_task(_read(socket, transport, receive, bucket))
     try:
         await _open(host, socket)
         await transport.finished()
@@ -120,11 +124,16 @@ async def _open(host: SocketHost, socket: ClientSocket) -> None:
         socket.fail(make_error("core.internal_error"))
 
 
-async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Receive) -> None:
+async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Receive, bucket: LeakyBucket | None) -> None:
     # Messages beyond the first stay with the server while no generation is attached: that is the back-pressure of a hibernating socket.
     while True:
         message = await receive()
         if message["type"] == "websocket.receive":
+            if bucket is not None:
+                if (delay := bucket.delay()) > 0:
+                    await clock.sleep(delay)
+                    bucket.delay()
+                bucket.add()
             text = message.get("text")
             socket.receive(message["bytes"] if text is None else text)
             if not socket.attached:

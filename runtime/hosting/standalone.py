@@ -19,6 +19,7 @@ from runtime.hosting.supervisor import Supervisor
 from runtime.metrics import Metrics
 from runtime.options import HostOptions
 from runtime.protocol.ids import new_id
+from runtime.rate_limits import CreationLimit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ class StandaloneHost:
         self._alarms = AlarmClock(self._alarm_due)
         self._supervisor = Supervisor(self, self._forget)
         self._clients: dict[tuple[str, str], Client] = {}
+        self._creations = CreationLimit(self.options.rate_limits)
         self._opened = False
 
     async def open(self) -> None:
@@ -107,7 +109,7 @@ class StandaloneHost:
         """The live actor of a key, created when there is none; concurrent callers get the same one (WIRE-080, WIRE-081, WIRE-090).
 
         Raises:
-            ActorError: `actor.empty_key`, `actor.key_too_large`, `actor.no_runner_config_configured`.
+            ActorError: `actor.empty_key`, `actor.key_too_large`, `actor.no_runner_config_configured`, `actor.creation_rate_limit`.
         """
         check_key(key)
         slot = self.find(namespace, name, key)
@@ -134,6 +136,7 @@ class StandaloneHost:
     async def _create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None) -> ActorSlot:
         if pool not in namespace.pools:
             raise make_error("actor.no_runner_config_configured", namespace=namespace.name, pool_name=pool)
+        self._creations.check(namespace.namespace_id)
         served = self.serves(namespace, pool)
         record = ActorRecord(new_id(), namespace.namespace_id, name, key, pool, clock.now_ms(), input_cbor, generation=int(served))
         slot = ActorSlot(record, namespace)
