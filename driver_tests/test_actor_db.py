@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from client import ActorError
-from harness import requirement, suite
+from harness import depends_on, requirement, suite
 
-pytestmark = suite("actor-db")
+pytestmark = [suite("actor-db"), depends_on("actor-db::test_insert_and_select")]
 
 
 async def values(actor):

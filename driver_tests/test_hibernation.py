@@ -7,9 +7,9 @@ import json
 from contextlib import asynccontextmanager
 
 from driver_tests.metering import generation_over
-from harness import requirement, suite, timing
+from harness import depends_on, requirement, suite, timing
 
-pytestmark = [suite("hibernation"), timing]
+pytestmark = [suite("hibernation"), timing, depends_on("hibernation::test_connection_wakes_the_actor")]
 
 TRIES = 8
 """The manager reports an actor asleep from the intent on (SLEEP-026): what is sent at once may still reach the stopping generation."""

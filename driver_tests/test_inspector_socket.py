@@ -11,10 +11,10 @@ from websockets import ConnectionClosed
 from driver_tests.inspecting import inspect, query_url
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened
 from driver_tests.inspector_wire import decode_history
-from harness import capability, encodings, requirement, suite, timing
+from harness import capability, depends_on, encodings, requirement, suite, timing
 from harness.wire import dump_value, load_value
 
-pytestmark = [suite("actor-inspector-socket"), timing, capability("inspector"), encodings("json")]
+pytestmark = [suite("actor-inspector-socket"), timing, capability("inspector"), encodings("json"), depends_on("actor-inspector-socket::test_token_forms(subprotocol)")]
 
 WRONG = "wrong"
 VERSIONS = (1, 2, 3, 4, 5, 6, None)

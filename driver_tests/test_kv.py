@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite
+from harness import depends_on, requirement, suite
 
-pytestmark = suite("actor-kv")
+pytestmark = [suite("actor-kv"), depends_on("actor-kv::test_put_and_get")]
 
 
 async def filled(conform, **pairs):

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from harness import requirement, suite
+from harness import depends_on, requirement, suite
 
-pytestmark = suite("actor-queue")
+pytestmark = [suite("actor-queue"), depends_on("actor-queue::test_client_send_is_received")]
 
 
 @requirement("QUEUE-001", "QUEUE-060", "WIRE-334")

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from harness import requirement, suite
+from harness import depends_on, requirement, suite
 
-pytestmark = suite("raw-http")
+pytestmark = [suite("raw-http"), depends_on("raw-http::test_json_answer")]
 
 
 async def request(conform, method, target, **options):

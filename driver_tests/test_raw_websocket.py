@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from harness import capability, requirement, suite
+from harness import capability, depends_on, requirement, suite
 
-pytestmark = suite("raw-websocket")
+pytestmark = [suite("raw-websocket"), depends_on("raw-websocket::test_socket_is_greeted")]
 
 
 async def receive(socket):

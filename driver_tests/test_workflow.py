@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from client import ActorError
-from harness import requirement, suite, timing
+from harness import depends_on, requirement, suite, timing
 
-pytestmark = [suite("actor-workflow"), timing]
+pytestmark = [suite("actor-workflow"), timing, depends_on("actor-workflow::test_counter_runs_by_itself")]
 
 NESTED_QUEUE = "workflow-nested"
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.identity import TestId, Variant
+from harness.run import shards
 
 if TYPE_CHECKING:
     from harness.settings import Settings
@@ -97,8 +98,34 @@ def describe(item: pytest.Function) -> CorpusTest | None:
         timing=item.get_closest_marker("timing") is not None,
         doc=inspect.getdoc(item.function) or "",
         location=item.nodeid,
-        depends=_strings(item, "depends_on"),
+        depends=tuple(one for one in _strings(item, "depends_on") if one != f"{suite}::{name}"),
     )
+
+
+def part(items: list[pytest.Item], settings: Settings) -> Settings:
+    """Narrow the settings to the suites of this session's share of the run.
+
+    Raises:
+        UsageError: no suite is left for it, or the durations cannot be read.
+    """
+    index, count = settings.part
+    if settings.part == shards.WHOLE:
+        return settings
+    chosen = [test for item in items if (test := item.stash.get(TEST, None)) is not None and _named(test, settings)]
+    suites = {test.id.suite for test in chosen}
+    together = {(test.id.suite, one.partition("::")[0]) for test in chosen for one in test.depends}
+    seconds = shards.load_durations(settings.durations) if settings.durations is not None else {}
+    place = shards.share(suites, together, seconds, count)
+    mine = tuple(sorted(suite for suite, where in place.items() if where == index))
+    if not mine:
+        raise UsageError(f"shard {index + 1}/{count} is empty: there are {len(suites)} suites to share")
+    return replace(settings, suites=mine)
+
+
+def _named(test: CorpusTest, settings: Settings) -> bool:
+    if settings.suites and test.id.suite not in settings.suites:
+        return False
+    return not settings.only or str(test.id) in settings.only or test.id.test in settings.only
 
 
 def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.Item], list[pytest.Item]]:
@@ -112,9 +139,7 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
         if test is None:
             (kept if suite_of(item) is None else dropped).append(item)
             continue
-        wanted = not settings.suites or test.id.suite in settings.suites
-        if settings.only:
-            wanted = wanted and (str(test.id) in settings.only or test.id.test in settings.only)
+        wanted = _named(test, settings)
         if settings.lane != "all":
             wanted = wanted and test.timing == (settings.lane == "timing")
         if wanted:

@@ -65,7 +65,9 @@ def capability(*names: str) -> pytest.MarkDecorator:
 
 
 def depends_on(*tests: str) -> pytest.MarkDecorator:
-    """Name tests (`suite::test`) without which this one cannot pass; when one of them is bad too, this one counts as blocked by it.
+    """Name tests (`suite::test`) without which this one cannot pass; when one of them is bad too, this one is blocked by it.
+
+    In `pytestmark` it names what the whole suite needs, usually its most basic test, which does not depend on itself.
 
     Raises:
         UsageError: no test was given or one is not of that form.

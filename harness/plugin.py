@@ -117,6 +117,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # pytest announces what is left as collected even after this error.
         items.clear()
         raise pytest.UsageError(f"no such suite: {', '.join(sorted(missing))}; there are: {', '.join(sorted(known))}")
+    try:
+        wanted = corpus.part(items, wanted)
+    except UsageError as error:
+        items.clear()
+        raise pytest.UsageError(str(error)) from error
     items[:], dropped = corpus.select(items, wanted)
     if dropped:
         config.hook.pytest_deselected(items=dropped)

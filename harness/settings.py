@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.identity import Variant
 from harness.marks import ENCODINGS, check_encodings
+from harness.run import shards
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ OPTIONS = (
     ("--suite", None, "comma-separated suites (default: all)"),
     ("--lane", "all", "all, parallel (no timing suites) or timing (only those)"),
     ("--shard", "0/1", "run every n-th test: index/count"),
+    ("--part", "1/1", "run a share of the suites, balanced by duration: number/count"),
+    ("--part-durations", None, "how long suites take: a durations.toml or an event stream"),
     ("--shuffle", None, "run the tests in the random order of this seed"),
     ("--repeat", "1", "run every test this often, one after the other, on the same target"),
     ("--seed", "0", "seed of everything random in the tests and in the client"),
@@ -67,6 +70,8 @@ class Settings:
     repeat: int = 1
     evidence: Path | None = None
     timelines: bool = False
+    part: tuple[int, int] = shards.WHOLE
+    durations: Path | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -97,7 +102,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         profile=get("--profile"),
     )
     target = resolve(options)
-    events, evidence = get("--events"), get("--evidence")
+    events, evidence, durations = get("--events"), get("--evidence"), get("--part-durations")
     return Settings(
         target=options,
         time=time_mode(target, get("--time")),
@@ -112,6 +117,8 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         shuffle=int(_number("--shuffle", shuffle)) if (shuffle := get("--shuffle")) else None,
         repeat=max(1, int(_number("--repeat", get("--repeat") or "1"))),
         evidence=Path(evidence) if evidence else None,
+        part=shards.parse(get("--part") or "1/1"),
+        durations=Path(durations) if durations else None,
         timelines=bool(config.getoption(_dest(_TIMELINES))),
     ), target
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """The outcome of one test in one variant. `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass."""
+    """The outcome of one test in one variant.
+
+    `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass. `BLOCKED` went wrong as a test did without which
+    it cannot pass; it is decided when all results are there.
+    """
 
     PASS = "pass"
     FAIL = "fail"
@@ -23,6 +27,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     ERROR = "error"
     FLAKY = "flaky"
+    BLOCKED = "blocked"
 
     @property
     def good(self) -> bool:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import baseline, doctor, flake, gate, listing, replay, report, requirements, run, serve
+from harness.cli import baseline, doctor, flake, gate, init, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.errors import HarnessError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("run")(run.command)
 app.command("gate")(gate.command)
+app.command("init")(init.command)
 app.command("serve")(serve.command)
 app.command("list")(listing.command)
 app.command("flake")(flake.command)

@@ -21,7 +21,7 @@ from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import Excuse, diff, prune, update
 from harness.run import junit
 from harness.run.request import standard_corpus
-from harness.targets import TargetOptions, resolve
+from harness.targets import TargetOptions
 
 if TYPE_CHECKING:
     from harness.ledger.gate import Selection
@@ -46,7 +46,7 @@ def show(
     baselines: options.BaselinesOption = None,
 ) -> None:
     """Print counts and entries."""
-    path = ledger or store.place(target_name or resolve(TargetOptions(spec=target)).name, baselines)
+    path = ledger or options.ledger_place(TargetOptions(spec=target, name=target_name), baselines)
     known = store.load(path)
     variants = sorted({variant for suite in known.suites.values() for variant in suite.counts})
     counts = Table("suite", "tests", *variants, title=f"{path}: collected / passed / skipped", title_justify="left", title_style="")
@@ -104,8 +104,7 @@ def _changing(step: Step) -> Callable[..., None]:
         yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
     ) -> None:
         about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-        name = target_name or resolve(about).name
-        path: Path = ledger or store.place(name, baselines)
+        path: Path = ledger or options.ledger_place(about, baselines)
         before = _existing(step, path)
         request = None
         if junit_in:
@@ -115,7 +114,7 @@ def _changing(step: Step) -> Callable[..., None]:
             report = execute(request)
         summary.show(report, request, details=False)
         excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
-        today = renames.load(corpus or standard_corpus()).apply(before or Ledger(target=name))[0]
+        today = renames.load(corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
         after = _changed(step, today, report, selection_of(request, suite), excuse)
         change = diff(before, after)
         _print_change(change)

@@ -16,7 +16,6 @@ from harness.ledger import renames, store
 from harness.ledger.gate import Finding, Kind, Selection, judge
 from harness.run import junit
 from harness.run.request import standard_corpus
-from harness.targets import resolve
 
 if TYPE_CHECKING:
     from harness.ledger.model import Ledger
@@ -56,7 +55,7 @@ def command(
 ) -> None:
     """Compare with the ledger of the target; each difference is one line, and any makes the status 1."""
     about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    path = ledger or store.place(target_name or resolve(about).name, baselines)
+    path = ledger or options.ledger_place(about, baselines)
     expected, renamed = renames.load(corpus or standard_corpus()).apply(store.load(path))
     request = None
     if junit_in:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from harness.ledger import store
 from harness.marks import ENCODINGS, check_encodings
+from harness.run import shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.settings import check_lane, split, storages, time_mode
-from harness.targets import SPECS, TargetOptions, TimeMode, resolve
+from harness.targets import SPECS, TargetOptions, TimeMode, file, resolve
 
 TARGET = "Target"
 SELECTION = "Selection"
@@ -37,6 +39,10 @@ OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="only this 
 SeedOption = Annotated[int, typer.Option(help="seed of everything random in tests and client", min=0)]
 EvidenceOption = Annotated[Path, typer.Option(help="where each failure leaves its bundle")]
 TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
+ShardOption = Annotated[str, typer.Option("--shard", help="run share I of N of the suites, such as 1/3", rich_help_panel=SELECTION)]
+DurationsOption = Annotated[
+    Path | None, typer.Option(help="balance shards by this durations.toml or event stream", rich_help_panel=SELECTION)
+]
 EVIDENCE = Path("artifacts/evidence")
 BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
 
@@ -65,6 +71,8 @@ def build_request(
     seed: int = 0,
     evidence: Path | None = None,
     timelines: bool = False,
+    shard: str = "1/1",
+    durations: Path | None = None,
 ) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.
 
@@ -73,6 +81,8 @@ def build_request(
     """
     resolved = resolve(target)
     mode: TimeMode = time_mode(resolved, time)
+    place = (corpus or standard_corpus()).resolve()
+    known = place / "durations.toml"
     return RunRequest(
         target=target,
         time=mode,
@@ -82,13 +92,23 @@ def build_request(
         keyword=keyword,
         reruns=reruns,
         jobs=jobs or default_jobs(),
-        corpus=(corpus or standard_corpus()).resolve(),
+        corpus=place,
         lane=check_lane(lane),
         only=tuple(only or ()),
         seed=seed,
         evidence=evidence.resolve() if evidence is not None else None,
         timelines=timelines,
+        part=shards.parse(shard),
+        durations=durations.resolve() if durations is not None else known if known.is_file() else None,
     )
+
+
+def ledger_place(target: TargetOptions, baselines: Path | None) -> Path:
+    """The ledger of a target; that of a target file is called as the file says, and is in `baselines` beside it."""
+    if target.spec.endswith(file.SUFFIX):
+        path = Path(target.spec)
+        return store.place(target.name or file.load(path).name, baselines or path.parent / "baselines")
+    return store.place(target.name or resolve(target).name, baselines)
 
 
 def many(values: list[str] | None) -> tuple[str, ...]:

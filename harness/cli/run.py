@@ -36,11 +36,13 @@ def command(
     junit_file: options.JUnitOption = None,
     events: options.EventsOption = None,
     timelines: options.TimelinesOption = False,
+    shard: options.ShardOption = "1/1",
+    durations: options.DurationsOption = None,
 ) -> None:
     """Run the corpus against a target; every test that is not a pass or a skip makes the status 1."""
     about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
     request = options.build_request(
-        about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane, only, seed, evidence, timelines
+        about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane, only, seed, evidence, timelines, shard, durations
     )
     report = execute(request)
     write(report, junit_file, events)

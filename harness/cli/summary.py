@@ -83,7 +83,7 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
     blame = f" (blame: {result.blame})" if result.blame else ""
     out.print(f"\n{result.verdict.upper()} {result.id}{requirements}{blame}", style="bold red", markup=False)
     if result.blocked_by:
-        out.print(f"  blocked by {result.blocked_by}: {result.message}", markup=False)
+        out.print(f"  {result.message}", markup=False)
         return
     if result.doc:
         out.print(f"  {result.doc.splitlines()[0]}", markup=False)

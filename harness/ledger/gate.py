@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.ledger.model import Entry, Ledger
     from harness.run.results import RunReport, TestResult
 
-NOT_PASSING = {Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE}
+NOT_PASSING = {Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.BLOCKED}
 ALLOWED = {
     EntryClass.FAILS: NOT_PASSING,
     EntryClass.FLAKY: {Verdict.PASS, Verdict.FLAKY, Verdict.FAIL, Verdict.INCONCLUSIVE},
@@ -86,7 +86,8 @@ def judge(ledger: Ledger, report: RunReport, selection: Selection, today: dt.dat
 
 
 def _verdicts(ledger: Ledger, report: RunReport) -> Iterator[Finding]:
-    for result in report.results:
+    # Root causes come first: what they block needs nothing but them to be repaired.
+    for result in sorted(report.results, key=lambda one: one.verdict is Verdict.BLOCKED):
         entries = [entry for entry in ledger.entries if entry.matches(str(result.id))]
         if len(entries) > 1:
             yield Finding(Kind.OVERLAP, str(result.id), " and ".join(repr(entry.match) for entry in entries))
@@ -106,7 +107,8 @@ def _verdict(result: TestResult, entry: Entry | None) -> Iterator[Finding]:
     elif verdict is Verdict.SKIP:
         yield Finding(Kind.UNLISTED_SKIP, name, f"{result.message}{listed}")
     else:
-        yield Finding(Kind.NEW_FAILURE, name, f"{verdict}: {result.message}{listed}")
+        said = result.message if verdict is Verdict.BLOCKED else f"{verdict}: {result.message}"
+        yield Finding(Kind.NEW_FAILURE, name, f"{said}{listed}")
 
 
 def _vanished(ledger: Ledger, report: RunReport, selection: Selection) -> Iterator[Finding]:

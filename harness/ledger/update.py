@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Excuse:
-    """What a person says about the tests that newly fail or skip; skips become `unsupported`, failures `kind`."""
+    """What a person says about the tests that newly fail or skip; skips become `unsupported`, failures `kind` unless they are blocked."""
 
     reason: str
     link: str
@@ -31,7 +31,9 @@ class Excuse:
 
     def entry(self, test: str, verdicts: set[Verdict]) -> Entry:
         """The entry for one test."""
-        kind = EntryClass.UNSUPPORTED if verdicts == {Verdict.SKIP} else self.kind
+        kind = self.kind
+        if len(verdicts) == 1:
+            kind = {Verdict.SKIP: EntryClass.UNSUPPORTED, Verdict.BLOCKED: EntryClass.BLOCKED}.get(next(iter(verdicts)), self.kind)
         fields = {"match": test, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
         if kind is EntryClass.FLAKY:
             if self.rate is None:

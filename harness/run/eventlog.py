@@ -96,8 +96,18 @@ def merge(reports: list[RunReport]) -> RunReport:
     found = {problem for report in reports for problem in report.problems}
     times = Counter(result.id for result in merged.results)
     found |= {f"{name} occurs in more than one of the merged runs" for name, count in times.items() if count > 1}
-    merged.problems = sorted(found)
+    merged.problems = sorted(found | _missing(reports))
     return merged
+
+
+def _missing(reports: list[RunReport]) -> set[str]:
+    """Shards that nobody gave, or gave twice: a merged run that lacks one would look whole."""
+    given = Counter(str(report.session.get("shard", "0/1")) for report in reports)
+    counts = {int(shard.partition("/")[2]) for shard in given} - {1}
+    if len(counts) > 1:
+        return {f"shards of different splits: {', '.join(sorted(given))} (counted from 0)"}
+    absent = {f"{index}/{count}" for count in counts for index in range(count)} - set(given)
+    return {f"shard {int(shard.partition('/')[0]) + 1}/{shard.partition('/')[2]} is missing" for shard in absent}
 
 
 def _line(result: TestResult) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _result(suite: str, case: Any) -> TestResult:
         elif isinstance(outcome, Error):
             verdict = Verdict.ERROR
         else:
-            verdict = Verdict.INCONCLUSIVE if outcome.type == str(Verdict.INCONCLUSIVE) else Verdict.FAIL
+            verdict = {str(one): one for one in (Verdict.INCONCLUSIVE, Verdict.BLOCKED)}.get(outcome.type, Verdict.FAIL)
     if verdict is Verdict.PASS and case.is_flaky:
         flaky = [*case.flaky_failures(), *case.flaky_errors()]
         counted = [int(one.value) for one in case.properties() if one.name == "attempts"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.marks import ENCODINGS
+from harness.run.shards import WHOLE
 from harness.targets import TargetOptions, TimeMode
 
 MOST_JOBS = 4
@@ -49,12 +50,14 @@ class RunRequest:
     seed: int = 0
     evidence: Path | None = None
     timelines: bool = False
+    part: tuple[int, int] = WHOLE
+    durations: Path | None = None
     corpus: Path = field(default_factory=standard_corpus)
 
     @property
     def partial(self) -> bool:
         """Whether only some tests of a suite were picked, so that nothing can be said about missing ones."""
-        return self.keyword is not None or self.lane != "all" or bool(self.only)
+        return self.keyword is not None or self.lane != "all" or bool(self.only) or self.part != WHOLE
 
     def arguments(self) -> list[str]:
         """The options of the plug-in that say the same."""
@@ -79,6 +82,9 @@ class RunRequest:
         arguments += [f"--only={one}" for one in self.only]
         if self.keyword:
             arguments += ["-k", self.keyword]
+        if self.part != WHOLE:
+            arguments.append(f"--part={self.part[0] + 1}/{self.part[1]}")
+            arguments += [f"--part-durations={self.durations}"] if self.durations is not None else []
         if self.timelines:
             arguments.append("--timelines")
         if self.reruns:

@@ -94,7 +94,7 @@ class RunReport:
                 passed=verdicts[Verdict.PASS],
                 skipped=verdicts[Verdict.SKIP],
                 flaky=verdicts[Verdict.FLAKY],
-                failed=verdicts[Verdict.FAIL] + verdicts[Verdict.ERROR] + verdicts[Verdict.INCONCLUSIVE],
+                failed=verdicts[Verdict.FAIL] + verdicts[Verdict.ERROR] + verdicts[Verdict.INCONCLUSIVE] + verdicts[Verdict.BLOCKED],
             )
             for place, verdicts in sorted(tally.items())
         }

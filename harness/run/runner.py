@@ -51,6 +51,8 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None) -> RunRe
     for stage in plan(request):
         outcomes += await run_lanes(request, stage, on_event, at_once=max(1, request.jobs))
     report = merge(outcomes)
+    if report.session:
+        report.session = {**report.session, "shard": f"{request.part[0]}/{request.part[1]}"}
     if not report.results and not report.problems:
         report.problems.append("nothing was collected: no test matches the selection")
     report.seconds = time.monotonic() - began
@@ -97,7 +99,11 @@ def merge(outcomes: Sequence[LaneOutcome]) -> RunReport:
 
 
 def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) -> list[TestResult]:
-    """Note on every bad test which bad prerequisite, the first cause, is behind it; the verdict stays what it was."""
+    """A bad test with a bad prerequisite is blocked by the first cause behind it.
+
+    Every test has run: what is blocked depends on neither the order nor the workers, and a test that passes all the same shows that it does
+    not need its prerequisite.
+    """
     bad = {str(result.id): result for result in results if not result.verdict.good}
 
     def cause(result: TestResult, seen: frozenset[str]) -> str:
@@ -108,7 +114,14 @@ def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) ->
                 return cause(bad[name], seen | {name}) or name
         return ""
 
-    return [replace(one, blocked_by=cause(one, frozenset({str(one.id)}))) if str(one.id) in bad else one for one in results]
+    def judged(result: TestResult) -> TestResult:
+        root = cause(result, frozenset({str(result.id)})) if str(result.id) in bad else ""
+        if not root:
+            return result
+        reason = f"blocked by {root}; {result.verdict}: {result.message}"
+        return replace(result, verdict=Verdict.BLOCKED, blocked_by=root, message=reason)
+
+    return [judged(result) for result in results]
 
 
 def _result(name: str, about: dict[str, Any], found: dict[str, Any]) -> TestResult:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness import capabilities
 from harness.errors import UsageError
+from harness.targets import file
 
 if TYPE_CHECKING:
     from harness.targets.base import Target
 
 
-SPECS = "reference, reference-process, rivetkit, http://host:port, cmd:COMMAND or module:factory"
+ENTRY_POINTS = "actor_conformance.targets"
+"""The group of entry points with which an installed package offers targets."""
+SPECS = "reference, reference-process, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
 """The forms a target can be named in."""
+ATTRIBUTES = ("name", "capabilities", "profile", "time_modes", "storages", "time_scale", "start", "stop")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """A target as asked for on the command line; everything but `spec` only concerns URL and command targets."""
+    """A target as asked for on the command line; everything but `spec` only concerns URL and command targets.
+
+    Commands run in `directory`.
+    """
 
     spec: str = "reference"
     namespace: str = "default"
@@ -30,6 +39,7 @@ class TargetOptions:
     capabilities: str | None = None
     time_scale: float | None = None
     profile: str | None = None
+    directory: Path | None = None
 
 
 def resolve(options: TargetOptions) -> Target:
@@ -38,6 +48,8 @@ def resolve(options: TargetOptions) -> Target:
     Raises:
         UsageError: there is no such target.
     """
+    if options.spec.endswith(file.SUFFIX) and not options.spec.startswith("cmd:"):
+        options = file.expand(options, Path(options.spec))
     if options.spec == "reference":
         from harness.targets.reference import ReferenceTarget
 
@@ -67,7 +79,7 @@ def resolve(options: TargetOptions) -> Target:
         )
     if ":" in options.spec:
         return _from_python(options.spec)
-    raise UsageError(f"unknown target {options.spec!r}; use {SPECS}")
+    return _from_entry_point(options.spec)
 
 
 def _command(options: TargetOptions) -> Target:
@@ -82,6 +94,7 @@ def _command(options: TargetOptions) -> Target:
         capabilities=capabilities.parse(options.capabilities),
         time_scale=options.time_scale or 2.0,
         profile=options.profile or "peer-2.3",
+        cwd=options.directory,
     )
 
 
@@ -102,5 +115,27 @@ def _from_python(spec: str) -> Target:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"target {spec!r}: {error}") from error
+    return _made(spec, factory)
+
+
+def _from_entry_point(name: str) -> Target:
+    offered = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    found = list(offered.select(name=name))
+    if not found:
+        installed = f" (installed: {', '.join(sorted(offered.names))})" if offered else ""
+        raise UsageError(f"unknown target {name!r}; use {SPECS}{installed}")
+    if len({one.value for one in found}) > 1:
+        raise UsageError(f"target {name!r} is offered more than once: {', '.join(sorted(one.value for one in found))}")
+    try:
+        factory = found[0].load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"target {name!r} ({found[0].value}): {error}") from error
+    return _made(name, factory)
+
+
+def _made(spec: str, factory: Any) -> Target:
     target: Target = factory()
+    missing = [name for name in ATTRIBUTES if not hasattr(target, name)]
+    if missing:
+        raise UsageError(f"target {spec!r} is none: it has no {', '.join(missing)} (see harness.targets.Target)")
     return target
