@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_ACTORS = 8
 GRAIN = 0.001
 """Records are in whole milliseconds, rounded down."""
+SHORT = 8
+"""Characters of an actor id that are shown."""
 POINTS = ("created", "destroyed")
 
 
@@ -28,7 +30,7 @@ def lives(wire: Wire, epoch: float) -> list[Span]:
     spans: list[Span] = []
     for actor in list(dict.fromkeys(record["actor_id"] for _, record in wire.records))[:MOST_ACTORS]:
         seen = [(at, record) for at, record in wire.records if record["actor_id"] == actor]
-        row = f"actor {seen[0][1].get('name', '')} ({actor[:8]})"
+        row = f"actor {seen[0][1].get('name', '')} ({actor[:SHORT]})"
         answers = sorted(call.ended for call in wire.calls if call.ok and identify(call.actor) == actor)
         reported = _reported(row, seen, answers, epoch)
         touches = [(start, end) for who, start, end in wire.touches if identify(who) == actor]

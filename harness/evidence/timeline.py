@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence import wire
-from harness.evidence.lives import identities, lives
+from harness.evidence.decode import ACTOR_ID
+from harness.evidence.lives import SHORT, identities, lives
 from harness.evidence.signs import signs
 from harness.evidence.span import Span, brief
 
@@ -48,7 +49,8 @@ def derive(
     if len(names) > MOST_ROWS:
         left = ", ".join(names[MOST_ROWS:])
         shown.append(Span(wire.HARNESS, "mark", f"{len(names) - MOST_ROWS} more rows are left out: {left}", seen.end))
-    return [span.event() for span in shown]
+    # The rows name actors by the beginning of their ids, and so do the labels.
+    return [{**span.event(), "label": ACTOR_ID.sub(lambda found: found[0][:SHORT], span.label)} for span in shown]
 
 
 def _coalesced(spans: Sequence[Span]) -> list[Span]:

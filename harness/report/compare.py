@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from harness.identity import TestId
     from harness.run.results import RunReport
 
+_BETTER = (Verdict.PASS, Verdict.SKIP, Verdict.FLAKY, Verdict.INCONCLUSIVE)
+"""From good to bad; all others are equally bad. From pass to skip is a loss too: something is not checked any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -60,11 +63,14 @@ def compare(before: RunReport, after: RunReport) -> Comparison:
             found.vanished.append(Change(name, then.verdict, None))
         elif then is not None and now is not None and then.verdict != now.verdict:
             change = Change(name, then.verdict, now.verdict, now.message)
-            # From pass to skip is a loss too: something is not checked any more.
             if now.verdict is Verdict.PASS:
                 found.fixed.append(change)
-            elif then.verdict is Verdict.PASS or (then.verdict.good and not now.verdict.good):
+            elif _rank(now.verdict) > _rank(then.verdict):
                 found.broken.append(change)
             else:
                 found.other.append(change)
     return found
+
+
+def _rank(verdict: Verdict) -> int:
+    return _BETTER.index(verdict) if verdict in _BETTER else len(_BETTER)

@@ -211,8 +211,9 @@ def _shown(result: TestResult, column: Column, evidence: Path | None) -> Shown:
         about = bundle.load(directory)
     except UsageError:
         return Shown(result, column)
-    # A bundle is named for its test, so a later run may have left another one in its place.
-    if (about["test"], about.get("message")) != (str(result.id), result.message):
+    # A bundle is named for its test, so a later run may have left another in its place. What blocks a test is known only later.
+    message = str(about.get("message", ""))
+    if about["test"] != str(result.id) or not (result.message == message or (result.blocked_by and result.message.endswith(message))):
         return Shown(result, column)
     transcript, log = _text(directory / "transcript.txt", LONGEST_TRANSCRIPT), _text(directory / "target.log", LONGEST_LOG)
     return Shown(result, column, str(about.get("rerun", "")), transcript, log)

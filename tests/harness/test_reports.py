@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import jsonschema
@@ -138,6 +138,10 @@ def test_a_difference_says_what_got_worse():
     assert not compare(before, before).worse
     assert not compare(report(a="fail"), report(a="pass", b="pass")).worse
     assert compare(report(a="pass"), report(a="pass", b="fail")).worse
+    for better, worse in pairwise(("pass", "skip", "flaky", "inconclusive", "fail")):
+        assert compare(report(a=better), report(a=worse)).worse
+        assert not compare(report(a=worse), report(a=better)).worse
+    assert [name for name, _ in compare(report(a="fail"), report(a="error")).groups()] == ["other"]
 
 
 def test_the_badge_is_only_green_when_everything_applicable_passes():
@@ -217,8 +221,8 @@ def test_root_causes_come_before_what_they_block():
     results = [replace(one, blocked_by=f"{cause}[cbor-memory]") if str(one.id) == "alpha::test_a[cbor-memory]" else one for one in results]
     text = page.render([RunReport(SESSION, results)], [])
     assert "2 root causes, 1 blocked behind them" in text
-    cards = re.findall(r'<details class="failure card( blocked)?" id="failure-(\d)"', text)
-    assert cards == [("", "2"), ("", "0"), (" blocked", "1")]
+    cards = re.findall(r'<details class="failure card( behind)?" id="failure-(\d)"', text)
+    assert cards == [("", "2"), ("", "0"), (" behind", "1")]
     assert '<a href="#failure-1">alpha::test_b</a>' in text
 
 
