@@ -1,10 +1,11 @@
 // Captures what the unmodified rivetkit client writes, and what it makes of the bytes that runtime/protocol writes.
 //
 //   cd <a directory with rivetkit@2.3.11 installed>
-//   node <checkout>/tests/peer/golden.mjs
+//   node <checkout>/tests/peer/golden.mjs [<output directory>]
 //
-// writes <checkout>/tests/runtime/golden/sent.json and accepted.json. The input of the second one, answers.json, comes from
-// `python -m tests.runtime.golden_values`. A throw-away HTTP and WebSocket server plays the other end; no runtime is involved.
+// writes sent.json and accepted.json, by default into <checkout>/tests/runtime/golden; test_golden.py compares a fresh capture
+// with what is there. The input of the second one, answers.json, comes from `python -m tests.runtime.golden_values`. A throw-away
+// HTTP and WebSocket server plays the other end; no runtime is involved.
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -17,6 +18,7 @@ const { createClient } = await import(pathToFileURL(require.resolve("rivetkit/cl
 const { WebSocketServer } = createRequire(require.resolve("rivetkit"))("ws");
 
 const GOLDEN = new URL("../runtime/golden/", import.meta.url);
+const OUT = process.argv[2] ? pathToFileURL(`${process.argv[2]}/`) : GOLDEN;
 const ACTOR_ID = "5jxlv5boumuljx2d2nvyat0o2edl00";
 const ENCODINGS = ["json", "cbor", "bare"];
 
@@ -330,7 +332,7 @@ function show(value) {
 	});
 }
 
-const write = (name, value) => writeFile(new URL(name, GOLDEN), `${JSON.stringify(value, null, 1)}\n`);
+const write = (name, value) => writeFile(new URL(name, OUT), `${JSON.stringify(value, null, 1)}\n`);
 const { server, endpoint } = await startServer();
 const sent = { urls: await captureUrls(endpoint), http: {}, socket: {} };
 for (const encoding of ENCODINGS) {
