@@ -143,7 +143,7 @@ async def test_close_while_asleep_is_noticed(conform, boundary, eventually, witn
             return
 
 
-@requirement("HIB-055")
+@requirement("HIB-055", "WIRE-628")
 async def test_close_while_asleep_wakes_the_actor(conform, boundary, eventually):
     """The close alone wakes the actor."""
     actor = conform.get_or_create("fileSystemHibernationCleanupActor")

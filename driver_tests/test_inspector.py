@@ -110,7 +110,7 @@ async def test_patch_state(conform, boundary):
     assert await conform.get_or_create("counter").action("getCount") == 42
 
 
-@requirement("INSP-036")
+@requirement("INSP-036", "INSP-057")
 @pytest.mark.parametrize(("method", "path"), [("PATCH", "state"), ("POST", "action/getCount"), ("POST", "queue")])
 async def test_malformed_json(conform, method, path):
     """A body that is not JSON is refused with a structured error and changes nothing."""
@@ -161,7 +161,7 @@ async def test_run_action_without_arguments(conform):
     assert await (await inspect(conform, "counter")).post("action/getCount", {}) == {"output": 0}
 
 
-@requirement("INSP-052", "INSP-053")
+@requirement("INSP-052", "INSP-053", "INSP-007")
 @pytest.mark.parametrize(
     ("body", "text"),
     [({"properties": 3}, "properties must be an object"), ({"args": [], "properties": {}}, "use either args or properties, not both")],

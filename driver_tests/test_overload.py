@@ -23,7 +23,7 @@ async def burst(conn, count=BURST):
     return await asyncio.gather(*(conn.action("accept", number) for number in range(count)), return_exceptions=True)
 
 
-@requirement("TASK-001", "TASK-002", "TASK-003", "WIRE-840", "CONN-087")
+@requirement("TASK-001", "TASK-002", "TASK-003", "WIRE-840", "CONN-087", "WIRE-841")
 @capability("overload")
 async def test_burst_is_refused_with_the_exact_error(conform):
     """A burst over the capacity gets actor.overloaded with channel, capacity and operation."""

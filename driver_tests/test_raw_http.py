@@ -212,7 +212,7 @@ async def test_headers_of_the_request(conform):
     assert found["headers"]["cookie"] == "a=b; c=d"
 
 
-@requirement("RAWHTTP-016")
+@requirement("RAWHTTP-016", "WIRE-347")
 async def test_large_bodies_pass(conform):
     """Message limits do not apply: two megabytes pass each way."""
     content = b"x" * 2_000_000

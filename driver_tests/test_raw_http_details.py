@@ -48,7 +48,7 @@ async def test_errors_come_in_the_encoding_asked_for(conform):
         assert (plain.status_code, f"{plain.json()['group']}.{plain.json()['code']}") == expected[:2]
 
 
-@requirement("RAWHTTP-015")
+@requirement("RAWHTTP-015", "WIRE-347")
 @encodings("json")
 @pytest.mark.timeout(90)
 async def test_request_over_the_time_limit(conform, clock):
@@ -88,7 +88,7 @@ async def test_given_up_request_runs_on(conform, boundary, eventually, clock):
     assert await conform.get_or_create(SLOW).action("getCounts") == {"startCount": 2, "sleepCount": 1, "requestCount": 1}
 
 
-@requirement("RAWHTTP-020")
+@requirement("RAWHTTP-020", "WIRE-211")
 async def test_request_within_grace_is_answered(conform, boundary, eventually):
     """A request running at a sleep order is answered by its generation, which ends after it."""
     pending = conform.spawn(slow_request(conform, 1500))

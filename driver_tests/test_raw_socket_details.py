@@ -90,7 +90,7 @@ async def test_close_cycle_at_the_end_of_a_generation(conform, clock, name):
     assert (status["closeStarted"], status["closeFinished"]) == (1, 1)
 
 
-@requirement("RAWWS-007")
+@requirement("RAWWS-007", "WIRE-610")
 @capability("inspector")
 async def test_handler_that_fails(conform, eventually):
     """The socket is closed with 1011 and the error, and its connection is removed."""
