@@ -99,7 +99,7 @@ async def test_destroy_in_a_step(conform, eventually):
     await eventually(gone, until=lambda code: code == "not_found", what="the actor to be gone")
 
 
-@requirement("WF-043", "WF-046", "WF-181", "WF-183", "WF-191")
+@requirement("WF-043", "WF-046", "WF-053", "WF-181", "WF-183", "WF-184", "WF-191")
 async def test_exhausted_step(conform, eventually, boundary):
     """Three attempts, then the workflow has failed; the actor answers and idles out; nothing runs again."""
     expected = ["prepare", "fail", "fail", "fail"]
@@ -154,7 +154,7 @@ async def test_durable_sleep_ticks(conform, eventually):
     await eventually(lambda: ask(conform, "workflowSleepActor"), until=lambda s: s["ticks"] >= 3, what="three ticks")
 
 
-@requirement("WF-073", "WF-194", "WF-198")
+@requirement("WF-021", "WF-073", "WF-194", "WF-198")
 async def test_durable_loop_continues_after_sleep(conform, eventually, boundary):
     """Ticks of the first generation are kept and more follow."""
     actor = conform.get_or_create("workflowSleepActor")
@@ -271,7 +271,7 @@ async def test_error_hook_effects(conform, eventually):
     assert_flaky_event(await actor.action("receiveQueuedError"), await actor.resolve())
 
 
-@requirement("WF-078", "WF-098", "WF-112")
+@requirement("WF-070", "WF-078", "WF-098", "WF-112")
 @pytest.mark.parametrize("name", ["workflowNestedLoopActor", "workflowNestedJoinActor"], ids=["loop", "join"])
 @pytest.mark.parametrize("batches", [[["a", "b", "c"]], [["a"], ["b", "c"], []], [[]]], ids=["one", "several", "empty"])
 async def test_nested_scopes(conform, name, batches):
