@@ -153,7 +153,7 @@ async def test_failing_hook_does_not_stop_the_destroy(conform, boundary):
     # Without state the hook fails at its first step, before it can tell the observer.
     patched = await (await inspect(conform, "destroyActor")).request("PATCH", "state", json={"state": None})
     assert patched.status_code == 200, patched.text
-    old = await boundary.destroy(actor, via="api")
+    old = await boundary.destroy(actor)
     assert (await boundary.record(old))["destroy_ts"] is not None
     observer = conform.get_or_create("destroyObserver", ["observer"])
     assert await observer.action("wasDestroyed", conform.key[0]) is False
