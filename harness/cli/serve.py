@@ -17,12 +17,15 @@ def command(
     host: Annotated[str, typer.Option(help="interface to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port; 0 picks a free one")] = 6420,
     storage: Annotated[str, typer.Option(help="memory, or a directory for durable data")] = "memory",
+    token: Annotated[str | None, typer.Option(help="bearer token of the operators' requests; none by default")] = None,
 ) -> None:
     """Serve until interrupted; the first line on stdout is a JSON object with the endpoint, printed when it answers."""
 
     def ready(url: str) -> None:
-        line = {"endpoint": url, "namespace": "default", "pool": "default", "storage": storage, "pid": os.getpid()}
+        line: dict[str, str | int] = {"endpoint": url, "namespace": "default", "pool": "default", "storage": storage, "pid": os.getpid()}
+        if token is not None:
+            line["token"] = token
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
-    asyncio.run(serve_standard(host, port, storage, ready))
+    asyncio.run(serve_standard(host, port, storage, ready, token))

@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def served(tmp_path):
-    command = [sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", str(tmp_path / "data")]
+def served(tmp_path, request):
+    options = ["--port", "0", "--storage", str(tmp_path / "data"), *getattr(request, "param", ())]
+    command = [sys.executable, "-m", "harness.cli", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             yield process, json.loads(process.stdout.readline())
@@ -40,6 +41,14 @@ def test_the_first_line_is_the_endpoint_and_it_answers(served):
         assert http.put("/runner-configs/any-pool", params={"namespace": "elsewhere"}, json=put).status_code == 200
         body = {"name": "counter", "key": "k", "runner_name_selector": "any-pool", "crash_policy": "sleep"}
         assert http.put("/actors", params={"namespace": "elsewhere"}, json=body).json()["created"] is True
+
+
+@pytest.mark.parametrize("served", [("--token", "secret")], indirect=True)
+def test_a_token_guards_what_operators_ask(served):
+    _, ready = served
+    with httpx.Client(base_url=ready["endpoint"]) as http:
+        assert http.get("/namespaces").status_code == 403
+        assert http.get("/namespaces", headers={"authorization": f"Bearer {ready['token']}"}).status_code == 200
 
 
 def test_a_signal_ends_it_in_order(served):

@@ -129,8 +129,8 @@ CHECKS = {
     ),
     "token": (
         "with the token",
-        "without the token",
-        "with a wrong token",
+        "the operators' requests",
+        "clients without the token",
         "connections, requests and sockets",
         "gateway URL",
         "sleep and wake",
