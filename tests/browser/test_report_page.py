@@ -154,6 +154,9 @@ def test_the_filter(browse, made):
     assert browser.find_element("id", "shown").text == f"{len(every)} tests"
     # By text: words in any order, of name, sentence, requirement or message.
     write(browser, "sleeping ALARM")
+    # The blocked test names the other in its message.
+    assert set(shown(browser, "details.test")) == {named(browser, "details.test", test) for test in (BROKEN, BLOCKED)}
+    write(browser, "sleeping ALARM sleep-011")
     assert shown(browser, "details.test") == [named(browser, "details.test", BROKEN)]
     assert visible(browser, f"#{named(browser, 'details.test', BROKEN)}")
     assert browser.find_element("id", "shown").text == f"1 of {len(every)} tests shown"
