@@ -57,6 +57,10 @@ class HandleBook:
         self._handles.append(tracked)
         return tracked
 
+    def addresses(self) -> set[Address]:
+        """What the handles name."""
+        return {handle._address for handle in self._handles}
+
     def cross(self, address: Address, actor_id: str, boundary: str) -> int:
         """Make every handle of this actor stale, by key or by id; returns how many."""
         crossed = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import secrets
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from client import Client, Encoding
+from client import ActorError, Client, Encoding, HttpFailureError
 from harness.evidence.transcript import ObservedTransport, Transcript
 from harness.handles import Address, HandleBook, TrackedHandle
 from runtime.protocol.http import encode_action_request
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from client import Connection
     from harness.identity import TestId, Variant
     from harness.targets import Endpoint, Target
+
+RESTLESS = frozenset({"workflowCounterActor"})
+"""Fixtures that work for ever, and the more the longer: their actors are destroyed when the test ends, lest they slow down what follows."""
 
 _RUN = secrets.token_hex(4)
 _COUNTER = itertools.count(1)
@@ -139,8 +143,17 @@ class Conform:
             task.cancel()
         await asyncio.gather(*self._spawned, return_exceptions=True)
         if "client" in self.__dict__:
+            await self._stop_the_restless()
             await self.client.dispose()
         await self.http.aclose()
+
+    async def _stop_the_restless(self) -> None:
+        for address in self.handles.addresses():
+            if address.name in RESTLESS and address.key is not None:
+                with contextlib.suppress(ActorError, HttpFailureError, httpx.HTTPError):
+                    record = await self.rest.find_actor(address.name, address.key)
+                    if record is not None:
+                        await self.rest.destroy_actor(record["actor_id"])
 
     def _by_key(self, method: str, name: str, key: Sequence[str] | str | None, options: dict[str, Any]) -> TrackedHandle:
         parts = self._key(key)
