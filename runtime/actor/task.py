@@ -57,7 +57,7 @@ class ActorTask:
     """One generation: started once, stopped once. Its host calls `start`, `stop`, `fire_alarm` and the calls; see docs/architecture.md.
 
     Attributes:
-        on_ended: Called with an error when the generation ended without having been told to.
+        on_ended: Called with an error when the generation cannot go on; it lives until the stop that answers (RUN-011).
         observer: Who watches this generation, if anybody does.
     """
 
@@ -309,6 +309,15 @@ class ActorTask:
     def _drain(self) -> None:
         """Serve everything that is waiting, lifecycle commands first (TASK-010, TASK-011)."""
         self._drain_due = False
+        try:
+            self._serve()
+        except Exception as error:
+            # The generation lives on for the stop that follows, so what still waits is served too.
+            self._wake_up()
+            self.log.error("actor loop failed", **error_fields(error))
+            self.on_ended(error)
+
+    def _serve(self) -> None:
         while (command := self.lifecycle_inbox.take()) is not None:
             command()
         while (item := self.events.take()) is not None:

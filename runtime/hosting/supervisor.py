@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_REWAKES = 8
+CRASH_TEXT_BYTES = 2048
 ALARM_RETRY_BASE = 2.0
 ALARM_RETRY_EXPONENT = 8
 
@@ -293,8 +294,11 @@ class Supervisor:
 
 
 def crash(error: BaseException) -> dict[str, Any]:
-    """The `error` member of a record after a failed start or stop (WIRE-041)."""
+    """The `error` member of a record after a failed start or stop (WIRE-041); long texts are cut (RUN-011)."""
     message = error.message if isinstance(error, ActorError) else str(error) or type(error).__name__
+    encoded = message.encode(errors="replace")
+    if len(encoded) > CRASH_TEXT_BYTES:
+        message = encoded[:CRASH_TEXT_BYTES].decode(errors="ignore") + "... (truncated)"
     return {"crashed": {"message": message}}
 
 
