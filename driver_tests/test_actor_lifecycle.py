@@ -75,7 +75,7 @@ async def test_own_disconnect_is_not_yet_visible(conform):
     assert events == ["onWake", "onBeforeConnect", "onConnect"]
 
 
-@requirement("HIB-041", "CONN-081")
+@requirement("HIB-041", "CONN-081", "START-041")
 async def test_hibernating_connection_runs_no_hooks(conform, boundary):
     """A connection that survives a sleep is neither disconnected nor connected again."""
     actor = conform.get_or_create("counterWithLifecycle")

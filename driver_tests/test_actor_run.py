@@ -53,7 +53,7 @@ async def test_finished_run_handler(conform, boundary, eventually):
     assert (state["sleepCount"], state["wakeCount"], state["destroyCalled"]) == (1, 2, False)
 
 
-@requirement("RUN-007")
+@requirement("RUN-007", "DESTROY-027")
 async def test_cleanup_hook_runs_after_the_handler_finished(conform, boundary, eventually):
     """onDestroy runs although the handler ended long before."""
     actor = conform.get_or_create("runWithEarlyExit")

@@ -101,7 +101,7 @@ async def test_migrations_run_once(conform, boundary):
     assert [item["name"] for item in await actor.action("getItems")] == ["kept"]
 
 
-@requirement("DB-200", "DB-201", "DB-206")
+@requirement("DB-200", "DB-201", "DB-206", "START-012")
 @pytest.mark.parametrize(
     "name", ["dbInitOrderCreateStateActor", "dbInitOrderOnCreateActor", "dbInitOrderCreateVarsActor"], ids=["state", "create", "vars"]
 )
