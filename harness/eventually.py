@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.05
+LONG_WAIT = 20.0
+"""Seconds; what may take longer is asked for about a hundred times."""
 
 
 class Eventually:
@@ -38,6 +40,7 @@ class Eventually:
         limit = timeout * self._scale
         deadline = asyncio.get_running_loop().time() + limit
         pause, calls = FIRST_PAUSE, 0
+        longest = LONGEST_PAUSE if timeout <= LONG_WAIT else limit / 100
         last: Any = "(no value yet)"
         # The deadline also ends a call that hangs.
         timer = asyncio.timeout_at(deadline)
@@ -50,7 +53,7 @@ class Eventually:
                     if until(last):
                         return last  # type: ignore[no-any-return]
                     await asyncio.sleep(pause)
-                    pause = min(pause * 1.5, LONGEST_PAUSE)
+                    pause = min(pause * 1.5, longest)
         except TimeoutError:
             if not timer.expired():
                 raise
