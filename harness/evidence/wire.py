@@ -92,7 +92,9 @@ class Wire:
         started, ended = entry.started - began, entry.ended - began
         route = _route(entry.url)
         ok = entry.status is not None and entry.status < FIRST_ERROR_STATUS
-        outcome = "" if ok else f" -> {entry.error or _said(reading.received) or entry.status}"
+        dropped = (entry.error or "").startswith("CancelledError")
+        failure = "given up by the test" if dropped else entry.error or _said(reading.received) or entry.status
+        outcome = "" if ok else f" -> {failure}"
         if route is None:
             self.note(reading.received, ended)
             shown = f"{entry.method} {urlsplit(entry.url).path}"
@@ -112,7 +114,7 @@ class Wire:
             shown = f"{entry.method} {path}"
             outcome = outcome or f" -> {entry.status}"
         self.touches.append((actor, started, ended))
-        self.spans.append(Span(CALLS, "call" if ok else "failed", shown + outcome, started, ended))
+        self.spans.append(Span(CALLS, "call" if ok or dropped else "failed", shown + outcome, started, ended))
 
     def frame(self, reading: Reading, entry: SocketFrame, began: float) -> None:
         """One event of a WebSocket."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -110,6 +111,12 @@ def test_what_the_test_asked_for_is_called_so():
     assert row(spans, "saves") == [("asked", "asked for saveImmediate()", 0.1, 0.11)]
     assert row(spans, "alarms") == [("failed", "asked for setAlarm()", 0.2, 0.21)]
     assert row(spans, "calls")[1] == ("failed", "setAlarm() -> actor.overloaded", 0.2, 0.21)
+
+
+def test_a_call_that_the_test_gave_up_did_not_fail():
+    dropped = replace(call(0.1, "block"), status=None, response_body=b"", error="CancelledError()")
+    assert row(derive(dropped), "calls") == [("call", "block() -> given up by the test", 0.1, 0.11)]
+    assert row(derive(replace(dropped, error="ReadError('')")), "calls") == [("failed", "block() -> ReadError('')", 0.1, 0.11)]
 
 
 def test_actions_on_a_connection_last_from_the_request_to_the_answer():
