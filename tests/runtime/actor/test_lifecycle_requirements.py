@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtime import clock
-from runtime.errors import UserError
+from runtime.errors import UserError, make_error
 from runtime.hosting.supervisor import crash
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED
@@ -44,6 +44,15 @@ class Timed(Actor):
     @action
     async def breaks(self, c, *args):
         raise RuntimeError("secret")
+
+    @action
+    async def swap(self, c, *args):
+        await c.cron.every(name="gone", interval=5, action="note")
+        raise make_error("actor.action_not_found", name="swap")
+
+    @action
+    async def kept(self, c, name, max_history):
+        await c.cron.every(name=name, interval=5, action="note", max_history=max_history)
 
     @action
     def log(self, c):
@@ -208,6 +217,40 @@ async def test_failing_runs_keep_their_cadence_and_different_names_overlap():
             assert (internal[0]["error"]["code"], internal[0]["error"]["message"]) == ("internal_error", "An internal error occurred")
             await asyncio.sleep(5 * 22)
             assert len(await world.call("cron", "history", "user")) == 20
+
+
+@virtual
+async def test_a_job_replaced_while_its_action_was_missing_stays():
+    """TASK-307."""
+    with capture_logs():
+        async with World(Timed) as world:
+            await world.start()
+            await world.call("every", "gone", 5, "swap")
+            await asyncio.sleep(5.1)
+            assert (await world.call("cron", "get", "gone"))["action"] == "note"
+            await asyncio.sleep(5.1)
+            assert len(await world.call("log")) == 1
+
+
+@virtual
+async def test_how_much_history_is_kept(monkeypatch):
+    """TASK-306: as much as the job says, none for 0, which clears what there is, and a limited number of rows in all."""
+    from runtime.actor import history
+
+    async with World(Timed) as world:
+        await world.start()
+        await world.call("kept", "tick", 3)
+        await asyncio.sleep(31)
+        assert [item["result"] for item in await world.call("cron", "history", "tick")] == ["ok"] * 3
+        await world.call("kept", "tick", 0)
+        assert await world.call("cron", "history", "tick") == []
+        await asyncio.sleep(11)
+        assert await world.call("cron", "history", "tick") == []
+        monkeypatch.setattr(history, "MAX_ROWS", 4)
+        await world.call("kept", "tick", 3)
+        await world.call("kept", "tock", 3)
+        await asyncio.sleep(31)
+        assert sum([len(await world.call("cron", "history", name)) for name in ("tick", "tock")]) == 4
 
 
 @virtual
