@@ -28,7 +28,10 @@ class Npm:
 
 @pytest.fixture(scope="session")
 def npm() -> Npm:
-    """The packages of RIVETKIT_MODULES, or those of the target `rivetkit`, installed when they are missing."""
+    """The packages of RIVETKIT_MODULES, or those of the target `rivetkit`, installed when they are missing.
+
+    An installation has a limit of its own, so the time limits of the tests leave fixtures out (`func_only`).
+    """
     modules = _modules()
     if not (modules / "node_modules" / "rivetkit" / "package.json").is_file():
         pytest.skip(f"there is no npm package rivetkit in {modules / 'node_modules'}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.peer.conftest import Npm
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(180, func_only=True)
 async def test_golden_vectors_are_up_to_date(npm: Npm, tmp_path: Path) -> None:
     """A fresh capture equals the committed one."""
     await run_script(npm, "golden", str(tmp_path), timeout=150)

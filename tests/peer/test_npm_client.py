@@ -151,7 +151,7 @@ async def served(storage: Path, token: str | None) -> AsyncIterator[Endpoint]:
         await process.stop()
 
 
-@pytest.mark.timeout(TIMEOUT + 60)
+@pytest.mark.timeout(TIMEOUT + 60, func_only=True)
 @pytest.mark.parametrize("area", CHECKS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_npm_client(npm: Npm, tmp_path: Path, encoding: str, area: str) -> None:
