@@ -53,20 +53,25 @@ async def until_state(eventually, inspector, state, timeout=15):
 @inspected
 @requirement("WF-026", "WF-027")
 @pytest.mark.parametrize(
-    ("name", "state"),
+    ("name", "state", "last"),
     [
-        ("workflowReplayActor", "completed"),
-        ("workflowFailedStepActor", "failed"),
-        ("workflowQueueActor", "sleeping"),
-        ("workflowErrorHookActor", "sleeping"),
-        ("workflowRunningStepActor", "running"),
+        ("workflowReplayActor", "completed", "two"),
+        ("workflowFailedStepActor", "failed", "fail"),
+        ("workflowQueueActor", "sleeping", "queue"),
+        ("workflowErrorHookActor", "sleeping", "idle"),
+        ("workflowRunningStepActor", "running", "prepare"),
     ],
     ids=["returned", "failed", "waits for a message", "waits for a deadline", "in a step"],
 )
-async def test_state(conform, eventually, name, state):
+async def test_state(conform, eventually, name, state, last):
     """What a pass is at, or how it ended, is the state of the workflow, and stays it."""
     inspector = await inspect(conform, name)
-    await until_state(eventually, inspector, state)
+    await eventually(
+        lambda: inspector.get("workflow-history"),
+        until=lambda shown: shown["workflowState"] == state and last in paths(shown),
+        what=f"state {state} behind the entry {last}",
+        timeout=15,
+    )
     assert (await inspector.get("workflow-history"))["workflowState"] == state
     if state == "running":
         await conform.get_or_create(name).action("release")

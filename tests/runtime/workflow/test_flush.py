@@ -169,10 +169,11 @@ async def test_deletions_follow_their_write(tmp_path):
 @virtual
 async def test_nothing_is_flushed_after_the_end_of_a_generation(tmp_path):
     """WF-145: a body that ignores its cancellation at the end of grace writes no workflow row any more."""
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def body(ctx):
         async def stubborn(c):
+            begun.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -185,7 +186,7 @@ async def test_nothing_is_flushed_after_the_end_of_a_generation(tmp_path):
 
     async with Flow(tmp_path) as flow:
         await flow.begin(body)
-        await flow.until(lambda: flow.entry("grace"))
+        await begun.wait()
         old = flow.task
         await flow.stop()
         before = len(flow.workflow_commits())

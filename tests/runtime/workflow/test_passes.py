@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from runtime.workflow import CriticalError, EntryInProgressError, JoinError
+from runtime.workflow.errors import Evicted
 from tests.runtime.workflow.support import Flow, failing, virtual
 
 
@@ -92,6 +93,7 @@ async def test_the_scope_is_free_again(tmp_path):
 @virtual
 async def test_no_entry_starts_in_a_stopping_generation(tmp_path):
     """WF-025, WF-027, WF-192, WF-194: the step that ends in grace is recorded, the next one waits for the next generation."""
+    ended_by = []
 
     async def body(ctx):
         async def first(c):
@@ -101,13 +103,17 @@ async def test_no_entry_starts_in_a_stopping_generation(tmp_path):
 
         await ctx.step("first", first)
         flow.log.append("between")
-        await ctx.step("second", flow.note("second"))
+        try:
+            await ctx.step("second", flow.note("second"))
+        except BaseException as error:
+            ended_by.append(type(error))
+            raise
 
     async with Flow(tmp_path) as flow:
         await flow.begin(body)
         await flow.until(lambda: flow.log)
         await flow.stop()
-        assert flow.log == ["first", "between"]
+        assert flow.log == ["first", "between"] and ended_by == [Evicted]
         assert await flow.state() == "running" and await flow.paths() == ["first"]
         assert (await flow.finish()).state == "completed"
         assert flow.log == ["first", "between", "between", "second"]
