@@ -206,7 +206,7 @@ async def test_a_deadline_wakes_a_sleeping_actor(conform, boundary, clock, event
     assert (state["attempts"], len(state["events"])) == (2, 1) and state["wakeCount"] >= 2
 
 
-@requirement("WF-192", "WF-195", "WF-025")
+@requirement("WF-192", "WF-195")
 async def test_sleep_ends_a_wait_at_once(conform, boundary, clock, eventually):
     """A sleep request ends the wait of a minute long before the grace period is over."""
     actor = conform.get_or_create("workflowErrorHookSleepActor")
