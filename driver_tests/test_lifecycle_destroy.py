@@ -30,19 +30,26 @@ async def attempt(work):
         return error
 
 
-async def in_grace(conform, eventually):
-    """Order the sleep of a fresh actor whose run handler is still active; its id and a handle to its old generation, None if too late."""
+async def in_grace(conform, eventually, witness):
+    """Order the sleep of a fresh actor whose run handler is still active: its key, its id, and a handle to the generation in grace.
+
+    The window is short, so several actors are tried; None when all of them were too late.
+    """
     await conform.get_or_create("lifecycleObserver", ["run-with-early-exit"]).action("getEvents")
-    actor, eager = conform.get_or_create(EXITING), conform.get_or_create(EXITING, skip_ready_wait=True)
-    actor_id = await actor.resolve()
-    await actor.action("getState")
-    await conform.rest.sleep_actor(actor_id)
-    state = await eventually(
-        lambda: attempt(eager.action("getState")),
-        until=lambda found: not isinstance(found, Exception) and found["sleepCount"] == 1,
-        what="grace",
-    )
-    return actor_id, eager if state["wakeCount"] == 1 and not state["runExited"] else None
+    for _ in range(6):
+        key = conform.unique_key()
+        actor, eager = conform.get_or_create(EXITING, key), conform.get_or_create(EXITING, key, skip_ready_wait=True)
+        actor_id = await actor.resolve()
+        await actor.action("getState")
+        await conform.rest.sleep_actor(actor_id)
+        state = await eventually(
+            lambda eager=eager: attempt(eager.action("getState")),
+            until=lambda found: not isinstance(found, Exception) and found["sleepCount"] == 1,
+            what="grace",
+        )
+        if witness.hit("a request in grace", state["wakeCount"] == 1 and not state["runExited"]):
+            return key, actor_id, eager
+    return None
 
 
 @requirement("DESTROY-003", "TASK-022")
@@ -62,9 +69,10 @@ async def test_second_destroy_request_fails(conform, boundary, witness):
 @requirement("DESTROY-005", "DESTROY-006", "TASK-023")
 async def test_destroy_request_in_sleep_grace(conform, eventually, witness):
     """It is accepted and refuses further calls; onSleep runs, onDestroy does not, and the actor ends asleep or destroyed."""
-    actor_id, eager = await in_grace(conform, eventually)
-    if not witness.hit("the destroy request in grace", eager is not None):
+    reached = await in_grace(conform, eventually, witness)
+    if reached is None:
         return
+    key, actor_id, eager = reached
     assert await eager.action("destroy") is UNDEFINED
     by_id = conform.get_for_id(EXITING, actor_id)
     refused = await conform.post_action(by_id, "getState", encoding="json", headers={"x-rivet-skip-ready-wait": "1"})
@@ -74,7 +82,7 @@ async def test_destroy_request_in_sleep_grace(conform, eventually, witness):
         assert refused.json()["code"] in ("destroying", "not_found", "destroyed_while_waiting_for_ready")
 
     async def afterwards():
-        answer = await conform.post_action(conform.get_or_create(EXITING), "getState", encoding="json")
+        answer = await conform.post_action(conform.get_or_create(EXITING, key), "getState", encoding="json")
         return answer if answer.status_code == 200 else None
 
     answer = await eventually(afterwards, until=bool, timeout=10, what="the actor's next life")
@@ -109,13 +117,15 @@ async def test_destroy_request_right_after_a_sleep_request(conform, eventually):
 @requirement("DESTROY-007", "STOP-001")
 async def test_delete_in_sleep_grace(conform, boundary, eventually, witness):
     """The sleep is finished with its own hook only, and then the actor is destroyed."""
-    actor_id, eager = await in_grace(conform, eventually)
-    if not witness.hit("the delete in grace", eager is not None):
+    reached = await in_grace(conform, eventually, witness)
+    if reached is None:
         return
+    key, actor_id, _ = reached
     await conform.rest.destroy_actor(actor_id)
     await boundary.wait_destroyed(actor_id)
     await eventually(lambda: cleanup_hooks(conform, actor_id), until=bool, what="a cleanup hook")
-    fresh = await eventually(lambda: conform.get_or_create(EXITING).resolve(), until=lambda found: found != actor_id, what="the next actor")
+    successor = lambda: conform.get_or_create(EXITING, key).resolve()  # noqa: E731
+    fresh = await eventually(successor, until=lambda found: found != actor_id, what="the next actor")
     assert (await conform.get_for_id(EXITING, fresh).action("getState"))["sleepCount"] == 0
     assert await cleanup_hooks(conform, actor_id) == ["sleep"]
 
