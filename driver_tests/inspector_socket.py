@@ -112,3 +112,13 @@ async def inspecting(conform: Any, name: str, version: int | None = 6) -> AsyncI
         kind, init = await socket.receive()
         assert kind == "Init"
         yield socket, init
+
+
+def state_is(count):
+    """Whether a message shows the counter at `count`."""
+    return lambda fields: load_value(fields["state"]) == {"count": count}
+
+
+async def until_shown(eventually, socket, count):
+    """Ask until the state is shown; a runtime may show what was saved last."""
+    await eventually(lambda: socket.ask("State"), until=state_is(count), what=f"a count of {count}")

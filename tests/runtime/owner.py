@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 import structlog
 
 from harness.virtual_loop import VirtualLoop
@@ -15,6 +16,7 @@ from runtime.actor.kv import KeyValue
 from runtime.actor.queue import MessageQueue
 from runtime.actor.queue_api import QueueApi
 from runtime.actor.work import WorkTracker
+from runtime.errors import ActorError
 from runtime.metrics import ActorMetrics
 from runtime.options import Options
 from runtime.storage.memory import MemoryStorage
@@ -90,3 +92,16 @@ def run_virtual(coroutine):
     """The result of the coroutine on a loop whose clock jumps."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(coroutine)
+
+
+async def failing(awaitable):
+    """The name of the error that the awaitable ends with."""
+    with pytest.raises(ActorError) as caught:
+        await awaitable
+    return caught.value.name
+
+
+async def settle():
+    """Let everything that is ready run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
