@@ -115,12 +115,21 @@ async def test_destroy_request_right_after_a_sleep_request(conform, eventually):
 
 
 @requirement("DESTROY-007", "STOP-001")
-async def test_delete_in_sleep_grace(conform, boundary, eventually, witness):
+async def test_delete_in_sleep_grace(conform, boundary, eventually, witness, clock):
     """The sleep is finished with its own hook only, and then the actor is destroyed."""
-    reached = await in_grace(conform, eventually, witness)
-    if reached is None:
+    await conform.get_or_create("lifecycleObserver", ["run-with-early-exit"]).action("getEvents")
+    for _ in range(8):
+        key = conform.unique_key()
+        actor = conform.get_or_create(EXITING, key)
+        actor_id = await actor.resolve()
+        await actor.action("getState")
+        began = (await boundary.record(actor_id))["connectable_ts"]
+        await conform.rest.sleep_actor(actor_id)
+        # Half of the window is left for the delete.
+        if witness.hit("a delete in grace", clock.now_ms() < began + 100):
+            break
+    else:
         return
-    key, actor_id, _ = reached
     await conform.rest.destroy_actor(actor_id)
     await boundary.wait_destroyed(actor_id)
     await eventually(lambda: cleanup_hooks(conform, actor_id), until=bool, what="a cleanup hook")
