@@ -84,10 +84,7 @@ async def test_churn_of_many_actors(conform, boundary):
     assert await asyncio.gather(*(actor.action("getCount") for actor in actors())) == [2] * 12
     ids = await asyncio.gather(*(actor.action("getActorId") for actor in actors()))
     await asyncio.gather(
-        *(
-            boundary.destroy(actor, action="triggerDestroy") if number % 2 else boundary.sleep(actor)
-            for number, actor in enumerate(actors())
-        )
+        *(boundary.destroy(actor, via="api") if number % 2 else boundary.sleep(actor) for number, actor in enumerate(actors()))
     )
     after = actors()
     assert await asyncio.gather(*(actor.action("getCount") for actor in after)) == [0 if number % 2 else 2 for number in range(12)]
