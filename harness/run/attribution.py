@@ -79,16 +79,18 @@ def runs_needed(tally: Tally, most: int) -> int:
 def judge(tally: Tally, seen: Mapping[Condition, Observed]) -> Cause:
     """Name the cause.
 
-    A failure that comes back alone on a fresh target needs nobody else: a race, unless a busy machine makes it clearly more frequent. One
-    that only comes back when the machine is busy is sensitive to load; one that only comes back after other runs depends on order.
+    A failure that comes back alone on a fresh target, busy machine or not, needs nobody else: a race, unless it never comes back on a calm
+    machine, or a busy one makes it clearly more frequent than all calm runs together. One that only comes back after other runs depends on
+    order.
     """
     if tally.blames and tally.blames <= {str(Blame.HARNESS), str(Blame.ADAPTER)}:
         return Cause.HARNESS
     fresh, busy = seen[Condition.RESTART], seen[Condition.CONTENTION]
-    calm = upper_bound(fresh.failures, fresh.runs)
-    if busy.failures and (not fresh.failures or lower_bound(busy.failures, busy.runs) > calm):
+    calm = [one for condition, one in seen.items() if condition is not Condition.CONTENTION]
+    failures, runs = sum(one.failures for one in calm), sum(one.runs for one in calm)
+    if busy.failures and (not failures or lower_bound(busy.failures, busy.runs) > upper_bound(failures, runs)):
         return Cause.LOAD
-    if fresh.failures:
+    if fresh.failures or busy.failures:
         return Cause.RACE
     if seen[Condition.ALONE].failures or seen[Condition.SHUFFLED].failures:
         return Cause.ORDER

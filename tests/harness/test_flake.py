@@ -60,6 +60,7 @@ def _seen(restart=(0, 10), alone=(0, 10), contention=(0, 10), shuffled=(0, 10)) 
         (_tally(3, 10, blames={"target"}), _seen(restart=(3, 10), contention=(4, 10)), Cause.RACE),
         (_tally(3, 10, blames={"target"}), _seen(contention=(1, 10)), Cause.LOAD),
         (_tally(3, 10, blames={"target"}), _seen(restart=(1, 30), contention=(25, 30)), Cause.LOAD),
+        (_tally(3, 10, blames={"target"}), _seen(contention=(5, 6), restart=(0, 6), alone=(2, 6), shuffled=(2, 6)), Cause.RACE),
         (_tally(3, 10, blames={"target"}), _seen(shuffled=(2, 10)), Cause.ORDER),
         (_tally(3, 10, blames={"target"}), _seen(alone=(9, 10)), Cause.ORDER),
         (_tally(10, 10, blames={"target"}), _seen(), Cause.ORDER),
