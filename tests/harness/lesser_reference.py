@@ -5,8 +5,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from harness.targets.reference import CAPABILITIES, ReferenceTarget
+
+if TYPE_CHECKING:
+    from harness.targets import Endpoint
 
 
 def _overload() -> None:
@@ -56,8 +60,13 @@ class LesserReference(ReferenceTarget):
     def __init__(self, *, without: str = "", broken: str = "") -> None:
         super().__init__()
         self.capabilities = CAPABILITIES - {without}
-        if broken:
-            BREAK[broken]()
+        self._broken = broken
+
+    async def start(self, storage: str) -> Endpoint:
+        # Not earlier: the runner makes a target of its own to look at it, in the process of the unit tests.
+        if self._broken:
+            BREAK[self._broken]()
+        return await super().start(storage)
 
 
 def __getattr__(name: str):
