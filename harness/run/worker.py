@@ -77,7 +77,8 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Callable[[dict[str
         finished = bool(outcome.events) and outcome.events[-1]["event"] == "end"
         if status == USAGE:
             # Every worker says the same here, but for the time it took, so the reader sees it once.
-            outcome.problem = _tail(log).rpartition(USAGE_ERROR)[2]
+            # What pytest writes to standard output may come before or after it.
+            outcome.problem = _tail(log).rpartition(USAGE_ERROR)[2].partition("\n\n")[0]
         elif status not in FINE or not (finished or status == FINE[-1]):
             outcome.problem = f"worker {lane.label} ended with status {status}{_suspect(outcome.events)}\n{_tail(log)}"
     return outcome

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime import Actor, Context, InProcessServer, Options, Queue, Registry, action, create_app
+from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Queue, Registry, action, create_app
 
 
 class Ledger(Actor):
@@ -59,7 +59,7 @@ class Ledger(Actor):
 
 async def main(directory: str) -> None:
     """Serve until killed."""
-    app = create_app(Registry(Ledger), storage=Path(directory))
+    app = create_app(Registry(Ledger), storage=Path(directory), options=HostOptions(rate_limits=NO_RATE_LIMITS))
     async with InProcessServer(app) as server:
         print(json.dumps({"endpoint": f"http://127.0.0.1:{server.port}"}), flush=True)
         await asyncio.get_running_loop().create_future()
