@@ -34,7 +34,8 @@ IMPATIENT = RetryPolicy(outer_delays=(), attempts_get_or_create=1)
 async def test_a_thousand_actors_lose_nothing(tmp_path: Path) -> None:
     """No acknowledged write, message or schedule is lost or doubled across random sleeps (SLEEP-090, QUEUE-008, TASK-203)."""
     load = Load(SEED, 1000, fire_after=(0.0, 20.0))
-    async with InProcessServer(create_app(Registry(Ledger), storage=tmp_path, options=HostOptions(rate_limits=NO_RATE_LIMITS))) as server, AsyncExitStack() as stack:
+    app = create_app(Registry(Ledger), storage=tmp_path, options=HostOptions(rate_limits=NO_RATE_LIMITS))
+    async with InProcessServer(app) as server, AsyncExitStack() as stack:
         # Several clients of few calls each: the HTTP library's pool takes longer the more connections it holds.
         clients = [await stack.enter_async_context(Client(f"http://127.0.0.1:{server.port}")) for _ in range(10)]
 
