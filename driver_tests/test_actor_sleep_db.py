@@ -185,7 +185,9 @@ async def test_message_handler_over_the_deadline(conform, boundary):
     await boundary.sleep(actor)
     status = await conform.get_or_create("sleepWsMessageExceedsGrace").action("getStatus")
     assert (status["messageStarted"], status["messageFinished"]) == (1, 0)
-    assert await events(conform, "sleepWsMessageExceedsGrace") == ["wake", "msg-start", "sleep", "wake"]
+    seen = await events(conform, "sleepWsMessageExceedsGrace")
+    # On a slow target the actor may have slept once more meanwhile.
+    assert seen[:4] == ["wake", "msg-start", "sleep", "wake"] and "msg-finish" not in seen
 
 
 @requirement("SLEEP-053", "RAWWS-033", "DB-304")
