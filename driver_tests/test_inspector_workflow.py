@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from driver_tests.inspecting import inspect
 from harness import capability, requirement, suite, timing
 
@@ -208,7 +206,7 @@ async def test_replay_of_an_unknown_step(conform, eventually):
 
 
 @requirement("INSP-100", "WF-210", "WF-194")
-async def test_replays_survive_sleep(conform, eventually, boundary):
+async def test_replays_survive_sleep(conform, eventually, boundary, clock):
     """After two replays and a sleep no step runs again."""
     inspector = await inspect(conform, "workflowReplayActor")
     actor = conform.get_or_create("workflowReplayActor")
@@ -217,5 +215,5 @@ async def test_replays_survive_sleep(conform, eventually, boundary):
         await replay(eventually, inspector, {})
         await eventually(lambda: actor.action("getTimeline"), until=lambda seen, n=runs: len(seen) == 2 * n, what="a further run")
     await boundary.sleep(conform.get_or_create("workflowReplayActor"), via="api")
-    await asyncio.sleep(0.1)  # nothing must happen
+    await clock.sleep(0.1)  # nothing must happen
     assert await conform.get_or_create("workflowReplayActor").action("getTimeline") == ["one", "two"] * 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from client import ActorError
@@ -118,7 +116,7 @@ async def test_running_step_keeps_the_actor_awake(conform, boundary, clock):
     """A blocked step keeps the actor awake well past its sleep timeout, and actions are served meanwhile."""
     actor = conform.get_or_create("workflowRunningStepActor")
     assert await actor.action("getState") == {"finishedAt": None}
-    await asyncio.sleep(0.3)  # nothing must happen
+    await clock.sleep(0.3)  # nothing must happen
     assert not await boundary.is_asleep(await actor.resolve())
     await actor.action("release")
 
