@@ -121,7 +121,8 @@ def _vanished(ledger: Ledger, report: RunReport, selection: Selection) -> Iterat
             yield Finding(Kind.VANISHED, name, f"the whole suite of {len(suite.tests)} tests")
             continue
         for test in sorted(suite.tests):
-            if (name, test) not in present:
+            due = any(selection.covers(name, variant) for variant in suite.variants(test))
+            if due and (name, test) not in present:
                 yield Finding(Kind.VANISHED, f"{name}::{test}", "the ledger has it, the corpus does not")
 
 

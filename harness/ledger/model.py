@@ -24,9 +24,12 @@ from __future__ import annotations
 import datetime  # noqa: TC003 -- pydantic reads annotations at run time
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 VERSION = 1
 
@@ -79,10 +82,18 @@ class ExpectedCounts(_Model):
 
 
 class ExpectedSuite(_Model):
-    """The tests of one suite and its counts per variant (`encoding-storage`; `-` for results that have none)."""
+    """The tests of one suite and its counts per variant (`encoding-storage`; `-` for results that have none).
+
+    `partly` names the variants of the tests that do not run in all of them.
+    """
 
     tests: list[str]
     counts: dict[str, ExpectedCounts]
+    partly: dict[str, list[str]] = Field(default_factory=dict)
+
+    def variants(self, test: str) -> Collection[str]:
+        """Where a test is expected."""
+        return self.partly.get(test, self.counts)
 
 
 class Ledger(_Model):
@@ -94,10 +105,10 @@ class Ledger(_Model):
     entries: list[Entry] = Field(default_factory=list)
 
     def known(self) -> set[str]:
-        """Every test id the ledger knows of: names times variants of their suite."""
+        """Every test id the ledger knows of."""
         return {
             f"{name}::{test}" + (f"[{variant}]" if variant != "-" else "")
             for name, suite in self.suites.items()
             for test in suite.tests
-            for variant in suite.counts
+            for variant in suite.variants(test)
         }

@@ -81,7 +81,10 @@ class Renames:
                 place, _, today = new.partition("::")
                 counts = suite.counts if self._moved(name) == place else {}
                 before = suites.get(place, ExpectedSuite(tests=[], counts={}))
-                suites[place] = ExpectedSuite(tests=[*before.tests, today], counts={**before.counts, **counts})
+                partly = {today: suite.partly[test]} if test in suite.partly else {}
+                suites[place] = ExpectedSuite(
+                    tests=[*before.tests, today], counts={**before.counts, **counts}, partly={**before.partly, **partly}
+                )
         entries = [entry.model_copy(update={"match": self._match(entry.match)}) for entry in ledger.entries]
         return ledger.model_copy(update={"suites": suites, "entries": entries}), notes
 

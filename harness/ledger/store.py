@@ -53,6 +53,9 @@ def dump(ledger: Ledger) -> str:
     """A ledger as TOML."""
     data: dict[str, Any] = ledger.model_dump(by_alias=True, exclude_none=True)
     data["suites"] = {name: {**suite, "tests": sorted(suite["tests"])} for name, suite in _sorted(data["suites"].items())}
+    for suite in data["suites"].values():
+        if not suite["partly"]:
+            del suite["partly"]
     data["entries"] = [{**entry, "class": str(entry["class"])} for entry in sorted(data["entries"], key=lambda one: one["match"])]
     return tomli_w.dumps(data)
 

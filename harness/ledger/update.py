@@ -116,17 +116,22 @@ def _new_entries(results: list[TestResult], excuse: Excuse, report: RunReport) -
 
 
 def _suites(ledger: Ledger, report: RunReport, selection: Selection) -> dict[str, ExpectedSuite]:
-    names: dict[str, set[str]] = {}
     counts: dict[str, dict[str, ExpectedCounts]] = {}
+    variants: dict[str, dict[str, set[str]]] = {}
     for name, suite in ledger.suites.items():
         kept = {variant: count for variant, count in suite.counts.items() if not selection.covers(name, variant)}
         if kept:
             counts[name] = kept
-            # Of variants that did not run nothing new is known, so their names stay.
-            names[name] = set(suite.tests)
+            # Of variants that did not run nothing new is known, so they stay.
+            variants[name] = {test: found for test in suite.tests if (found := kept.keys() & suite.variants(test))}
     for result in report.results:
-        names.setdefault(result.id.suite, set()).add(result.id.name)
+        variants.setdefault(result.id.suite, {}).setdefault(result.id.name, set()).add(result.id.variant or "-")
     for (suite_name, variant), count in report.counts().items():
         expected = ExpectedCounts(collected=count.collected, passed=count.passed, skipped=count.skipped)
         counts.setdefault(suite_name, {})[variant or "-"] = expected
-    return {name: ExpectedSuite(tests=sorted(names[name]), counts=dict(sorted(counts[name].items()))) for name in sorted(counts)}
+    return {name: _suite(counts[name], variants[name]) for name in sorted(counts)}
+
+
+def _suite(counts: dict[str, ExpectedCounts], variants: dict[str, set[str]]) -> ExpectedSuite:
+    partly = {test: sorted(found) for test, found in sorted(variants.items()) if found != counts.keys()}
+    return ExpectedSuite(tests=sorted(variants), counts=dict(sorted(counts.items())), partly=partly)

@@ -88,6 +88,20 @@ def test_a_test_that_vanished_in_one_variant_is_a_count_below_the_ledger():
     assert "count below ledger: alpha[cbor-memory]: collected 1, the ledger says 2" in lines(ledger(), found)
 
 
+def test_a_test_of_one_variant_is_missed_there_and_nowhere_else():
+    results = report().results
+    only_json = TestId("alpha", "test_json", VARIANTS[0])
+    expected = update(Ledger(target="x"), RunReport(results=[*results, TestResult(only_json, Verdict.PASS, "")]), Selection())
+    assert expected.suites["alpha"].partly == {"test_json": [VARIANTS[0]]}
+    in_cbor = RunReport(results=[result for result in results if result.id.variant == VARIANTS[1]])
+    assert lines(expected, in_cbor, Selection(variants=(VARIANTS[1],))) == []
+    in_json = RunReport(results=[result for result in results if result.id.variant == VARIANTS[0]])
+    assert any("test_json" in line for line in lines(expected, in_json, Selection(variants=(VARIANTS[0],))))
+    # What is known of a variant that did not run stays known.
+    again = update(expected, in_cbor, Selection(variants=(VARIANTS[1],)))
+    assert again.suites == expected.suites
+
+
 def test_known_failures_pass_the_gate_until_they_pass():
     listed = ledger(alpha__test_a="fail")
     assert [one.match for one in listed.entries] == ["alpha::test_a[*]"]
