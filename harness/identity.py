@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ID = re.compile(r"^(?P<suite>[^:]+)::(?P<name>.+?)(\[(?P<variant>[^\[\]]*)\])?$")
+from harness import text as texts
+
+_NAME = re.compile(r"(?P<name>.+?)(\[(?P<variant>(?!-\])[^\[\]]+)\])?", re.DOTALL)
+"""The variant is what the last brackets hold; `-` is how ledgers call a test that has none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,13 +41,27 @@ class TestId:
         return f"{self.suite}::{self.name}"
 
     @classmethod
+    def of(cls, suite: str, name: str) -> TestId:
+        """The id of a test of whatever tool: any two texts, the name perhaps with its variant in brackets.
+
+        What other formats cannot hold is escaped, so that the id reads back from each of them; the suite of an id has no colon.
+
+        Raises:
+            ValueError: one of them is empty.
+        """
+        found = _NAME.fullmatch(texts.plain(name))
+        if found is None or not suite:
+            raise ValueError(f"a test id needs a suite and a name: {suite!r}, {name!r}")
+        return cls(texts.plain(suite).replace(":", "."), found["name"], found["variant"] or "")
+
+    @classmethod
     def parse(cls, text: str) -> TestId:
         """Read `suite::test[variant]`.
 
         Raises:
             ValueError: there is no suite or no test.
         """
-        found = _ID.match(text)
-        if found is None:
+        suite, _, name = text.partition("::")
+        if not suite or not name or ":" in suite:
             raise ValueError(f"not a test id: {text!r} (expected suite::test[encoding-storage])")
-        return cls(found["suite"], found["name"], found["variant"] or "")
+        return cls.of(suite, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli import options, summary
@@ -17,8 +18,9 @@ from harness.cli.gate import JUnitInOption, LedgerOption, selection_of
 from harness.cli.run import execute
 from harness.errors import UsageError
 from harness.ledger import renames, store
+from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
-from harness.ledger.update import Excuse, diff, prune, update
+from harness.ledger.update import diff, merge, prune, update
 from harness.run import junit
 from harness.run.request import standard_corpus
 from harness.targets import TargetOptions
@@ -35,6 +37,7 @@ class Step(StrEnum):
 
     INIT = "init"
     UPDATE = "update"
+    MERGE = "merge"
     PRUNE = "prune"
 
 
@@ -58,7 +61,7 @@ def show(
         entries = Table("match", "class", "reason", "link", "review by")
         for one in known.entries:
             kind = f"{one.kind} <= {one.rate:.2%}" if one.rate is not None else str(one.kind)
-            entries.add_row(one.match.replace("[", "\\["), kind, one.reason, one.link, str(one.review_by))
+            entries.add_row(escape(one.subject), kind, one.reason, one.link, str(one.review_by))
         out.print(entries)
 
 
@@ -100,6 +103,7 @@ def _changing(step: Step) -> Callable[..., None]:
         review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
         kind: Annotated[EntryClass, typer.Option("--class", help="class of new entries; skips become unsupported")] = EntryClass.FAILS,
         rate: Annotated[float | None, typer.Option(help="highest failure rate of new entries of class flaky")] = None,
+        gone: Annotated[str | None, typer.Option(help="why tests or suites of the ledger are not there any more")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
     ) -> None:
@@ -115,7 +119,7 @@ def _changing(step: Step) -> Callable[..., None]:
         summary.show(report, request, details=False)
         excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
         today = renames.load(corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
-        after = _changed(step, today, report, selection_of(request, suite), excuse)
+        after = _changed(step, today, report, selection_of(request, suite), excuse, gone)
         change = diff(before, after)
         _print_change(change)
         if not change:
@@ -131,6 +135,9 @@ def _changing(step: Step) -> Callable[..., None]:
 
 app.command("init", help="Make the ledger of a target: run (or read JUnit files), show it, write it.")(_changing(Step.INIT))
 app.command("update", help="Run (or read JUnit files), show the change to the ledger, write it.")(_changing(Step.UPDATE))
+app.command("merge", help="Take over what a part of the corpus showed; suites that it does not have stay as they are.")(
+    _changing(Step.MERGE)
+)
 app.command("prune", help="Drop the entries that excuse nothing any more; counts and names stay.")(_changing(Step.PRUNE))
 
 
@@ -142,8 +149,11 @@ def _existing(step: Step, path: Path) -> Ledger | None:
     return None
 
 
-def _changed(step: Step, ledger: Ledger, report: RunReport, selection: Selection, excuse: Excuse | None) -> Ledger:
-    return prune(ledger, report, selection) if step is Step.PRUNE else update(ledger, report, selection, excuse)
+def _changed(step: Step, ledger: Ledger, report: RunReport, selection: Selection, excuse: Excuse | None, gone: str | None) -> Ledger:
+    if step is Step.PRUNE:
+        return prune(ledger, report, selection)
+    change = merge if step is Step.MERGE else update
+    return change(ledger, report, selection, datetime.datetime.now(tz=datetime.UTC).date(), excuse, gone)
 
 
 def _agreed(path: Path) -> bool:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.ledger.model import EntryClass
+from harness.identity import TestId
+from harness.ledger.lookup import Lookup
+from harness.ledger.model import NO_VARIANT, EntryClass
+from harness.run.results import Counts
+from harness.text import plain, short
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from typing import TypeAlias
 
     from harness.ledger.model import Entry, Ledger
     from harness.run.results import RunReport, TestResult
+
+    Matched: TypeAlias = tuple[TestResult, list[Entry]]
 
 NOT_PASSING = {Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.BLOCKED}
 ALLOWED = {
@@ -25,6 +33,8 @@ ALLOWED = {
     EntryClass.OUT_OF_SCOPE: {*NOT_PASSING, Verdict.SKIP},
 }
 """The verdicts each class excuses."""
+LONGEST = 500
+"""Characters of a message on the line of a finding."""
 
 
 class Kind(StrEnum):
@@ -56,41 +66,75 @@ class Finding:
         return self.kind is not Kind.NEW_TEST
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.subject}" + (f": {self.text}" if self.text else "")
+        text = short(plain(self.text), LONGEST)
+        return f"{self.kind}: {plain(self.subject)}" + (f": {text}" if text else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which part of the ledger a report covers. Empty means all; `partial` means that tests were picked by name."""
 
-    suites: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
+    suites: Collection[str] = ()
+    variants: Collection[str] = ()
     partial: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the ledger is covered."""
+        return not (self.suites or self.variants or self.partial)
 
     def covers(self, suite: str, variant: str) -> bool:
         """Whether this suite in this variant was run as a whole."""
-        return not self.partial and (not self.suites or suite in self.suites) and (not self.variants or variant in self.variants)
+        return not self.partial and self.includes(suite, variant)
+
+    def includes(self, suite: str, variant: str) -> bool:
+        """Whether this suite in this variant was run, if only in part."""
+        return (not self.suites or suite in self.suites) and (not self.variants or variant in self.variants)
 
 
 def judge(ledger: Ledger, report: RunReport, selection: Selection, today: dt.date) -> list[Finding]:
     """Compare a report with a ledger. An empty list, or one of only new tests, lets it pass."""
+    lookup = Lookup(ledger.entries)
+    matched = [(result, lookup.of(result.id)) for result in report.results]
+    missing = vanished(ledger, report, selection)
     found = [
-        *_verdicts(ledger, report),
-        *_vanished(ledger, report, selection),
-        *_entries(ledger, report, selection, today),
+        *_verdicts(matched),
+        *(Finding(Kind.VANISHED, subject, text) for subject, text in missing),
+        *_entries(ledger, matched, lookup, selection, today),
         *_new_tests(ledger, report),
     ]
     # Counts are the last net: they only speak where nothing else explained the difference.
     explained = {one.subject.partition("::")[0] for one in found if one.fatal}
-    return [*found, *(one for suite, one in _counts(ledger, report, selection) if suite not in explained)]
+    return [*found, *(one for suite, one in _counts(ledger, report, matched, selection) if suite not in explained)]
 
 
-def _verdicts(ledger: Ledger, report: RunReport) -> Iterator[Finding]:
+def vanished(ledger: Ledger, report: RunReport, selection: Selection) -> Iterator[tuple[str, str]]:
+    """What the ledger expects and the report does not show: a suite, a test, or a test in one variant; with a sentence."""
+    present: dict[str, dict[str, set[str]]] = {}
+    for result in report.results:
+        present.setdefault(result.id.suite, {}).setdefault(result.id.name, set()).add(result.id.variant or NO_VARIANT)
+    for name, suite in sorted(ledger.suites.items()):
+        if not any(selection.covers(name, variant) for variant in suite.counts):
+            continue
+        if name not in present:
+            yield name, f"the whole suite of {len(suite.tests)} tests"
+            continue
+        for test in sorted(suite.tests):
+            due = [variant for variant in suite.variants(test) if selection.covers(name, variant)]
+            gone = [variant for variant in due if variant not in present[name].get(test, ())]
+            if gone and test not in present[name]:
+                yield f"{name}::{test}", "the ledger has it, the corpus does not"
+            else:
+                for variant in gone:
+                    one = TestId(name, test, "" if variant == NO_VARIANT else variant)
+                    yield str(one), "the ledger has it in this variant, the corpus does not"
+
+
+def _verdicts(matched: list[Matched]) -> Iterator[Finding]:
     # Root causes come first: what they block needs nothing but them to be repaired.
-    for result in sorted(report.results, key=lambda one: one.verdict is Verdict.BLOCKED):
-        entries = [entry for entry in ledger.entries if entry.matches(str(result.id))]
+    for result, entries in sorted(matched, key=lambda one: one[0].verdict is Verdict.BLOCKED):
         if len(entries) > 1:
-            yield Finding(Kind.OVERLAP, str(result.id), " and ".join(repr(entry.match) for entry in entries))
+            yield Finding(Kind.OVERLAP, str(result.id), " and ".join(repr(entry.subject) for entry in entries))
         yield from _verdict(result, entries[0] if entries else None)
 
 
@@ -111,62 +155,44 @@ def _verdict(result: TestResult, entry: Entry | None) -> Iterator[Finding]:
         yield Finding(Kind.NEW_FAILURE, name, f"{said}{listed}")
 
 
-def _vanished(ledger: Ledger, report: RunReport, selection: Selection) -> Iterator[Finding]:
-    present = {(result.id.suite, result.id.name) for result in report.results}
-    suites = {suite for suite, _ in present}
-    for name, suite in sorted(ledger.suites.items()):
-        if not any(selection.covers(name, variant) for variant in suite.counts):
-            continue
-        if name not in suites:
-            yield Finding(Kind.VANISHED, name, f"the whole suite of {len(suite.tests)} tests")
-            continue
-        for test in sorted(suite.tests):
-            due = any(selection.covers(name, variant) for variant in suite.variants(test))
-            if due and (name, test) not in present:
-                yield Finding(Kind.VANISHED, f"{name}::{test}", "the ledger has it, the corpus does not")
-
-
-def _entries(ledger: Ledger, report: RunReport, selection: Selection, today: dt.date) -> Iterator[Finding]:
-    ran = [str(result.id) for result in report.results]
-    known = ledger.known()
+def _entries(ledger: Ledger, matched: list[Matched], lookup: Lookup, selection: Selection, today: dt.date) -> Iterator[Finding]:
+    used = {id(entry) for _, entries in matched for entry in entries}
+    # An entry about tests that were not run is not wrong; one about tests that nobody knows is.
+    elsewhere = set() if selection.whole else {id(entry) for test in ledger.known() for entry in lookup.of(test)}
     for entry in ledger.entries:
         if entry.review_by < today:
-            yield Finding(Kind.EXPIRED, entry.match, f"to be reviewed by {entry.review_by}: {entry.reason}")
-        if any(entry.matches(name) for name in ran):
-            continue
-        elsewhere = any(entry.matches(name) for name in known)
-        if not selection.partial and not (elsewhere and (selection.suites or selection.variants)):
-            yield Finding(Kind.UNMATCHED, entry.match, f"listed as {entry.kind}: {entry.reason}")
+            yield Finding(Kind.EXPIRED, entry.subject, f"to be reviewed by {entry.review_by}: {entry.reason}")
+        if not selection.partial and id(entry) not in used and id(entry) not in elsewhere:
+            yield Finding(Kind.UNMATCHED, entry.subject, f"listed as {entry.kind}: {entry.reason}")
 
 
 def _new_tests(ledger: Ledger, report: RunReport) -> Iterator[Finding]:
-    named = {(suite, test) for suite, expected in ledger.suites.items() for test in expected.tests}
-    new = {(result.id.suite, result.id.name) for result in report.results} - named
-    for suite, test in sorted(new):
-        yield Finding(Kind.NEW_TEST, f"{suite}::{test}", "not in the ledger yet")
+    known = set(ledger.known())
+    tests = {test.test for test in known}
+    new = {
+        result.id if result.id.test in tests else TestId(result.id.suite, result.id.name)
+        for result in report.results
+        if result.id not in known
+    }
+    for test in sorted(new):
+        yield Finding(Kind.NEW_TEST, str(test), "not in the ledger yet")
 
 
-def _counts(ledger: Ledger, report: RunReport, selection: Selection) -> Iterator[tuple[str, Finding]]:
+def _counts(ledger: Ledger, report: RunReport, matched: list[Matched], selection: Selection) -> Iterator[tuple[str, Finding]]:
     counted = report.counts()
-    flaky = [entry for entry in ledger.entries if entry.kind is EntryClass.FLAKY]
+    # A flaky test may pass or not; neither is news.
+    slack = Counter(
+        (result.id.suite, result.id.variant) for result, entries in matched if any(entry.kind is EntryClass.FLAKY for entry in entries)
+    )
     for name, suite in sorted(ledger.suites.items()):
         for variant, expected in suite.counts.items():
             if not selection.covers(name, variant):
                 continue
-            actual = counted.get((name, "" if variant == "-" else variant))
-            got = (actual.collected, actual.passed, actual.skipped) if actual else (0, 0, 0)
-            # A flaky test may pass or not; neither is news.
-            slack = sum(
-                any(entry.matches(str(result.id)) for entry in flaky)
-                for result in report.results
-                if (result.id.suite, result.id.variant or "-") == (name, variant)
-            )
-            checks = (
-                ("collected", got[0], expected.collected, 0),
-                ("passed", got[1], expected.passed, slack),
-            )
+            place = (name, "" if variant == NO_VARIANT else variant)
+            got = counted.get(place, Counts())
+            checks = (("collected", got.collected, expected.collected, 0), ("passed", got.passed, expected.passed, slack[place]))
             for what, have, want, allowed in checks:
                 if have < want - allowed:
                     yield name, Finding(Kind.BELOW, f"{name}[{variant}]", f"{what} {have}, the ledger says {want}")
-            if got[2] != expected.skipped and got[0] == expected.collected:
-                yield name, Finding(Kind.BELOW, f"{name}[{variant}]", f"skipped {got[2]}, the ledger says {expected.skipped}")
+            if got.skipped != expected.skipped and got.collected == expected.collected:
+                yield name, Finding(Kind.BELOW, f"{name}[{variant}]", f"skipped {got.skipped}, the ledger says {expected.skipped}")

@@ -1,6 +1,6 @@
 """The ledger of one target: exact counts, the names of the tests, and every test that is not a plain pass.
 
-    version = 1
+    version = 2
     target = "reference"
 
     [suites.actor-sleep]
@@ -10,28 +10,37 @@
     json-sqlite = { collected = 2, passed = 1, skipped = 0 }
 
     [[entries]]
-    match = "actor-sleep::test_late_wake[*]"
+    test = "actor-sleep::test_late_wake"
+    variants = ["json-sqlite"]
     class = "fails"
     reason = "the alarm fires twice when ..."
     link = "https://example.org/issues/17"
     review_by = 2027-01-31
 
-In `match` only `*` is special. `passed` and `skipped` count the tests without an entry and those with one alike.
+    [[removed]]
+    what = "actor-sleep::test_old"
+    reason = "its requirement was withdrawn"
+    on = 2026-11-28
+
+An entry names one test literally (`test`, in all its variants unless it lists some), or many by a pattern (`match`, the whole id; only `*`
+is special). `passed` and `skipped` count the tests without an entry and those with one alike. `-` is the variant of a test that has none.
 """
 
 from __future__ import annotations
 
 import datetime  # noqa: TC003 -- pydantic reads annotations at run time
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from harness.identity import TestId
 
-VERSION = 1
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+VERSION = 2
+NO_VARIANT = "-"
 
 
 class EntryClass(StrEnum):
@@ -55,7 +64,9 @@ class _Model(BaseModel):
 class Entry(_Model):
     """One exception: which tests, why, where it is discussed, and until when it holds."""
 
-    match: str
+    test: str | None = None
+    variants: Annotated[list[str], Field(min_length=1)] | None = None
+    match: str | None = None
     kind: EntryClass = Field(alias="class")
     reason: Annotated[str, Field(min_length=1)]
     link: Annotated[str, Field(min_length=1)]
@@ -63,14 +74,38 @@ class Entry(_Model):
     rate: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
-    def _rate_belongs_to_flaky(self) -> Entry:
-        if (self.rate is not None) != (self.kind is EntryClass.FLAKY):
-            raise ValueError(f"entry {self.match!r}: a rate belongs to class flaky, and to no other")
+    def _names_tests_in_one_way(self) -> Entry:
+        if (self.test is None) == (self.match is None):
+            raise ValueError("an entry has either test (one test) or match (a pattern)")
+        if self.variants is not None and self.test is None:
+            raise ValueError(f"entry {self.match!r}: variants belong to test; a pattern is about whole ids")
         return self
 
-    def matches(self, test: str) -> bool:
-        """Whether the entry is about the test with this id."""
-        return re.fullmatch(".*".join(re.escape(part) for part in self.match.split("*")), test) is not None
+    @model_validator(mode="after")
+    def _rate_belongs_to_flaky(self) -> Entry:
+        if (self.rate is not None) != (self.kind is EntryClass.FLAKY):
+            raise ValueError(f"entry {self.subject!r}: a rate belongs to class flaky, and to no other")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for people: `suite::test`, with the variants if it lists some, or the pattern."""
+        where = f"[{', '.join(self.variants)}]" if self.variants is not None else ""
+        return f"{self.test}{where}" if self.test is not None else str(self.match)
+
+    def matches(self, test: TestId) -> bool:
+        """Whether the entry is about this test."""
+        if self.match is not None:
+            return _fits(self.match, str(test))
+        return self.test == test.test and (self.variants is None or (test.variant or NO_VARIANT) in self.variants)
+
+
+class Removed(_Model):
+    """A test, or a suite (`suite::*`), that was once expected, and why it is not any more."""
+
+    what: str
+    reason: Annotated[str, Field(min_length=1)]
+    on: datetime.date
 
 
 class ExpectedCounts(_Model):
@@ -97,18 +132,34 @@ class ExpectedSuite(_Model):
 
 
 class Ledger(_Model):
-    """What is expected of one target."""
+    """What is expected of one target. Version 1, which had patterns only, still reads."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     target: str
     suites: dict[str, ExpectedSuite] = Field(default_factory=dict)
     entries: list[Entry] = Field(default_factory=list)
+    removed: list[Removed] = Field(default_factory=list)
 
-    def known(self) -> set[str]:
-        """Every test id the ledger knows of."""
-        return {
-            f"{name}::{test}" + (f"[{variant}]" if variant != "-" else "")
-            for name, suite in self.suites.items()
-            for test in suite.tests
-            for variant in suite.variants(test)
-        }
+    def known(self) -> Iterator[TestId]:
+        """Every test in every variant that the ledger expects."""
+        for name, suite in self.suites.items():
+            for test in suite.tests:
+                for variant in suite.variants(test):
+                    yield TestId(name, test, "" if variant == NO_VARIANT else variant)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    # By hand: a regular expression of many stars takes a time that grows with a power of the length.
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == text
+    *middle, last = rest
+    if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
+        return False
+    place, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True

@@ -22,6 +22,8 @@ from harness.ledger.model import ExpectedSuite, Ledger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.ledger.model import Entry
+
 FILE = "renames.toml"
 Name = Annotated[str, Field(pattern=r"^[^:*\[\]]+::(\*|[^*\[\]]+)$")]
 
@@ -85,11 +87,14 @@ class Renames:
                 suites[place] = ExpectedSuite(
                     tests=[*before.tests, today], counts={**before.counts, **counts}, partly={**before.partly, **partly}
                 )
-        entries = [entry.model_copy(update={"match": self._match(entry.match)}) for entry in ledger.entries]
+        entries = [entry.model_copy(update=self._names(entry)) for entry in ledger.entries]
         return ledger.model_copy(update={"suites": suites, "entries": entries}), notes
 
     def _moved(self, suite: str) -> str:
         return self.follow(f"{suite}::*").removesuffix("::*")
+
+    def _names(self, entry: Entry) -> dict[str, str]:
+        return {"test": self.follow(entry.test)} if entry.test is not None else {"match": self._match(str(entry.match))}
 
     def _match(self, pattern: str) -> str:
         # Only the part before the variant is a name; a pattern within the name cannot be followed.

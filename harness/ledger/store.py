@@ -11,10 +11,13 @@ from pydantic import ValidationError
 
 import harness
 from harness.errors import UsageError
-from harness.ledger.model import Ledger
+from harness.ledger.model import VERSION, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+READ = (1, VERSION)
+"""Versions that are read. Version 1 knows patterns only, and is written as today's when it is changed."""
 
 
 def place(target: str, directory: Path | None = None) -> Path:
@@ -33,10 +36,14 @@ def load(path: Path) -> Ledger:
     """
     try:
         with path.open("rb") as file:
-            return Ledger.model_validate(tomllib.load(file))
+            data = tomllib.load(file)
+        if (version := data.get("version", VERSION)) not in READ:
+            raise UsageError(f"{path} is a ledger of version {version!r}; this reads versions {' and '.join(map(str, READ))}")
+        # What is read from here on is of today's version: whatever changes the ledger writes it so.
+        return Ledger.model_validate({**data, "version": VERSION})
     except OSError as error:
         raise UsageError(f"no ledger at {path}: {error.strerror}; make one with: conform baseline init") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'ledger'}: {one['msg']}" for one in error.errors())
@@ -56,8 +63,15 @@ def dump(ledger: Ledger) -> str:
     for suite in data["suites"].values():
         if not suite["partly"]:
             del suite["partly"]
-    data["entries"] = [{**entry, "class": str(entry["class"])} for entry in sorted(data["entries"], key=lambda one: one["match"])]
+    data["entries"] = [{**entry, "class": str(entry["class"])} for entry in sorted(data["entries"], key=_place)]
+    data["removed"] = sorted(data["removed"], key=lambda one: (one["what"], one["on"]))
+    if not data["removed"]:
+        del data["removed"]
     return tomli_w.dumps(data)
+
+
+def _place(entry: dict[str, Any]) -> tuple[str, list[str]]:
+    return entry.get("test") or entry.get("match") or "", entry.get("variants", [])
 
 
 def _sorted(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -3,73 +3,99 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.ledger import store
-from harness.ledger.gate import ALLOWED
-from harness.ledger.model import Entry, EntryClass, ExpectedCounts, ExpectedSuite, Ledger
+from harness.ledger.excuse import new_entries
+from harness.ledger.gate import ALLOWED, Selection, judge, vanished
+from harness.ledger.lookup import Lookup
+from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from harness.ledger.gate import Selection
+    from harness.ledger.excuse import Excuse
     from harness.run.results import RunReport, TestResult
 
-
-@dataclass(frozen=True, slots=True)
-class Excuse:
-    """What a person says about the tests that newly fail or skip; skips become `unsupported`, failures `kind` unless they are blocked."""
-
-    reason: str
-    link: str
-    review_by: dt.date
-    kind: EntryClass = EntryClass.FAILS
-    rate: float | None = None
-
-    def entry(self, test: str, verdicts: set[Verdict]) -> Entry:
-        """The entry for one test."""
-        kind = self.kind
-        if len(verdicts) == 1:
-            kind = {Verdict.SKIP: EntryClass.UNSUPPORTED, Verdict.BLOCKED: EntryClass.BLOCKED}.get(next(iter(verdicts)), self.kind)
-        fields = {"match": test, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
-        if kind is EntryClass.FLAKY:
-            if self.rate is None:
-                raise UsageError("an entry of class flaky needs the highest failure rate (--rate)")
-            fields["rate"] = self.rate
-        return Entry.model_validate(fields)
+MOST_LINES = 50
 
 
-def update(ledger: Ledger, report: RunReport, selection: Selection, excuse: Excuse | None = None) -> Ledger:
-    """The ledger that the report would pass.
+def update(
+    ledger: Ledger, report: RunReport, selection: Selection, today: dt.date, excuse: Excuse | None = None, gone: str | None = None
+) -> Ledger:
+    """The ledger that the report passes.
 
     Counts and test names of the suites and variants that ran are taken over, entries that excuse nothing any more are dropped. Tests that
-    newly fail or skip get an entry from `excuse`.
+    newly fail or skip get an entry from `excuse`; tests that vanished are put down as removed, with the reason in `gone`.
 
     Raises:
-        UsageError: tests newly fail or skip and there is no excuse, or only some tests ran.
+        UsageError: tests newly fail, skip or vanished and nobody said why, only some tests ran, or what would be written does not pass the
+            report (for instance because entries overlap or have expired).
     """
     _check_complete(report, selection)
-    entries = [entry for entry in ledger.entries if _still_needed(entry, ledger, report, selection)]
-    unexplained = [result for result in report.results if not _explained(result, entries)]
+    missing = vanished_for_a_reason(ledger, report, selection, gone)
+    entries = _needed(ledger, report, selection, lost=True)
+    lookup = Lookup(entries)
+    unexplained = [result for result in report.results if not _explained(result, lookup.of(result.id))]
     if unexplained and excuse is None:
-        lines = "\n".join(f"  {result.id}: {result.verdict}: {result.message}" for result in unexplained)
-        raise UsageError(f"these need a reason (--reason, --link, --review-by):\n{lines}")
+        said = [f"{result.id}: {result.verdict}: {result.message}" for result in unexplained]
+        raise UsageError(f"these need a reason (--reason, --link, --review-by):\n{_lines(said)}")
+    suites = _suites(ledger, report, selection)
     if excuse is not None:
-        entries += _new_entries(unexplained, excuse, report)
-    return Ledger(target=ledger.target, suites=_suites(ledger, report, selection), entries=entries)
+        entries = [*entries, *new_entries(unexplained, excuse, suites)]
+    back = {name for result in report.results for name in (result.id.suite, result.id.test, str(result.id))}
+    removed = [one for one in ledger.removed if one.what not in back and one.what not in missing]
+    removed += [Removed(what=what, reason=str(gone), on=today) for what in missing]
+    after = Ledger(target=ledger.target, suites=suites, entries=entries, removed=removed)
+    _check_passes(after, report, selection, today)
+    return after
+
+
+def merge(
+    ledger: Ledger, report: RunReport, selection: Selection, today: dt.date, excuse: Excuse | None = None, gone: str | None = None
+) -> Ledger:
+    """The ledger with what a part of the corpus showed; suites that the report does not have stay as they are.
+
+    Raises:
+        UsageError: as `update`.
+    """
+    shown = frozenset(result.id.suite for result in report.results)
+    part = Selection(suites=shown, variants=selection.variants, partial=selection.partial)
+    return update(ledger, report, part, today, excuse, gone)
 
 
 def prune(ledger: Ledger, report: RunReport, selection: Selection) -> Ledger:
     """The ledger without the entries that excuse nothing any more; nothing else changes.
 
+    An entry about a test that vanished stays: that the test is missing is news, not a repair.
+
     Raises:
         UsageError: only some tests ran.
     """
     _check_complete(report, selection)
-    return ledger.model_copy(update={"entries": [entry for entry in ledger.entries if _still_needed(entry, ledger, report, selection)]})
+    return ledger.model_copy(update={"entries": _needed(ledger, report, selection, lost=False)})
+
+
+def vanished_for_a_reason(ledger: Ledger, report: RunReport, selection: Selection, gone: str | None) -> list[str]:
+    """What the ledger expects and the report does not show.
+
+    Raises:
+        UsageError: there is something, and nobody said why.
+    """
+    missing = list(vanished(ledger, report, selection))
+    if missing and not gone:
+        lines = _lines([f"{what}: {text}" for what, text in missing])
+        raise UsageError(f"these vanished; run what is missing, or say why they are gone (--gone REASON):\n{lines}")
+    return [what for what, _ in missing]
+
+
+def diff(before: Ledger | None, after: Ledger) -> list[str]:
+    """The change between two ledgers, line by line, as a unified diff without context noise."""
+    old = store.dump(before).splitlines() if before is not None else []
+    return list(difflib.unified_diff(old, store.dump(after).splitlines(), "before", "after", lineterm="", n=1))
 
 
 def _check_complete(report: RunReport, selection: Selection) -> None:
@@ -79,40 +105,38 @@ def _check_complete(report: RunReport, selection: Selection) -> None:
         raise UsageError("a ledger cannot be updated from a run that was not complete:\n" + "\n".join(report.problems))
 
 
-def diff(before: Ledger | None, after: Ledger) -> list[str]:
-    """The change between two ledgers, line by line, as a unified diff without context noise."""
-    old = store.dump(before).splitlines() if before is not None else []
-    return list(difflib.unified_diff(old, store.dump(after).splitlines(), "before", "after", lineterm="", n=1))
+def _check_passes(ledger: Ledger, report: RunReport, selection: Selection, today: dt.date) -> None:
+    fatal = [str(one) for one in judge(ledger, report, selection, today) if one.fatal]
+    if fatal:
+        raise UsageError(f"the new ledger would not pass this report; repair its entries first:\n{_lines(fatal)}")
+
+
+def _lines(said: list[str]) -> str:
+    shown = [f"  {one}" for one in said[:MOST_LINES]]
+    return "\n".join([*shown, *([f"  ... and {len(said) - MOST_LINES} more"] if len(said) > MOST_LINES else [])])
 
 
 def _explained(result: TestResult, entries: list[Entry]) -> bool:
-    matching = [entry for entry in entries if entry.matches(str(result.id))]
-    return result.verdict in ALLOWED[matching[0].kind] if matching else result.verdict is Verdict.PASS
+    return result.verdict in ALLOWED[entries[0].kind] if entries else result.verdict is Verdict.PASS
 
 
-def _still_needed(entry: Entry, ledger: Ledger, report: RunReport, selection: Selection) -> bool:
-    """An entry goes when a test it is about passes (it says too much), or when nothing it is about exists any more."""
-    ran = [result for result in report.results if entry.matches(str(result.id))]
-    if ran:
-        return all(result.verdict in ALLOWED[entry.kind] for result in ran)
-    return bool(selection.suites or selection.variants) and any(entry.matches(name) for name in ledger.known())
+def _needed(ledger: Ledger, report: RunReport, selection: Selection, *, lost: bool) -> list[Entry]:
+    """The entries that still say something.
 
-
-def _new_entries(results: list[TestResult], excuse: Excuse, report: RunReport) -> list[Entry]:
-    """One entry per test when all its variants are alike, else one per variant."""
-    made: list[Entry] = []
-    by_test: dict[str, list[TestResult]] = {}
-    for result in results:
-        by_test.setdefault(result.id.test, []).append(result)
-    for test, some in sorted(by_test.items()):
-        everywhere = len(some) == sum(result.id.test == test for result in report.results)
-        verdicts = {result.verdict for result in some}
-        alike = verdicts == {Verdict.SKIP} or Verdict.SKIP not in verdicts
-        if everywhere and alike and len(some) > 1:
-            made.append(excuse.entry(f"{test}[*]", verdicts))
-        else:
-            made += [excuse.entry(str(result.id), {result.verdict}) for result in some]
-    return made
+    One goes when a test it is about does what it does not allow (it says too much), or when nothing it is about exists any more; of tests
+    that the report lacks, when they are given up (`lost`).
+    """
+    lookup = Lookup(ledger.entries)
+    runs, unfit, elsewhere = Counter[int](), set[int](), set[int]()
+    for result in report.results:
+        for entry in lookup.of(result.id):
+            runs[id(entry)] += 1
+            if result.verdict not in ALLOWED[entry.kind]:
+                unfit.add(id(entry))
+    for test in ledger.known():
+        if not lost or not selection.covers(test.suite, test.variant or NO_VARIANT):
+            elsewhere |= {id(entry) for entry in lookup.of(test)}
+    return [entry for entry in ledger.entries if id(entry) not in unfit and (runs[id(entry)] or id(entry) in elsewhere)]
 
 
 def _suites(ledger: Ledger, report: RunReport, selection: Selection) -> dict[str, ExpectedSuite]:
@@ -125,10 +149,10 @@ def _suites(ledger: Ledger, report: RunReport, selection: Selection) -> dict[str
             # Of variants that did not run nothing new is known, so they stay.
             variants[name] = {test: found for test in suite.tests if (found := kept.keys() & suite.variants(test))}
     for result in report.results:
-        variants.setdefault(result.id.suite, {}).setdefault(result.id.name, set()).add(result.id.variant or "-")
+        variants.setdefault(result.id.suite, {}).setdefault(result.id.name, set()).add(result.id.variant or NO_VARIANT)
     for (suite_name, variant), count in report.counts().items():
         expected = ExpectedCounts(collected=count.collected, passed=count.passed, skipped=count.skipped)
-        counts.setdefault(suite_name, {})[variant or "-"] = expected
+        counts.setdefault(suite_name, {})[variant or NO_VARIANT] = expected
     return {name: _suite(counts[name], variants[name]) for name in sorted(counts)}
 
 

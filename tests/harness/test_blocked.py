@@ -11,9 +11,10 @@ import pytest
 
 from harness.cli import summary
 from harness.cli.console import out
+from harness.ledger.excuse import Excuse
 from harness.ledger.gate import Selection, judge
 from harness.ledger.model import EntryClass, Ledger
-from harness.ledger.update import Excuse, update
+from harness.ledger.update import update
 from harness.report.compare import compare
 from harness.run import eventlog, junit, runner
 from harness.run.request import RunRequest, standard_corpus
@@ -97,8 +98,8 @@ def test_blocked_survives_files_and_becomes_a_ledger_entry(report, tmp_path):
     junit.write(tmp_path / "run.xml", report)
     for again in (eventlog.read(tmp_path / "run.ndjson"), junit.read([tmp_path / "run.xml"])):
         assert {str(one.id): one.verdict for one in again.results} == {str(one.id): one.verdict for one in report.results}
-    ledger = update(Ledger(target="fake"), report, Selection(), Excuse("late", "https://example.org/1", DAY))
-    kinds = {entry.match.partition("[")[0].partition("::")[2]: entry.kind for entry in ledger.entries}
+    ledger = update(Ledger(target="fake"), report, Selection(), DAY, Excuse("late", "https://example.org/1", DAY))
+    kinds = {str(entry.test).partition("::")[2]: entry.kind for entry in ledger.entries}
     assert kinds["test_basic"] is EntryClass.FAILS
     assert kinds["test_a_first"] is EntryClass.BLOCKED
     assert not [one for one in judge(ledger, report, Selection(), DAY) if one.fatal]

@@ -20,7 +20,21 @@ def test_ids_read_back(suite, name, variant, extra):
     assert TestId.parse(str(identity)) == identity
 
 
-@pytest.mark.parametrize("text", ["", "alpha", "::x", "alpha::"])
+@given(suite=st.text(min_size=1), name=st.text(min_size=1))
+def test_ids_of_any_two_texts_read_back_from_one_line(suite, name):
+    identity = TestId.of(suite, name)
+    assert TestId.parse(str(identity)) == identity
+    assert len(str(identity).splitlines()) == 1
+    assert str(identity).encode()
+
+
+def test_what_the_last_brackets_hold_is_the_variant():
+    assert TestId.of("s", "x[a][b]") == TestId("s", "x[a]", "b")
+    assert TestId.of("a:b", "two\nlines[\x1b]") == TestId("a.b", "two\\nlines", "\\x1b")
+    assert [TestId.of("s", name).name for name in ("x[]", "x[-]", "[a]")] == ["x[]", "x[-]", "[a]"]
+
+
+@pytest.mark.parametrize("text", ["", "alpha", "::x", "alpha::", "a:b::c"])
 def test_what_is_no_id_is_refused(text):
     with pytest.raises(ValueError, match="not a test id"):
         TestId.parse(text)
