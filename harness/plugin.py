@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import corpus, settings, verdicts
+from harness import corpus, masking, settings, verdicts
 from harness.corpus import PHASES, TEST
 from harness.errors import UsageError
 from harness.evidence.collect import write_bundle
@@ -17,6 +17,7 @@ from harness.guard import RUNNING, Guard
 from harness.recorder import Recorder, ResultWriter
 from harness.session_fixtures import (
     EVIDENCE,
+    MASK,
     SETTINGS,
     TARGET,
     WITNESS,
@@ -36,6 +37,8 @@ from harness.virtual_loop import new_virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+
+    from harness.masking import Mask
 
 # Fixtures become known to pytest by being names of the plug-in module.
 __all__ = [
@@ -81,7 +84,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS], config.stash[TARGET] = settings.from_config(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[RECORDER] = Recorder(config.stash[SETTINGS].events)
+    config.stash[MASK] = masking.of_environment(config.stash[SETTINGS].target.token)
+    config.stash[RECORDER] = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
     config.pluginmanager.register(ResultWriter(config.stash[RECORDER]), "conform-results")
 
 
@@ -206,6 +210,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Judge each phase; the last one gives the test its verdict."""
     report = yield
+    mask = item.config.stash[MASK]
+    _hide(report, mask)
     test = item.stash.get(TEST, None)
     if test is None:
         return report
@@ -214,7 +220,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash.setdefault(STALL, StallProbe()).worst = 0.0
         item.stash[BEGAN] = call.start
     raised = call.excinfo.value if call.excinfo is not None else None
-    phase = verdicts.phase_verdict(report, raised)
+    phase = mask.value(verdicts.phase_verdict(report, raised))
     probe = item.stash.get(STALL, None)
     if call.when == "call" and probe is not None and probe.stalled:
         phase = verdicts.excuse_stall(phase, probe.worst, raised)
@@ -222,6 +228,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "teardown":
         report.user_properties.append(("conform", _result(item, test, call, report)))
     return report
+
+
+def _hide(report: pytest.TestReport, mask: Mask) -> None:
+    """Take the secrets out of what pytest prints of a failure; its colours are lost only where there was one."""
+    shown = mask.text(report.longreprtext)
+    if shown != report.longreprtext:
+        report.longrepr = shown
+    report.sections[:] = [(name, mask.text(text)) for name, text in report.sections]
 
 
 def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[None], report: pytest.TestReport) -> dict[str, Any]:
@@ -234,7 +248,7 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
     if evidence is not None and (wanted.timelines or not decided.verdict.good):
         timeline = {"timeline": evidence.timeline(report.sections, virtual=wanted.time is TimeMode.VIRTUAL)}
     if not decided.verdict.good:
-        bundle = write_bundle(wanted, test, decided, evidence, report, item)
+        bundle = write_bundle(wanted, test, decided, evidence, report, item, item.config.stash[MASK])
     return {
         "id": str(test.id),
         "verdict": str(decided.verdict),

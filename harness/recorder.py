@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from harness.masking import Mask
     from harness.settings import Settings
     from harness.targets import Target
 
 VERSION = 1
+FREE = frozenset({"spec", "message", "detail", "witnesses", "timeline"})
+"""Fields of events that hold what somebody else wrote."""
 
 
 class Recorder:
     """Appends events to a file; every line is flushed so that a reader can follow."""
 
-    def __init__(self, path: Path | None) -> None:
-        """With no path nothing is written."""
+    def __init__(self, path: Path | None, mask: Mask) -> None:
+        """With no path nothing is written; what is free text goes through `mask`."""
+        self._mask = mask
         self._file: TextIO | None = path.open("w", encoding="utf-8") if path is not None else None
         self._results: dict[str, int] = {}
         self._collected = 0
@@ -74,7 +78,9 @@ class Recorder:
 
     def _write(self, kind: str, **fields: Any) -> None:
         if self._file is not None and not self._file.closed:
-            self._file.write(json.dumps({"event": kind, **fields}, default=str) + "\n")
+            # What names a test or a verdict is part of the corpus: a secret that is also a common word must not change it.
+            shown = {name: self._mask.value(value) if name in FREE else value for name, value in fields.items()}
+            self._file.write(json.dumps({"event": kind, **shown}, default=str) + "\n")
             self._file.flush()
 
 

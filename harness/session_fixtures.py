@@ -24,20 +24,23 @@ if TYPE_CHECKING:
 
     from harness.corpus import CorpusTest
     from harness.identity import Variant
+    from harness.masking import Mask
     from harness.settings import Settings
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 WITNESS: pytest.StashKey[Witness] = pytest.StashKey()
+MASK: pytest.StashKey[Mask] = pytest.StashKey()
 EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
 
 
 class Deployments:
     """The targets of a session: one per storage, started on first use, up until the session ends."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is started yet."""
+    def __init__(self, settings: Settings, mask: Mask) -> None:
+        """Nothing is started yet; `mask` learns the token that a target says it has."""
         self._settings = settings
+        self._mask = mask
         self._running: dict[str, tuple[Target, Endpoint]] = {}
         self._failed: dict[str, Exception] = {}
 
@@ -52,11 +55,13 @@ class Deployments:
         if storage not in self._running:
             target = resolve(self._settings.target)
             try:
-                self._running[storage] = target, await target.start(storage)
+                endpoint = await target.start(storage)
             except Exception as error:
                 self._failed[storage] = error
                 await target.stop()
                 raise
+            self._mask.learn(endpoint.token)
+            self._running[storage] = target, endpoint
         return self._running[storage]
 
     async def stop(self) -> None:
@@ -69,7 +74,7 @@ class Deployments:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def deployments(request: pytest.FixtureRequest) -> AsyncIterator[Deployments]:
     """The running targets of the session."""
-    running = Deployments(request.config.stash[SETTINGS])
+    running = Deployments(request.config.stash[SETTINGS], request.config.stash[MASK])
     yield running
     await running.stop()
 
@@ -93,7 +98,7 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deployments: Deployments) -> AsyncIterator[Conform]:
     """The session with the target, in the test's encoding."""
     target, endpoint = await deployments.get(corpus_test.variant.storage)
-    evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None))
+    evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None), request.config.stash[MASK])
     session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
     yield session
     failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))

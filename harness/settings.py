@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.identity import Variant
 from harness.marks import ENCODINGS, check_encodings
+from harness.masking import VARIABLE
 from harness.run import shards
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 
@@ -20,7 +22,7 @@ OPTIONS = (
     ("--target", "reference", SPECS),
     ("--namespace", "default", "namespace at a URL target"),
     ("--pool", "default", "pool at a URL target"),
-    ("--token", None, "token for a URL target"),
+    ("--token", None, f"token for a URL target; others see it in the list of processes, so rather set {VARIABLE}"),
     ("--target-name", None, "name of a URL target, also of its ledger"),
     ("--capabilities", None, "comma-separated capabilities of a URL target, or 'all'"),
     ("--time-scale", None, "factor on every time limit of a URL target"),
@@ -95,7 +97,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         spec=get("--target") or "reference",
         namespace=get("--namespace") or "default",
         pool=get("--pool") or "default",
-        token=get("--token"),
+        token=get("--token") or os.environ.get(VARIABLE) or None,
         name=get("--target-name"),
         capabilities=get("--capabilities"),
         time_scale=_number("--time-scale", scale) if scale else None,

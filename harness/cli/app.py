@@ -9,6 +9,7 @@ import typer
 from harness.cli import baseline, doctor, flake, gate, init, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.errors import HarnessError
+from harness.masking import of_environment
 
 app = typer.Typer(
     name="conform",
@@ -36,7 +37,7 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        err.print(f"conform: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(of_environment().text(f"conform: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

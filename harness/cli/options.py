@@ -9,6 +9,7 @@ import typer
 
 from harness.ledger import store
 from harness.marks import ENCODINGS, check_encodings
+from harness.masking import VARIABLE
 from harness.run import shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.settings import check_lane, split, storages, time_mode
@@ -20,7 +21,10 @@ SELECTION = "Selection"
 TargetOption = Annotated[str, typer.Option("--target", help=SPECS, rich_help_panel=TARGET)]
 NamespaceOption = Annotated[str, typer.Option(help="namespace at a URL target", rich_help_panel=TARGET)]
 PoolOption = Annotated[str, typer.Option(help="pool at a URL target", rich_help_panel=TARGET)]
-TokenOption = Annotated[str | None, typer.Option(help="token for a URL target", envvar="CONFORM_TOKEN", rich_help_panel=TARGET)]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(help="token for a URL target; ps shows it to others, the variable it does not", envvar=VARIABLE, rich_help_panel=TARGET),
+]
 TargetNameOption = Annotated[str | None, typer.Option(help="name of a URL target and of its ledger", rich_help_panel=TARGET)]
 CapabilitiesOption = Annotated[str | None, typer.Option(help="capabilities of a URL target, or all", rich_help_panel=TARGET)]
 TimeScaleOption = Annotated[float | None, typer.Option(help="factor on every time limit of a URL target", rich_help_panel=TARGET)]

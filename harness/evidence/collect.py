@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from harness.corpus import CorpusTest
     from harness.evidence.decode import Reading, Violation
+    from harness.masking import Mask
     from harness.session import Conform
     from harness.settings import Settings
     from harness.verdicts import Phase
@@ -37,8 +38,9 @@ LONGEST_LOG = 256 * 1024
 class Evidence:
     """What is known of one running test beyond its verdict."""
 
-    def __init__(self, log_file: Path | None) -> None:
-        """Recording begins now; `log_file` is the target's, when it has one."""
+    def __init__(self, log_file: Path | None, mask: Mask) -> None:
+        """Recording begins now; `log_file` is the target's, when it has one. What leaves the evidence goes through `mask`."""
+        self._mask = mask
         self.transcript = Transcript()
         self.epoch = Clock(virtual=False).wall()
         self.files: dict[str, str] = {}
@@ -64,23 +66,22 @@ class Evidence:
         ids = actor_ids(self.readings())
         if ids:
             records = await _get(conform, "/actors", {"actor_ids": ",".join(ids), "namespace": conform.namespace})
-            self.files["actors.json"] = records
+            self.files["actors.json"] = self._mask.text(records)
             running = _running(records)
             if running is not None and conform.has("metrics"):
-                self.files["metrics.txt"] = await _get(conform, f"/gateway/{running}/metrics", {})
+                self.files["metrics.txt"] = self._mask.text(await _get(conform, f"/gateway/{running}/metrics", {}))
 
     async def look(self, conform: Conform) -> None:
         """Ask the manager once more how the actors are, for the timeline only: nothing of this can change the verdict."""
         ids = actor_ids(self.readings())
         query = {"actor_ids": ",".join(ids), "namespace": conform.namespace}
-        headers = {"authorization": f"Bearer {conform.token}"} if conform.token else {}
         if not ids:
             return
         # A client of its own: the transcript is held against the schemas, and this is not part of the test.
         async with httpx.AsyncClient(base_url=conform.endpoint, verify=certificates(), timeout=PATIENCE) as http:
             with contextlib.suppress(httpx.HTTPError, ValueError):
-                answer = (await http.get("/actors", params=query, headers=headers)).json()
-                self._records.append((asyncio.get_running_loop().time(), answer))
+                answer = (await http.get("/actors", params=query, headers=_headers(conform))).json()
+                self._records.append((asyncio.get_running_loop().time(), self._mask.value(answer)))
 
     def timeline(self, report_sections: list[tuple[str, str]], *, virtual: bool) -> list[dict[str, Any]]:
         """What was observed, on one time axis; see `harness.evidence.timeline`."""
@@ -89,21 +90,29 @@ class Evidence:
         return timeline.derive(self.readings(), began=self.transcript.began, epoch=self.epoch, records=self._records, log=log)
 
     def readings(self) -> list[Reading]:
-        """The transcript, decoded."""
+        """The transcript, decoded and then without secrets: what is cut off later has none to show half of."""
         reader = Reader()
-        return [reader.read(entry) for entry in self.transcript]
+        return [self._mask.value(reader.read(entry)) for entry in self.transcript]
 
     def log(self, report_sections: list[tuple[str, str]]) -> str:
         """What the target logged meanwhile: its own file, else what this process wrote during the test."""
         if self._log_file is not None and self._log_file.exists():
             with self._log_file.open("rb") as file:
                 file.seek(self._log_start)
-                return file.read()[-LONGEST_LOG:].decode(errors="replace")
-        return "".join(f"--- {name}\n{text}\n" for name, text in report_sections)[-LONGEST_LOG:]
+                text = file.read().decode(errors="replace")
+        else:
+            text = "".join(f"--- {name}\n{text}\n" for name, text in report_sections)
+        return self._mask.text(text)[-LONGEST_LOG:]
 
 
 def write_bundle(
-    settings: Settings, test: CorpusTest, decided: Phase, evidence: Evidence | None, report: pytest.TestReport, item: pytest.Item
+    settings: Settings,
+    test: CorpusTest,
+    decided: Phase,
+    evidence: Evidence | None,
+    report: pytest.TestReport,
+    item: pytest.Item,
+    mask: Mask,
 ) -> Path | None:
     """Write the bundle of a test that is neither pass nor skip; None when none was asked for."""
     if settings.evidence is None:
@@ -117,11 +126,11 @@ def write_bundle(
         "message": decided.message,
         "doc": test.doc,
         "requirements": list(test.requirements),
-        "target": target,
+        "target": mask.value(target),
         "time": str(settings.time),
         "seed": settings.seed,
         "corpus": str(corpus),
-        "rerun": rerun.command(test.id, settings.target, str(settings.time), seed=settings.seed, corpus=corpus),
+        "rerun": mask.text(rerun.command(test.id, settings.target, str(settings.time), seed=settings.seed, corpus=corpus)),
     }
     directory = bundle.place(settings.evidence, str(test.id))
     files = {"failure.txt": decided.detail}
@@ -135,11 +144,15 @@ def write_bundle(
     return directory
 
 
+def _headers(conform: Conform) -> dict[bytes, bytes]:
+    # As bytes: a token need not be ASCII.
+    return {b"authorization": f"Bearer {conform.token}".encode()} if conform.token else {}
+
+
 async def _get(conform: Conform, path: str, query: dict[str, str]) -> str:
-    headers = {"authorization": f"Bearer {conform.token}"} if conform.token else {}
     try:
         async with asyncio.timeout(PATIENCE):
-            response = await conform.http.get(path, params=query, headers=headers)
+            response = await conform.http.get(path, params=query, headers=_headers(conform))
     except (httpx.HTTPError, TimeoutError) as error:
         return json.dumps({"unavailable": repr(error)})
     return response.text

@@ -19,6 +19,7 @@ from client import ActorError, Client
 from harness.clock import Clock
 from harness.errors import HarnessError
 from harness.marks import ENCODINGS
+from harness.masking import of_environment
 from harness.stall import STALL, StallProbe
 
 if TYPE_CHECKING:
@@ -64,19 +65,21 @@ class Finding:
 
 async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
     """Start the target, look at it, stop it."""
+    mask = of_environment()
     names = [name for name in mentioned(corpus) if OURS.get(name) is None or OURS[name] in target.capabilities]
     try:
         with StallProbe() as probe:
             endpoint = await target.start(storage)
+            mask.learn(endpoint.token)
             found = [Finding("reach", Health.GOOD, f"{target.name} answers at {endpoint.url}")]
             found.extend([finding async for finding in _checks(target, endpoint, names)])
     except HarnessError as error:
-        return [Finding("reach", Health.BAD, str(error))]
+        return [Finding("reach", Health.BAD, mask.text(str(error)))]
     finally:
         await target.stop()
     health = Health.DOUBTFUL if probe.stalled else Health.GOOD
     found.append(Finding("machine", health, f"stood still for at most {probe.worst:.3f} s (timing tests tolerate {STALL} s)"))
-    return found
+    return mask.value(found)
 
 
 async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str]) -> AsyncIterator[Finding]:

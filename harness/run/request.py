@@ -60,13 +60,12 @@ class RunRequest:
         return self.keyword is not None or self.lane != "all" or bool(self.only) or self.part != WHOLE
 
     def arguments(self) -> list[str]:
-        """The options of the plug-in that say the same."""
+        """The options of the plug-in that say the same, but for the token: everybody sees the arguments of a process."""
         target = self.target
         flags = {
             "--target": target.spec,
             "--namespace": target.namespace,
             "--pool": target.pool,
-            "--token": target.token,
             "--target-name": target.name,
             "--capabilities": target.capabilities,
             "--time-scale": target.time_scale,

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.masking import VARIABLE, of_environment
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -61,7 +63,7 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Callable[[dict[str
             stdout=log,
             stderr=log,
             pass_fds=(writing,),
-            env=_environment(),
+            env=_environment(request.target.token),
         )
         os.close(writing)
         try:
@@ -81,6 +83,8 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Callable[[dict[str
             outcome.problem = _tail(log).rpartition(USAGE_ERROR)[2].partition("\n\n")[0]
         elif status not in FINE or not (finished or status == FINE[-1]):
             outcome.problem = f"worker {lane.label} ended with status {status}{_suspect(outcome.events)}\n{_tail(log)}"
+    if outcome.problem:
+        outcome.problem = of_environment(request.target.token).text(outcome.problem)
     return outcome
 
 
@@ -108,10 +112,10 @@ def _command(request: RunRequest, lane: Lane, events: int) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
+def _environment(token: str | None) -> dict[str, str]:
     # What the caller's pytest habits are must not change a verdict.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_") and name != VARIABLE}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **({VARIABLE: token} if token else {})}
 
 
 async def _events(descriptor: int) -> AsyncIterator[dict[str, Any]]:

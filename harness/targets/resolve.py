@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import capabilities
 from harness.errors import UsageError
+from harness.masking import VARIABLE, userinfo
 from harness.targets import file
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def resolve(options: TargetOptions) -> Target:
         return _command(options)
     if options.spec.startswith(("http://", "https://")):
         from harness.targets.url import UrlTarget
+
+        if userinfo(options.spec) is not None:
+            shown = options.spec.replace(f"{userinfo(options.spec)}@", "", 1)
+            raise UsageError(f"a URL target takes no user or token: use {shown}, --namespace, and the token in {VARIABLE}")
 
         return UrlTarget(
             url=options.spec.rstrip("/"),
