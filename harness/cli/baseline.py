@@ -14,7 +14,8 @@ from rich.table import Table
 
 from harness.cli import options, summary
 from harness.cli.console import out
-from harness.cli.gate import JUnitInOption, LedgerOption, selection_of
+from harness.cli.expand import expanded
+from harness.cli.gate import selection_of
 from harness.cli.run import execute
 from harness.errors import UsageError
 from harness.ledger import renames, store
@@ -22,7 +23,7 @@ from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
 from harness.run import junit
-from harness.run.request import standard_corpus
+from harness.run.request import default_jobs, standard_corpus
 from harness.targets import TargetOptions
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ class Step(StrEnum):
 
 
 @app.command("show")
+@expanded
 def show(
+    against: options.LedgerChoice,
     target: options.TargetOption = "reference",
     target_name: options.TargetNameOption = None,
-    ledger: LedgerOption = None,
-    baselines: options.BaselinesOption = None,
 ) -> None:
     """Print counts and entries."""
-    path = ledger or options.ledger_place(TargetOptions(spec=target, name=target_name), baselines)
+    path = against.path(TargetOptions(spec=target, name=target_name))
     known = store.load(path)
     variants = sorted({variant for suite in known.suites.values() for variant in suite.counts})
     counts = Table("suite", "tests", *variants, title=f"{path}: collected / passed / skipped", title_justify="left", title_style="")
@@ -81,23 +82,14 @@ def diff_command(
 def _changing(step: Step) -> Callable[..., None]:
     """A sub-command that runs the corpus (or reads JUnit files), shows the change to the ledger, and writes it."""
 
+    @expanded
     def command(
-        target: options.TargetOption = "reference",
-        namespace: options.NamespaceOption = "default",
-        pool: options.PoolOption = "default",
-        token: options.TokenOption = None,
-        target_name: options.TargetNameOption = None,
-        capabilities: options.CapabilitiesOption = None,
-        time_scale: options.TimeScaleOption = None,
-        time: options.TimeOption = None,
-        encoding: options.EncodingOption = None,
-        storage: options.StorageOption = None,
-        suite: options.SuiteOption = None,
-        corpus: options.CorpusOption = None,
+        where: options.TargetChoice,
+        what: options.Matrix,
+        how: options.Conditions,
+        against: options.LedgerChoice,
         jobs: options.JobsOption = None,
-        junit_in: JUnitInOption = None,
-        ledger: LedgerOption = None,
-        baselines: options.BaselinesOption = None,
+        junit_in: options.JUnitInOption = None,
         reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
         link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
         review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
@@ -107,19 +99,19 @@ def _changing(step: Step) -> Callable[..., None]:
         dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
     ) -> None:
-        about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-        path: Path = ledger or options.ledger_place(about, baselines)
+        about = where.options()
+        path = against.path(about)
         before = _existing(step, path)
         request = None
         if junit_in:
             report = junit.read(junit_in)
         else:
-            request = options.build_request(about, time, encoding, storage, suite, jobs=jobs, corpus=corpus)
+            request = options.build_request(about, what, how, jobs=jobs or default_jobs())
             report = execute(request)
         summary.show(report, request, details=False)
         excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
-        today = renames.load(corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
-        after = _changed(step, today, report, selection_of(request, suite), excuse, gone)
+        today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
+        after = _changed(step, today, report, selection_of(request, what.suite), excuse, gone)
         change = diff(before, after)
         _print_change(change)
         if not change:

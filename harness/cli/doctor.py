@@ -11,6 +11,7 @@ from rich.table import Table
 
 from harness.cli import options
 from harness.cli.console import out
+from harness.cli.expand import expanded
 from harness.run import doctor
 from harness.run.doctor import Health
 from harness.run.request import standard_corpus
@@ -20,18 +21,14 @@ from harness.targets import prepare, resolve
 STYLE = {Health.GOOD: "green", Health.DOUBTFUL: "yellow", Health.BAD: "red"}
 
 
+@expanded
 def command(
-    target: options.TargetOption = "reference",
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    token: options.TokenOption = None,
-    target_name: options.TargetNameOption = None,
-    capabilities: options.CapabilitiesOption = None,
+    where: options.TargetChoice,
     storage: options.StorageOption = None,
     corpus: options.CorpusOption = None,
 ) -> None:
     """Check reach, encodings, fixtures, capabilities, clock and machine in real time; status 1 when something makes verdicts worthless."""
-    wanted = resolve(options.build_target(target, namespace, pool, token, target_name, capabilities, None))
+    wanted = resolve(where.options())
     place = storages(wanted, options.many(storage))[0]
     prepare(wanted)
     # Some fixtures exist to fail; what an in-process target logs of it is not news here.

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness.cli import options
 from harness.cli.console import out
+from harness.cli.expand import expanded
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 from harness.run import attribution as attributing
@@ -26,39 +27,26 @@ LOOPS = 20
 MOST_LOOPS = 1000
 
 
+@expanded
 def command(
-    loops: Annotated[int | None, typer.Option(help="how many loops (20); with --bound at most (1000)", min=1)] = None,
-    bound: Annotated[float | None, typer.Option(help="loop until each test is known to fail less, or more, often than this")] = None,
-    budget: Annotated[float | None, typer.Option(help="begin no further loop after so many seconds", min=1)] = None,
-    attribute: Annotated[int, typer.Option(help="replay so many of the worst tests to find the cause; 0 for none", min=0)] = 5,
-    target: options.TargetOption = "reference",
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    token: options.TokenOption = None,
-    target_name: options.TargetNameOption = None,
-    capabilities: options.CapabilitiesOption = None,
-    time_scale: options.TimeScaleOption = None,
-    time: options.TimeOption = None,
-    encoding: options.EncodingOption = None,
-    storage: options.StorageOption = None,
-    suite: options.SuiteOption = None,
-    keyword: options.KeywordOption = None,
-    only: options.OnlyOption = None,
-    corpus: options.CorpusOption = None,
-    seed: options.SeedOption = 0,
-    evidence: options.EvidenceOption = options.EVIDENCE,
-    jobs: Annotated[int, typer.Option(help="loops at a time; in real time more than one disturbs timing", min=1)] = 1,
+    where: options.TargetChoice,
+    what: options.Selection,
+    how: options.Conditions,
+    loops: Annotated[int | None, typer.Option(metavar="N", help="how many loops (20); with --bound at most (1000)", min=1)] = None,
+    bound: Annotated[
+        float | None, typer.Option(metavar="RATE", help="loop until each test is known to fail less, or more, often than this")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(metavar="SECONDS", help="begin no further loop after so many seconds", min=1)] = None,
+    attribute: Annotated[int, typer.Option(metavar="N", help="replay so many of the worst tests to find the cause; 0 for none", min=0)] = 5,
+    jobs: Annotated[int, typer.Option(metavar="N", help="loops at a time; in real time more than one disturbs timing", min=1)] = 1,
     show_all: Annotated[bool, typer.Option("--all", help="list the tests without failures too")] = False,
 ) -> None:
     """Loop over tests. Status 1 when a test failed, or with --bound when one is above it; 2 when the budget decided nothing."""
     if bound is not None and not 0 < bound < 1:
         raise UsageError(f"--bound {bound} is not between 0 and 1")
-    about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    request = options.build_request(
-        about, time, encoding, storage, suite, keyword, jobs=jobs, corpus=corpus, only=only, seed=seed, evidence=evidence
-    )
+    request = options.build_request(where.options(), what, how, jobs=jobs)
     plan = Budget(loops or (LOOPS if bound is None else MOST_LOOPS), bound, budget)
-    with RunProgress(f"{target}, {request.time} time, {plan.loops} loops") as progress:
+    with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops") as progress:
         report = asyncio.run(looping.loop(request, plan, progress.event))
     _show(report, show_all=show_all)
     if not report.problems:

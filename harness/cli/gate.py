@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from harness.cli import options, summary
 from harness.cli.console import out
+from harness.cli.expand import expanded
 from harness.cli.run import execute, write
 from harness.errors import UsageError
 from harness.ledger import renames, store
@@ -22,53 +23,34 @@ if TYPE_CHECKING:
     from harness.run.request import RunRequest
     from harness.run.results import RunReport
 
-JUnitInOption = Annotated[list[Path] | None, typer.Option("--junit-in", help="gate this JUnit file instead of running; repeat to merge")]
-LedgerOption = Annotated[Path | None, typer.Option("--ledger", help="ledger file; default: baselines/<target>.toml")]
 MOST_NEW = 5
 
 
+@expanded
 def command(
-    target: options.TargetOption = "reference",
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    token: options.TokenOption = None,
-    target_name: options.TargetNameOption = None,
-    capabilities: options.CapabilitiesOption = None,
-    time_scale: options.TimeScaleOption = None,
-    time: options.TimeOption = None,
-    encoding: options.EncodingOption = None,
-    storage: options.StorageOption = None,
-    suite: options.SuiteOption = None,
-    keyword: options.KeywordOption = None,
-    corpus: options.CorpusOption = None,
-    lane: options.LaneOption = "all",
-    jobs: options.JobsOption = None,
-    rerun: options.RerunOption = 0,
-    only: options.OnlyOption = None,
-    seed: options.SeedOption = 0,
-    evidence: options.EvidenceOption = options.EVIDENCE,
-    junit_file: options.JUnitOption = None,
-    events: options.EventsOption = None,
-    junit_in: JUnitInOption = None,
-    ledger: LedgerOption = None,
-    baselines: options.BaselinesOption = None,
+    where: options.TargetChoice,
+    what: options.Selection,
+    how: options.Effort,
+    files: options.Outputs,
+    against: options.LedgerChoice,
+    junit_in: options.JUnitInOption = None,
 ) -> None:
     """Compare with the ledger of the target; each difference is one line, and any makes the status 1."""
-    about = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
-    path = ledger or options.ledger_place(about, baselines)
-    expected, renamed = renames.load(corpus or standard_corpus()).apply(store.load(path))
+    about = where.options()
+    path = against.path(about)
+    expected, renamed = renames.load(what.corpus or standard_corpus()).apply(store.load(path))
     request = None
     if junit_in:
         report = junit.read(junit_in)
     else:
-        request = options.build_request(about, time, encoding, storage, suite, keyword, rerun, jobs, corpus, lane, only, seed, evidence)
+        request = options.build_request(about, what, how)
         check_suites(request, expected)
         report = execute(request)
-    write(report, junit_file, events)
+    write(report, files)
     summary.show(report, request, details=False)
     for line in renamed:
         out.print(f"note: {line}; conform baseline update takes the name over", markup=False, style="yellow")
-    findings = judge(expected, report, selection_of(request, suite), datetime.datetime.now(tz=datetime.UTC).date())
+    findings = judge(expected, report, selection_of(request, what.suite), datetime.datetime.now(tz=datetime.UTC).date())
     raise typer.Exit(verdict(findings, report, path))
 
 

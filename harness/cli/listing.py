@@ -11,23 +11,22 @@ from rich.table import Table
 
 from harness.cli import options
 from harness.cli.console import out
+from harness.cli.expand import expanded
 from harness.errors import HarnessError
 from harness.identity import TestId
 from harness.run import runner
 from harness.targets import TargetOptions
 
 
+@expanded
 def command(
-    suite: options.SuiteOption = None,
-    encoding: options.EncodingOption = None,
-    keyword: options.KeywordOption = None,
-    corpus: options.CorpusOption = None,
+    what: options.Selection,
     tests: Annotated[bool, typer.Option("--tests", help="one line per test, with what it checks")] = False,
     requirements: Annotated[bool, typer.Option("--requirements", help="one line per requirement, with its tests")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per test and variant")] = False,
 ) -> None:
     """List suites, tests, or requirements with the tests that check them; nothing is run."""
-    request = options.build_request(TargetOptions(), None, encoding, None, suite, keyword, jobs=1, corpus=corpus)
+    request = options.build_request(TargetOptions(), what, options.Conditions())
     events = asyncio.run(runner.collect(request))
     problems = [event["text"] for event in events if event["event"] == "problem"]
     if problems:

@@ -1,7 +1,8 @@
-"""Options that several sub-commands share, and the request they make."""
+"""What several sub-commands ask for, as values: `expanded` commands take these dataclasses, and their fields are the options."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,102 +14,227 @@ from harness.masking import VARIABLE
 from harness.run import shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.settings import check_lane, split, storages, time_mode
-from harness.targets import SPECS, TargetOptions, TimeMode, file, resolve
+from harness.targets import SPECS, TargetOptions, file, resolve
 
 TARGET = "Target"
 SELECTION = "Selection"
+EVIDENCE = Path("artifacts/evidence")
 
-TargetOption = Annotated[str, typer.Option("--target", help=SPECS, rich_help_panel=TARGET)]
-NamespaceOption = Annotated[str, typer.Option(help="namespace at a URL target", rich_help_panel=TARGET)]
-PoolOption = Annotated[str, typer.Option(help="pool at a URL target", rich_help_panel=TARGET)]
+TargetOption = Annotated[str, typer.Option(metavar="TARGET", help=SPECS, rich_help_panel=TARGET)]
+NamespaceOption = Annotated[str, typer.Option(metavar="NAME", help="namespace at a URL target", rich_help_panel=TARGET)]
+PoolOption = Annotated[str, typer.Option(metavar="NAME", help="pool at a URL target", rich_help_panel=TARGET)]
 TokenOption = Annotated[
     str | None,
-    typer.Option(help="token for a URL target; ps shows it to others, the variable it does not", envvar=VARIABLE, rich_help_panel=TARGET),
+    typer.Option(
+        metavar="TOKEN",
+        help="token for a URL target; ps shows it to others, the variable it does not",
+        envvar=VARIABLE,
+        rich_help_panel=TARGET,
+    ),
 ]
-TargetNameOption = Annotated[str | None, typer.Option(help="name of a URL target and of its ledger", rich_help_panel=TARGET)]
-CapabilitiesOption = Annotated[str | None, typer.Option(help="capabilities of a URL target, or all", rich_help_panel=TARGET)]
-TimeScaleOption = Annotated[float | None, typer.Option(help="factor on every time limit of a URL target", rich_help_panel=TARGET)]
-TimeOption = Annotated[str | None, typer.Option("--time", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
-EncodingOption = Annotated[list[str] | None, typer.Option(help="json, cbor, bare; repeat or separate by commas", rich_help_panel=SELECTION)]
-StorageOption = Annotated[list[str] | None, typer.Option(help="storage; repeat or separate by commas", rich_help_panel=SELECTION)]
-SuiteOption = Annotated[list[str] | None, typer.Option(help="suite; repeat or separate by commas", rich_help_panel=SELECTION)]
-KeywordOption = Annotated[str | None, typer.Option("-k", help="only tests matching this pytest expression", rich_help_panel=SELECTION)]
-CorpusOption = Annotated[Path | None, typer.Option(help="directory of another corpus", rich_help_panel=SELECTION)]
-LaneOption = Annotated[str, typer.Option(help="all, parallel (no timing suites) or timing (only those)", rich_help_panel=SELECTION)]
-JobsOption = Annotated[int | None, typer.Option(help="workers for non-timing suites; default: one per processor, at most 4", min=1)]
-RerunOption = Annotated[int, typer.Option("--rerun", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
-JUnitOption = Annotated[Path | None, typer.Option("--junit", help="write JUnit XML here")]
-EventsOption = Annotated[Path | None, typer.Option("--events", help="write the events of the run here, as NDJSON")]
-OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="only this test: suite::test; repeat", rich_help_panel=SELECTION)]
-SeedOption = Annotated[int, typer.Option(help="seed of everything random in tests and client", min=0)]
-EvidenceOption = Annotated[Path, typer.Option(help="where each failure leaves its bundle")]
-TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
-ShardOption = Annotated[str, typer.Option("--shard", help="run share I of N of the suites, such as 1/3", rich_help_panel=SELECTION)]
+TargetNameOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="name of a URL target and of its ledger", rich_help_panel=TARGET)
+]
+CapabilitiesOption = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="capabilities of a URL target, or all", rich_help_panel=TARGET)
+]
+TimeScaleOption = Annotated[
+    float | None, typer.Option(metavar="FACTOR", help="factor on every time limit of a URL target", rich_help_panel=TARGET)
+]
+TimeOption = Annotated[str | None, typer.Option(metavar="MODE", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
+EncodingOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="json, cbor, bare; repeat or separate by commas", rich_help_panel=SELECTION)
+]
+StorageOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="storage; repeat or separate by commas", rich_help_panel=SELECTION)
+]
+SuiteOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="suite; repeat or separate by commas", rich_help_panel=SELECTION)
+]
+KeywordOption = Annotated[
+    str | None, typer.Option("-k", metavar="EXPRESSION", help="only tests matching this pytest expression", rich_help_panel=SELECTION)
+]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option(metavar="TEST", help="only this test: suite::test; repeat", rich_help_panel=SELECTION)
+]
+CorpusOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of another corpus", rich_help_panel=SELECTION)]
+LaneOption = Annotated[
+    str, typer.Option(metavar="LANE", help="all, parallel (no timing suites) or timing (only those)", rich_help_panel=SELECTION)
+]
+ShardOption = Annotated[str, typer.Option(metavar="I/N", help="run share I of N of the suites, such as 1/3", rich_help_panel=SELECTION)]
 DurationsOption = Annotated[
-    Path | None, typer.Option(help="balance shards by this durations.toml or event stream", rich_help_panel=SELECTION)
+    Path | None, typer.Option(metavar="FILE", help="balance shards by this durations.toml or event stream", rich_help_panel=SELECTION)
 ]
-EVIDENCE = Path("artifacts/evidence")
-BaselinesOption = Annotated[Path | None, typer.Option(help="directory of the ledgers; default: ./baselines")]
+JobsOption = Annotated[
+    int | None, typer.Option(metavar="N", help="workers for non-timing suites; default: one per processor, at most 4", min=1)
+]
+RerunOption = Annotated[int, typer.Option(metavar="N", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="seed of everything random in tests and client", min=0)]
+EvidenceOption = Annotated[Path, typer.Option(metavar="DIR", help="where each failure leaves its bundle")]
+TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
+JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
+EventsOption = Annotated[Path | None, typer.Option("--events", metavar="FILE", help="write the events of the run here, as NDJSON")]
+JUnitInOption = Annotated[
+    list[Path] | None, typer.Option("--junit-in", metavar="FILE", help="read this JUnit file instead of running; repeat to merge")
+]
+LedgerOption = Annotated[Path | None, typer.Option(metavar="FILE", help="ledger file; default: baselines/<target>.toml")]
+BaselinesOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the ledgers; default: ./baselines")]
 
 
-def build_target(
-    spec: str, namespace: str, pool: str, token: str | None, name: str | None, capabilities: str | None, time_scale: float | None
-) -> TargetOptions:
-    """The target as asked for."""
-    return TargetOptions(
-        spec=spec, namespace=namespace, pool=pool, token=token, name=name, capabilities=capabilities, time_scale=time_scale
-    )
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a target that is reached by URL or started by a command is spoken to."""
+
+    namespace: NamespaceOption = "default"
+    pool: PoolOption = "default"
+    token: TokenOption = None
+    target_name: TargetNameOption = None
+    capabilities: CapabilitiesOption = None
+    time_scale: TimeScaleOption = None
+
+    def options(self, spec: str) -> TargetOptions:
+        """The target that `spec` names, reached like this."""
+        return TargetOptions(
+            spec=spec,
+            namespace=self.namespace,
+            pool=self.pool,
+            token=self.token,
+            name=self.target_name,
+            capabilities=self.capabilities,
+            time_scale=self.time_scale,
+        )
 
 
-def build_request(
-    target: TargetOptions,
-    time: str | None,
-    encoding: list[str] | None,
-    storage: list[str] | None,
-    suite: list[str] | None,
-    keyword: str | None = None,
-    reruns: int = 0,
-    jobs: int | None = None,
-    corpus: Path | None = None,
-    lane: str = "all",
-    only: list[str] | None = None,
-    seed: int = 0,
-    evidence: Path | None = None,
-    timelines: bool = False,
-    shard: str = "1/1",
-    durations: Path | None = None,
-) -> RunRequest:
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """Which runtime is judged."""
+
+    target: TargetOption = "reference"
+    reach: Reach = Reach()
+
+    def options(self) -> TargetOptions:
+        """The target as asked for."""
+        return self.reach.options(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Whole suites of a corpus, in which variants."""
+
+    encoding: EncodingOption = None
+    storage: StorageOption = None
+    suite: SuiteOption = None
+    corpus: CorpusOption = None
+
+    def applied(self, request: RunRequest) -> RunRequest:
+        """The request, for these suites and variants.
+
+        Raises:
+            UsageError: there is no such encoding, or the target has no such storage.
+        """
+        return replace(
+            request,
+            encodings=check_encodings(many(self.encoding) or ENCODINGS),
+            storages=storages(resolve(request.target), many(self.storage)),
+            suites=many(self.suite),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection(Matrix):
+    """Any tests of a corpus, in which variants."""
+
+    keyword: KeywordOption = None
+    only: OnlyOption = None
+    lane: LaneOption = "all"
+    shard: ShardOption = "1/1"
+    durations: DurationsOption = None
+
+    def applied(self, request: RunRequest) -> RunRequest:
+        """The request, for these tests.
+
+        Raises:
+            UsageError: as `Matrix.applied`, or there is no such lane or share.
+        """
+        known = request.corpus / "durations.toml"
+        return replace(
+            Matrix.applied(self, request),
+            keyword=self.keyword,
+            only=tuple(self.only or ()),
+            lane=check_lane(self.lane),
+            part=shards.parse(self.shard),
+            durations=self.durations.resolve() if self.durations is not None else known if known.is_file() else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under which conditions tests run."""
+
+    time: TimeOption = None
+    seed: SeedOption = 0
+    evidence: EvidenceOption = EVIDENCE
+
+    def applied(self, request: RunRequest) -> RunRequest:
+        """The request, under these conditions.
+
+        Raises:
+            UsageError: the target cannot run in this time.
+        """
+        mode = time_mode(resolve(request.target), self.time)
+        return replace(request, time=mode, seed=self.seed, evidence=self.evidence.resolve())
+
+
+@dataclass(frozen=True, slots=True)
+class Effort(Conditions):
+    """How much is done in one run, and what is kept of it."""
+
+    jobs: JobsOption = None
+    rerun: RerunOption = 0
+    timelines: TimelinesOption = False
+
+    def applied(self, request: RunRequest) -> RunRequest:
+        """The request, with this effort.
+
+        Raises:
+            UsageError: as `Conditions.applied`.
+        """
+        return replace(Conditions.applied(self, request), jobs=self.jobs or default_jobs(), reruns=self.rerun, timelines=self.timelines)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files a run leaves."""
+
+    junit_file: JUnitOption = None
+    events: EventsOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerChoice:
+    """Which ledger is looked at."""
+
+    ledger: LedgerOption = None
+    baselines: BaselinesOption = None
+
+    def path(self, target: TargetOptions) -> Path:
+        """The ledger of a target; that of a target file is called as the file says, and is in `baselines` beside it."""
+        return self.ledger or ledger_place(target, self.baselines)
+
+
+def build_request(target: TargetOptions, what: Matrix, how: Conditions, *, jobs: int | None = None) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.
 
     Raises:
         UsageError: something makes no sense for this target.
     """
-    resolved = resolve(target)
-    mode: TimeMode = time_mode(resolved, time)
-    place = (corpus or standard_corpus()).resolve()
-    known = place / "durations.toml"
-    return RunRequest(
-        target=target,
-        time=mode,
-        encodings=check_encodings(many(encoding) or ENCODINGS),
-        storages=storages(resolved, many(storage)),
-        suites=many(suite),
-        keyword=keyword,
-        reruns=reruns,
-        jobs=jobs or default_jobs(),
-        corpus=place,
-        lane=check_lane(lane),
-        only=tuple(only or ()),
-        seed=seed,
-        evidence=evidence.resolve() if evidence is not None else None,
-        timelines=timelines,
-        part=shards.parse(shard),
-        durations=durations.resolve() if durations is not None else known if known.is_file() else None,
-    )
+    place = (what.corpus or standard_corpus()).resolve()
+    request = what.applied(how.applied(RunRequest(target=target, corpus=place)))
+    return request if jobs is None else replace(request, jobs=jobs)
 
 
 def ledger_place(target: TargetOptions, baselines: Path | None) -> Path:
-    """The ledger of a target; that of a target file is called as the file says, and is in `baselines` beside it."""
+    """Where the ledger of a target is unless one is named."""
     if target.spec.endswith(file.SUFFIX):
         path = Path(target.spec)
         return store.place(target.name or file.load(path).name, baselines or path.parent / "baselines")

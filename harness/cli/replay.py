@@ -10,6 +10,7 @@ import typer
 
 from harness.cli import options, summary
 from harness.cli.console import out
+from harness.cli.expand import expanded
 from harness.cli.run import execute
 from harness.errors import UsageError
 from harness.evidence import bundle
@@ -19,15 +20,11 @@ from harness.settings import storages, time_mode
 from harness.targets import TargetOptions, resolve
 
 
+@expanded
 def command(
     directory: Annotated[Path, typer.Argument(metavar="BUNDLE", help="directory of a failure bundle")],
-    target: Annotated[str | None, typer.Option("--target", help="another target than the one it failed on")] = None,
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    token: options.TokenOption = None,
-    target_name: options.TargetNameOption = None,
-    capabilities: options.CapabilitiesOption = None,
-    time_scale: options.TimeScaleOption = None,
+    reach: options.Reach,
+    target: Annotated[str | None, typer.Option(metavar="TARGET", help="another target than the one it failed on")] = None,
     time: options.TimeOption = None,
     corpus: options.CorpusOption = None,
     evidence: options.EvidenceOption = Path("artifacts/replay"),
@@ -35,9 +32,9 @@ def command(
     """Say whether the failure comes back; the status is that of the new run."""
     about = bundle.load(directory)
     known = TargetOptions(**about["target"])
-    chosen = dataclasses.replace(known, token=token)
+    chosen = dataclasses.replace(known, token=reach.token)
     if target is not None and target != known.spec:
-        chosen = options.build_target(target, namespace, pool, token, target_name, capabilities, time_scale)
+        chosen = reach.options(target)
     test = TestId.parse(about["test"])
     resolved = resolve(chosen)
     encoding, _, storage = test.variant.partition("-")

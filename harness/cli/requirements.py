@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Count, per document, the MUSTs that are observable from outside and have a test; one without test or reason makes the status 1."""
     directory = home(spec)
-    request = options.build_request(TargetOptions(), None, None, None, None, jobs=1, corpus=corpus)
+    request = options.build_request(TargetOptions(), options.Matrix(corpus=corpus), options.Conditions())
     events = asyncio.run(runner.collect(request))
     problems = [event["text"] for event in events if event["event"] == "problem"]
     if problems:
