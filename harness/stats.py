@@ -1,4 +1,7 @@
-"""How sure a count of failures makes us of a failure rate."""
+"""How sure a count of failures makes us of a failure rate, when the number of runs was fixed beforehand.
+
+What looks at the counts while they grow needs `harness.sequential`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ CONFIDENCE = 0.95
 
 def upper_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> float:
     """The exact (Clopper-Pearson) one-sided upper bound of a failure rate.
+
+    For runs of different tests together it bounds the mean of their rates: for independent runs of unequal rates the tail is no larger than
+    for equal ones (Hoeffding 1956).
 
     It is the rate at which seeing `failures` or fewer in `runs` independent runs has probability `1 - confidence`. With no failures it is
     `1 - (1 - confidence) ** (1 / runs)`, about `3 / runs`.

@@ -15,8 +15,9 @@ from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 from harness.run import attribution as attributing
 from harness.run import loops as looping
-from harness.run.loops import Budget, Decision
-from harness.stats import runs_for_bound
+from harness.run.loops import Budget, within
+from harness.sequential import ERROR, Decision, clean_runs
+from harness.stats import runs_for_bound, upper_bound
 
 if TYPE_CHECKING:
     from harness.run.attribution import Attribution
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from harness.run.request import RunRequest
 
 LOOPS = 20
-MOST_LOOPS = 1000
+MARGIN = 10
+"""With a bound, at most so many times the loops that one clean test needs: enough for thousands of tests, or for rates close by."""
 
 
 @expanded
@@ -32,7 +34,9 @@ def command(
     where: options.TargetChoice,
     what: options.Selection,
     how: options.Conditions,
-    loops: Annotated[int | None, typer.Option(metavar="N", help="how many loops (20); with --bound at most (1000)", min=1)] = None,
+    loops: Annotated[
+        int | None, typer.Option(metavar="N", help="how many loops (20); at most, with --bound (10 x a clean test's)", min=1)
+    ] = None,
     bound: Annotated[
         float | None, typer.Option(metavar="RATE", help="loop until each test is known to fail less, or more, often than this")
     ] = None,
@@ -45,53 +49,62 @@ def command(
     if bound is not None and not 0 < bound < 1:
         raise UsageError(f"--bound {bound} is not between 0 and 1")
     request = options.build_request(where.options(), what, how, jobs=jobs)
-    plan = Budget(loops or (LOOPS if bound is None else MOST_LOOPS), bound, budget)
+    rule = within(bound) if bound is not None else None
+    plan = Budget(loops or (LOOPS if bound is None else MARGIN * clean_runs(bound)), rule, budget)
     with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops") as progress:
         report = asyncio.run(looping.loop(request, plan, progress.event))
-    _show(report, show_all=show_all)
+    _show(report, bound, show_all=show_all)
     if not report.problems:
         _attribute(request, report.flaky[:attribute])
-    raise typer.Exit(_status(report))
+    raise typer.Exit(_status(report, bound))
 
 
-def _status(report: LoopReport) -> int:
-    if report.problems:
+def _status(report: LoopReport, bound: float | None) -> int:
+    if report.problems or not report.ran:
         return 2
-    if report.bound is None:
+    if bound is None:
         return 1 if report.flaky else 0
     if report.decided(Decision.ABOVE):
         return 1
     return 2 if report.decided(Decision.OPEN) else 0
 
 
-def _show(report: LoopReport, *, show_all: bool) -> None:
+def _show(report: LoopReport, bound: float | None, *, show_all: bool) -> None:
     listed = sorted(report.tallies, key=lambda one: (-one.failures, one.id)) if show_all else report.flaky
     if listed:
-        shown = Table("test", "failures", "runs", "rate (95 % each side)", "what happened")
+        # An interval for fixed counts says too much of counts that were looked at until they decided something.
+        columns = ("rate (95 % each side)",) if bound is None else ()
+        shown = Table("test", "failures", "runs", *columns, "what happened")
         for tally in listed:
-            interval = f"{tally.floor:.2%} .. {tally.bound:.2%}"
-            shown.add_row(str(tally.id).replace("[", "\\["), str(tally.failures), str(tally.runs), interval, _messages(tally))
+            interval = (f"{tally.floor:.2%} .. {tally.bound:.2%}",) if bound is None else ()
+            shown.add_row(str(tally.id).replace("[", "\\["), str(tally.failures), str(tally.runs), *interval, _messages(tally))
         out.print(shown)
     for problem in report.problems:
         out.print(f"problem: {problem}", style="red", markup=False)
-    ran = [tally for tally in report.tallies if tally.runs]
-    runs = sum(tally.runs for tally in ran)
-    failures = sum(tally.failures for tally in ran)
-    out.print(f"{len(ran)} tests, {report.loops} loops, {runs} runs, {failures} failures in {report.seconds:.1f} s", style="bold")
-    if report.bound is not None:
-        _show_decisions(report, report.bound)
+    runs = sum(tally.runs for tally in report.ran)
+    failures = sum(tally.failures for tally in report.ran)
+    blocked = sum(tally.blocked for tally in report.tallies)
+    text = f"{len(report.ran)} tests, {report.loops} loops, {runs} runs, {failures} failures in {report.seconds:.1f} s"
+    out.print(text + (f"; {blocked} blocked results count for neither" if blocked else ""), style="bold")
+    if bound is not None:
+        _show_decisions(report, bound)
         return
-    clean = [tally.bound for tally in ran if not tally.failures]
+    if runs:
+        text = f"All tests together fail in at most {upper_bound(failures, runs):.2%} of runs (95 %, if runs are independent)"
+        out.print(f"{failures} failures in {runs} runs. {text}.")
+    clean = [tally.bound for tally in report.ran if not tally.failures]
     if clean:
-        text = f"{len(clean)} tests never failed: each fails in at most {max(clean):.2%} of runs (95 %)"
+        text = f"{len(clean)} tests never failed: any one of them fails in at most {max(clean):.2%} of runs (95 %)"
         out.print(f"{text}; {runs_for_bound(0.01)} loops without a failure would bound it by 1 %")
 
 
 def _show_decisions(report: LoopReport, bound: float) -> None:
+    tests = len(report.tallies)
+    clean = clean_runs(bound, ERROR / tests) if tests else 0
     for decision, text, style in (
-        (Decision.BELOW, f"fail in less than {bound:.2%} of runs (95 %)", "green"),
-        (Decision.ABOVE, f"fail in more than {bound:.2%} of runs (95 %)", "red"),
-        (Decision.OPEN, f"undecided within the budget; {runs_for_bound(bound)} runs without a failure would do", "yellow"),
+        (Decision.BELOW, f"fail in at most {bound:.2%} of runs", "green"),
+        (Decision.ABOVE, f"fail in more than {bound:.2%} of runs", "red"),
+        (Decision.OPEN, f"undecided within the budget; {clean} runs without a failure decide a test", "yellow"),
     ):
         some = report.decided(decision)
         if some:
@@ -99,6 +112,7 @@ def _show_decisions(report: LoopReport, bound: float) -> None:
         if decision is not Decision.BELOW:
             for tally in some:
                 out.print(f"  {decision}: {tally.id} {tally.failures}/{tally.runs}", markup=False)
+    out.print(f"All of this holds together with {1 - ERROR:.0%} confidence over all {tests} tests, whenever the loops stop.")
 
 
 def _attribute(request: RunRequest, worst: list[Tally]) -> None:

@@ -1,59 +1,61 @@
-"""Running the same tests many times and counting, until a bound of the failure rate can be stated or rejected."""
+"""Running the same tests many times and counting, until what was asked of their failure rates can be said."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.identity import TestId
 from harness.run.runner import merge, run_lanes
 from harness.run.worker import Lane
+from harness.sequential import ERROR, Decision, decide
 from harness.stats import lower_bound, upper_bound
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from harness.identity import TestId
     from harness.run.request import RunRequest
     from harness.run.runner import Listener
     from harness.run.worker import LaneOutcome
 
-
-class Decision(StrEnum):
-    """What the loops say of a bound."""
-
-    BELOW = "below"
-    ABOVE = "above"
-    OPEN = "open"
+NOTHING = "nothing ran: no test matches the selection, or the target lacks what they need"
 
 
 @dataclass(slots=True)
 class Tally:
-    """One test over all loops; skipped loops are not runs."""
+    """One test over all loops.
+
+    Skipped loops are not runs. Neither are blocked ones: what a prerequisite did says nothing of the test behind it.
+    """
 
     id: TestId
     runs: int = 0
     failures: int = 0
+    blocked: int = 0
     messages: dict[str, int] = field(default_factory=dict)
     blames: set[str] = field(default_factory=set)
 
     @property
     def bound(self) -> float:
-        """The upper bound of the failure rate at 95 %; 1 when it never ran."""
+        """The upper bound of the failure rate at 95 % after a fixed number of runs; 1 when it never ran."""
         return upper_bound(self.failures, self.runs) if self.runs else 1.0
 
     @property
     def floor(self) -> float:
-        """The lower bound of the failure rate at 95 %; 0 when it never ran."""
+        """The lower bound of the failure rate at 95 % after a fixed number of runs; 0 when it never ran."""
         return lower_bound(self.failures, self.runs) if self.runs else 0.0
 
-    def decide(self, bound: float) -> Decision:
-        """Whether the rate is below or above `bound` at 95 %."""
-        if self.runs and self.bound <= bound:
-            return Decision.BELOW
-        return Decision.ABOVE if self.runs and self.floor > bound else Decision.OPEN
+
+Rule = Callable[[Tally, int], Decision]
+"""What the runs of one test say, given how many tests are decided side by side."""
+
+
+def within(bound: float) -> Rule:
+    """Decide whether a test fails in at most `bound` of its runs; wrong for any test of the loops with at most 5 %."""
+    return lambda tally, tests: decide(tally.failures, tally.runs, bound, ERROR / tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,30 @@ class Budget:
     """When to stop.
 
     Attributes:
-        loops: at most so many loops; exactly so many when there is no bound.
-        bound: stop looping a test as soon as its failure rate is known to be below or above this, at 95 %.
+        loops: at most so many loops; exactly so many when there is no rule.
+        rule: stop looping a test as soon as this has decided.
         seconds: begin no further loops after this real time.
     """
 
     loops: int
-    bound: float | None = None
+    rule: Rule | None = None
     seconds: float | None = None
 
 
 @dataclass(slots=True)
 class LoopReport:
-    """What the loops found."""
+    """What the loops found. A decision is made once: what further runs would say of a decided test changes nothing."""
 
-    loops: int
-    tallies: list[Tally]
-    problems: list[str]
-    seconds: float
-    bound: float | None = None
+    loops: int = 0
+    tallies: list[Tally] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    decisions: dict[TestId, Decision] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> list[Tally]:
+        """The tests with at least one run."""
+        return [one for one in self.tallies if one.runs]
 
     @property
     def flaky(self) -> list[Tally]:
@@ -87,36 +94,55 @@ class LoopReport:
         return sorted((one for one in self.tallies if one.failures), key=lambda one: (-one.failures, one.id))
 
     def decided(self, decision: Decision) -> list[Tally]:
-        """The tests of which the loops say so; none without a bound."""
-        return [one for one in self.tallies if one.runs and self.bound is not None and one.decide(self.bound) is decision]
+        """The tests of which the loops say so; those that were only ever blocked are open."""
+        return [one for one in self.tallies if (one.runs or one.blocked) and self.decisions.get(one.id, Decision.OPEN) is decision]
 
 
-async def loop(request: RunRequest, budget: Budget, on_event: Listener) -> LoopReport:
+async def loop(request: RunRequest, budget: Budget, on_event: Listener, start: Iterable[Tally] = ()) -> LoopReport:
     """Run the selection again and again, each time in a fresh worker, `request.jobs` workers at a time.
 
-    With a bound, tests that are decided take no part in later loops.
+    With a rule, tests that are decided take no part in later loops, unless an undecided one depends on them. `start` is what earlier runs
+    saw.
     """
     began = time.monotonic()
-    tallies: dict[TestId, Tally] = {}
-    problems: list[str] = []
-    done = 0
+    report = LoopReport()
+    tallies = {one.id: one for one in start}
+    depends: dict[TestId, set[TestId]] = {}
     chosen = request
-    while done < budget.loops:
-        # Without bound or time nothing is decided on the way, so the workers need not wait for each other.
-        fixed = budget.bound is None and budget.seconds is None
-        count = budget.loops if fixed else min(request.jobs, budget.loops - done)
-        lanes = [Lane(f"loop {done + index + 1}", request.lane, extra=(f"--seed={request.seed + done + index}",)) for index in range(count)]
+    while report.loops < budget.loops:
+        # Without rule or time nothing is decided on the way, so the workers need not wait for each other.
+        fixed = budget.rule is None and budget.seconds is None
+        count = budget.loops if fixed else min(request.jobs, budget.loops - report.loops)
+        numbers = range(report.loops, report.loops + count)
+        lanes = [Lane(f"loop {number + 1}", request.lane, extra=(f"--seed={request.seed + number}",)) for number in numbers]
         outcomes = await run_lanes(chosen, lanes, on_event, at_once=request.jobs)
-        done += count
-        problems += add(tallies, outcomes)
-        if problems or (budget.seconds is not None and time.monotonic() - began >= budget.seconds):
+        report.loops += count
+        report.problems += add(tallies, outcomes)
+        depends |= prerequisites(outcomes)
+        report.tallies = sorted(tallies.values(), key=lambda one: one.id)
+        if not report.problems and not any(one.runs or one.blocked for one in report.tallies):
+            report.problems.append(NOTHING)
+        if report.problems or (budget.seconds is not None and time.monotonic() - began >= budget.seconds):
             break
-        if budget.bound is not None:
-            undecided = [one for one in tallies.values() if one.runs and one.decide(budget.bound) is Decision.OPEN]
+        if budget.rule is not None:
+            _settle(report, budget.rule)
+            undecided = [one.id for one in report.decided(Decision.OPEN)]
             if not undecided:
                 break
-            chosen = replace(request, only=tuple(sorted(str(one.id) for one in undecided)))
-    return LoopReport(done, sorted(tallies.values(), key=lambda one: one.id), problems, time.monotonic() - began, budget.bound)
+            # What was never selected is not looped, so that the number of tests over which the error is shared out stays what it is.
+            wanted = with_prerequisites(undecided, depends) & tallies.keys()
+            chosen = replace(request, only=tuple(sorted(map(str, wanted))), keyword=None)
+    if budget.rule is not None:
+        _settle(report, budget.rule)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _settle(report: LoopReport, rule: Rule) -> None:
+    for tally in report.decided(Decision.OPEN):
+        decision = rule(tally, len(report.tallies))
+        if decision is not Decision.OPEN:
+            report.decisions[tally.id] = decision
 
 
 def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[str]:
@@ -124,10 +150,13 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
     problems: list[str] = []
     for outcome in outcomes:
         report = merge([outcome])
-        problems += report.problems
+        problems += [one for one in report.problems if one not in problems]
         for result in report.results:
             tally = tallies.setdefault(result.id, Tally(result.id))
             if result.verdict is Verdict.SKIP:
+                continue
+            if result.verdict is Verdict.BLOCKED:
+                tally.blocked += 1
                 continue
             tally.runs += 1
             if not result.verdict.good:
@@ -136,3 +165,26 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
                 text = f"{result.verdict}: {result.message}"
                 tally.messages[text] = tally.messages.get(text, 0) + 1
     return problems
+
+
+def prerequisites(outcomes: Iterable[LaneOutcome]) -> dict[TestId, set[TestId]]:
+    """Which tests each test depends on, in its own variant."""
+    found: dict[TestId, set[TestId]] = {}
+    for outcome in outcomes:
+        for event in outcome.events:
+            if event["event"] == "collected":
+                test = TestId.parse(event["id"])
+                found[test] = {replace(TestId.parse(name), variant=test.variant) for name in event.get("depends", ())}
+    return found
+
+
+def with_prerequisites(tests: Iterable[TestId], depends: Mapping[TestId, Iterable[TestId]]) -> set[TestId]:
+    """The tests and all that they depend on, so that a failure behind a failing prerequisite is still seen to be blocked."""
+    wanted: set[TestId] = set()
+    left = list(tests)
+    while left:
+        test = left.pop()
+        if test not in wanted:
+            wanted.add(test)
+            left += depends.get(test, ())
+    return wanted

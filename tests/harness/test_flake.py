@@ -10,8 +10,7 @@ from harness.identity import TestId
 from harness.run import attribution
 from harness.run.attribution import Cause, Condition, Observed, attribute, judge, runs_needed
 from harness.run.contention import VARIABLE, contention
-from harness.run.loops import Budget, Decision, Tally, loop
-from harness.stats import lower_bound, upper_bound
+from harness.run.loops import Tally
 from tests.harness.sample import request, write_corpus
 
 FLAKY = '''
@@ -80,23 +79,6 @@ def test_replays_are_as_many_as_a_failure_needs():
     assert runs_needed(_tally(5, 5), 40) == attribution.FEWEST
 
 
-def test_a_bound_is_stated_or_rejected_or_left_open():
-    assert _tally(0, 59).decide(0.05) is Decision.BELOW
-    assert _tally(0, 58).decide(0.05) is Decision.OPEN
-    assert _tally(5, 20).decide(0.05) is Decision.ABOVE
-    assert _tally(1, 20).decide(0.05) is Decision.OPEN
-    assert _tally(0, 0).decide(0.05) is Decision.OPEN
-
-
-def test_the_interval_holds_the_true_rate_as_often_as_promised():
-    """Over all outcomes of 20 runs at a rate of 0.3 each bound fails with at most 5 %, and both are not idle."""
-    from math import comb
-
-    chance = [comb(20, k) * 0.3**k * 0.7 ** (20 - k) for k in range(21)]
-    assert 0 < sum(p for k, p in enumerate(chance) if lower_bound(k, 20) > 0.3) <= 0.05
-    assert 0 < sum(p for k, p in enumerate(chance) if upper_bound(k, 20) < 0.3) <= 0.05
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return write_corpus(tmp_path_factory.mktemp("flaky") / "corpus", alpha=FLAKY)
@@ -104,34 +86,6 @@ def corpus(tmp_path_factory):
 
 def _ignore(_event) -> None:
     pass
-
-
-@pytest.mark.timeout(180)
-def test_the_rate_of_a_flaky_test_and_loops_that_stop_when_it_is_known(corpus):
-    wanted = request(corpus, jobs=2, only=("alpha::test_race",))
-    report = asyncio.run(loop(wanted, Budget(loops=40, bound=0.02), _ignore))
-    (tally,) = report.tallies
-    # With a true rate of 0.3 a bound of 2 % is rejected long before the loops run out.
-    assert tally.decide(0.02) is Decision.ABOVE
-    assert report.loops < 40
-    assert tally.messages == {"fail: lost the race": tally.failures}
-
-
-@pytest.mark.timeout(180)
-def test_decided_tests_take_no_part_in_later_loops(corpus):
-    wanted = request(corpus, jobs=2, only=("alpha::test_solid", "alpha::test_order"))
-    report = asyncio.run(loop(wanted, Budget(loops=8, bound=0.35), _ignore))
-    by_name = {tally.id.name: tally for tally in report.tallies}
-    assert by_name["test_order"].decide(0.35) is Decision.ABOVE
-    assert by_name["test_solid"].decide(0.35) is Decision.BELOW
-    # Alone, without test_solid before it, test_order would pass: it was out by then, or in with it.
-    assert by_name["test_order"].failures == by_name["test_order"].runs
-    assert by_name["test_order"].runs < by_name["test_solid"].runs == 8
-
-
-def test_the_budget_of_time_ends_the_loops(corpus):
-    report = asyncio.run(loop(request(corpus, only=("alpha::test_solid",)), Budget(loops=1000, seconds=0.1), _ignore))
-    assert report.loops == 1
 
 
 @pytest.mark.timeout(240)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.stats import runs_for_bound, upper_bound
+from harness.stats import lower_bound, runs_for_bound, upper_bound
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,18 @@ def test_the_rule_of_three():
 def test_impossible_counts_are_refused(failures, runs):
     with pytest.raises(ValueError, match="failures in"):
         upper_bound(failures, runs)
+
+
+def test_the_interval_holds_the_true_rate_as_often_as_promised():
+    """Over all outcomes of 20 runs at a rate of 0.3 each bound fails with at most 5 %, and both are not idle."""
+    chance = [math.comb(20, k) * 0.3**k * 0.7 ** (20 - k) for k in range(21)]
+    assert 0 < sum(p for k, p in enumerate(chance) if lower_bound(k, 20) > 0.3) <= 0.05
+    assert 0 < sum(p for k, p in enumerate(chance) if upper_bound(k, 20) < 0.3) <= 0.05
+
+
+def test_the_pooled_bound_holds_for_tests_of_unequal_rates():
+    """Ten runs each at 0, 0.1 and 0.5: the mean rate is 0.2, and the bound of the sum misses it with at most 5 %."""
+    chance = {0: 1.0}
+    for rate in [0.0, 0.1, 0.5] * 10:
+        chance = {k: chance.get(k, 0) * (1 - rate) + chance.get(k - 1, 0) * rate for k in range(len(chance) + 1)}
+    assert 0 < sum(p for k, p in chance.items() if upper_bound(k, 30) < 0.2) <= 0.05
