@@ -28,14 +28,16 @@ class UrlTarget:
     time_scale: float = 2.0
     time_modes: tuple[TimeMode, ...] = (TimeMode.REAL,)
     storages: tuple[str, ...] = ("external",)
+    patience: float = REACH
+    """Seconds to wait for the first answer."""
 
     async def start(self, storage: str) -> Endpoint:
         """Wait until `GET /health` answers (WIRE-050).
 
         Raises:
-            TargetError: it did not within `REACH` seconds.
+            TargetError: it did not within `patience` seconds.
         """
-        await reach(self.url)
+        await reach(self.url, self.patience)
         return Endpoint(self.url, self.namespace, self.pool, self.token)
 
     async def stop(self) -> None:

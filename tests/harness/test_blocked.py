@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import re
 from dataclasses import replace
@@ -16,8 +15,8 @@ from harness.ledger.gate import Selection, judge
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import update
 from harness.report.compare import compare
-from harness.run import eventlog, junit, runner
-from harness.run.request import RunRequest, standard_corpus
+from harness.run import eventlog, junit
+from harness.run.request import standard_corpus
 from harness.run.shards import load_durations, share
 from harness.verdicts import Verdict
 from tests.harness.sample import request, run, write_corpus
@@ -103,11 +102,6 @@ def test_blocked_survives_files_and_becomes_a_ledger_entry(report, tmp_path):
     assert kinds["test_basic"] is EntryClass.FAILS
     assert kinds["test_a_first"] is EntryClass.BLOCKED
     assert not [one for one in judge(ledger, report, Selection(), DAY) if one.fatal]
-
-
-@pytest.fixture(scope="module")
-def collected():
-    return asyncio.run(runner.collect(RunRequest(encodings=("json",), storages=("sqlite",))))
 
 
 def test_every_prerequisite_of_the_corpus_exists(collected):

@@ -16,6 +16,7 @@ from harness.targets import TargetOptions
 from harness.targets.reference import CAPABILITIES
 from tests.harness.lesser_reference import BREAK
 
+VARIANT = "[json-sqlite]"
 NEIGHBOURS = 5
 """Tests per suite that do not need the capability and must not notice its absence: the quickest ones."""
 
@@ -54,14 +55,6 @@ async def _verdicts(request: RunRequest):
 
 
 @pytest.fixture(scope="module")
-def collected():
-    events = asyncio.run(runner.collect(_request(standard_corpus(), "reference")))
-    assert events
-    assert all(event["event"] == "collected" for event in events)
-    return events
-
-
-@pytest.fixture(scope="module")
 def world(collected, tmp_path_factory):
     """Only the modules with capabilities, so that the worker of each run has little to collect."""
     corpus = tmp_path_factory.mktemp("capabilities") / "corpus"
@@ -69,7 +62,9 @@ def world(collected, tmp_path_factory):
     for name in {event["location"].partition("::")[0].rpartition("/")[2] for event in collected if event["capabilities"]}:
         shutil.copy(standard_corpus() / name, corpus / name)
     suites = {event["suite"] for event in collected if event["capabilities"]}
-    needs = {event["id"]: frozenset(event["capabilities"]) for event in collected if event["suite"] in suites}
+    needs = {
+        event["id"]: frozenset(event["capabilities"]) for event in collected if event["suite"] in suites and event["id"].endswith(VARIANT)
+    }
     # Of suites most of which need nothing, some neighbours are enough.
     plain = defaultdict(list)
     for test in sorted(needs):

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.harness.sample import PLAIN, write_corpus
 
-ROOT = Path(__file__).parents[2]
 FAKE = "tests.harness.fake_target:make"
 FAILING = '''
 @requirement("TASK-009")
@@ -24,7 +18,7 @@ async def test_bad(conform):
 
 
 @pytest.fixture
-def conform(tmp_path):
+def conform(conform, tmp_path):
     """Run a sub-command on the sample corpus with the fake target."""
     write_corpus(tmp_path / "corpus", alpha=PLAIN, beta_timing=PLAIN)
 
@@ -37,18 +31,7 @@ def conform(tmp_path):
             options += ["--target", target]
         if parts[0] in ("gate", "baseline") and parts[-1] != "diff":
             options += ["--baselines", str(tmp_path / "baselines")]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *parts, *options, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+        return conform(*parts, *options, *arguments, status=status)
 
     return call
 
@@ -197,13 +180,6 @@ def test_list_shows_suites_tests_and_requirements(conform):
     assert "TASK-002  alpha::test_two, beta-timing::test_two" in conform("list", "--requirements")
 
 
-async def test_a_url_target_runs_in_real_time(conform):
-    from tests.harness.app_server import AppServer
-    from tests.harness.fake_app import FakeApp
-
-    server = AppServer(FakeApp())
-    url = await server.start()
-    command = ("run", "--encoding", "json", "--capabilities", "all", "--target-name", "mine")
-    text = await asyncio.to_thread(conform, *command, target=url)
+def test_a_url_target_runs_in_real_time(conform, fake_url):
+    text = conform("run", "--encoding", "json", "--capabilities", "all", "--target-name", "mine", target=fake_url)
     assert "mine (real time): 4 collected, 4 passed" in text
-    await server.stop()

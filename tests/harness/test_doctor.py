@@ -54,7 +54,7 @@ async def test_capability_that_is_declared_but_not_there_is_bad(tmp_path, monkey
 
 
 async def test_unreachable_target_is_bad(tmp_path, unused_tcp_port):
-    target = UrlTarget(f"http://127.0.0.1:{unused_tcp_port}")
+    target = UrlTarget(f"http://127.0.0.1:{unused_tcp_port}", patience=0.3)
     findings = await examine(target, "target", small_corpus(tmp_path, "counter"))
     assert findings[0].what == "reach"
     assert findings[0].health is Health.BAD

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -150,22 +147,17 @@ def test_what_is_no_bundle_is_refused(tmp_path):
         bundle.load(tmp_path)
 
 
-def test_replay_says_whether_the_failure_comes_back(tmp_path):
+def test_replay_says_whether_the_failure_comes_back(conform, tmp_path):
     corpus = write_corpus(tmp_path / "corpus", gamma=FAILING)
     place = only(run(corpus, evidence=tmp_path / "e")).bundle
 
-    def replay(status: int, *extra: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", "replay", place, *extra],
-            capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
+    def replay(*extra: str, status: int = 0) -> str:
+        return conform("replay", place, *extra, status=status)
 
-    assert "reproduced" in replay(1)
+    assert "reproduced" in replay(status=1)
     write_corpus(tmp_path / "corpus", gamma=FAILING.replace("only morse", "not this one"))
-    assert "fails differently" in replay(1)
+    assert "fails differently" in replay(status=1)
     write_corpus(tmp_path / "corpus", gamma=FAILING.replace("morse", "json"))
-    assert "did not come back" in replay(0)
+    assert "did not come back" in replay()
     # Another target, of which only the name is known.
-    assert "unknown target" in replay(2, "--target", "nonsense")
+    assert "unknown target" in replay("--target", "nonsense", status=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -45,8 +44,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def call(tmp_path):
-    """Run `conform` somewhere else, with a package of targets installed beside."""
+def call(conform, tmp_path, monkeypatch):
+    """Run `conform` with a package of targets installed beside."""
     site = tmp_path / "site"
     info = site / "mine-1.0.dist-info"
     info.mkdir(parents=True)
@@ -54,16 +53,8 @@ def call(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     offered = "mine = mine_targets:make\nempty = mine_targets:empty\nbroken = mine_targets:gone\n"
     (info / "entry_points.txt").write_text(f"[actor_conformance.targets]\n{offered}")
-
-    def conform(*arguments: str, status: int = 0) -> str:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{site}", "NO_COLOR": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{site}")
+    monkeypatch.syspath_prepend(site)
     return conform
 
 

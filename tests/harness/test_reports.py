@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise, permutations
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -26,7 +22,6 @@ from harness.run.results import Counts, RunReport, TestResult
 from harness.verdicts import Verdict
 from tests.harness.sample import run, write_corpus
 
-ROOT = Path(__file__).parents[2]
 SESSION = {
     "event": "session",
     "version": 1,
@@ -284,35 +279,27 @@ def test_blocked_tests_name_their_root_cause(tmp_path):
     assert found == {"test_a_leaf": root, "test_middle": root, "test_root": "", "test_fine": ""}
 
 
-def test_the_report_commands(tmp_path):
-    def conform(status: int, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
+def test_the_report_commands(conform, tmp_path):
     write_corpus(tmp_path / "corpus", gamma=FAILING)
     fake = ("--target", "tests.harness.fake_target:make", "--corpus", "corpus", "--storage", "memory", "--encoding", "json")
-    conform(1, "run", *fake, "--events", "a.ndjson")
+    conform("run", *fake, "--events", "a.ndjson", status=1)
     eventlog.write(tmp_path / "b.ndjson", report(test_a="pass"))
-    conform(0, "report", "html", "a.ndjson", "b.ndjson", "-o", "out/r.html")
+    conform("report", "html", "a.ndjson", "b.ndjson", "-o", "out/r.html")
     assert "timeline of gamma::test_bad[json-memory]" in (tmp_path / "out/r.html").read_text()
-    assert "4 tests" not in conform(0, "report", "markdown", "a.ndjson", "b.ndjson")
-    conform(0, "report", "markdown", "a.ndjson", "-o", "out/r.md")
-    assert (tmp_path / "out/r.md").read_text() == conform(0, "report", "markdown", "a.ndjson")
-    assert json.loads(conform(0, "report", "badge", "a.ndjson", "b.ndjson", "--label", "actors")) == {
+    assert "4 tests" not in conform("report", "markdown", "a.ndjson", "b.ndjson")
+    conform("report", "markdown", "a.ndjson", "-o", "out/r.md")
+    assert (tmp_path / "out/r.md").read_text() == conform("report", "markdown", "a.ndjson")
+    assert json.loads(conform("report", "badge", "a.ndjson", "b.ndjson", "--label", "actors")) == {
         "schemaVersion": 1, "label": "actors", "message": "66.6% of 3", "color": "red",
     }  # fmt: skip
-    conform(0, "report", "junit", "a.ndjson", "b.ndjson", "-o", "out/j.xml")
+    conform("report", "junit", "a.ndjson", "b.ndjson", "-o", "out/j.xml")
     assert sorted(str(one.id) for one in junit.read([tmp_path / "out/j.xml"]).results) == sorted(
         str(one.id) for name in "ab" for one in eventlog.read(tmp_path / f"{name}.ndjson").results
     )
-    assert "vanished" in conform(1, "report", "diff", "a.ndjson", "b.ndjson")
-    assert "the same verdicts" in conform(0, "report", "diff", "b.ndjson", "b.ndjson")
-    assert "3 collected" in conform(1, "report", "merge", "a.ndjson", "b.ndjson", "-o", "c.ndjson")
+    assert "vanished" in conform("report", "diff", "a.ndjson", "b.ndjson", status=1)
+    assert "the same verdicts" in conform("report", "diff", "b.ndjson", "b.ndjson")
+    assert "3 collected" in conform("report", "merge", "a.ndjson", "b.ndjson", "-o", "c.ndjson", status=1)
     assert len(eventlog.read(tmp_path / "c.ndjson").results) == 3
-    conform(2, "report", "merge", "a.ndjson", "a.ndjson", "-o", "d.ndjson")
-    assert "no event stream" in conform(2, "report", "html", "missing.ndjson", "-o", "out/r.html")
-    assert "no such directory" in conform(2, "report", "html", "a.ndjson", "-o", "out/r.html", "--evidence", "nowhere")
+    conform("report", "merge", "a.ndjson", "a.ndjson", "-o", "d.ndjson", status=2)
+    assert "no event stream" in conform("report", "html", "missing.ndjson", "-o", "out/r.html", status=2)
+    assert "no such directory" in conform("report", "html", "a.ndjson", "-o", "out/r.html", "--evidence", "nowhere", status=2)

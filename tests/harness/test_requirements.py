@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +10,6 @@ from harness.errors import UsageError
 from harness.requirements import coverage, pages
 from harness.requirements.extract import extract
 from harness.requirements.model import Check, Document, Level, Requirement, load
-from harness.run import runner
-from harness.run.request import RunRequest
 from tests.harness.sample import PLAIN, write_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -142,37 +136,29 @@ def test_broken_data_is_refused(tmp_path):
         coverage.load_reasons(tmp_path)
 
 
-def test_the_command_fails_on_a_gap_and_says_which(tmp_path):
+def test_the_command_fails_on_a_gap_and_says_which(conform, tmp_path):
     write_corpus(tmp_path / "corpus", alpha=PLAIN)
     spec = tmp_path / "spec"
     (spec / "requirements").mkdir(parents=True)
     document = _document(("TASK-001", "MUST", "observable"), ("TASK-002", "MUST", "observable"), ("TASK-003", "MUST", "observable"))
     (spec / "requirements" / "one.json").write_text(document.model_dump_json())
 
-    def conform(status: int, *extra: str) -> str:
-        arguments = ["requirements", "--corpus", str(tmp_path / "corpus"), "--spec", str(spec), *extra]
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.cli", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout
+    def check(*extra: str, status: int = 0) -> str:
+        return conform("requirements", "--corpus", str(tmp_path / "corpus"), "--spec", str(spec), *extra, status=status)
 
-    assert "no test and no reason: TASK-003" in conform(1)
+    assert "no test and no reason: TASK-003" in check(status=1)
     reasons = [coverage.Reason(kind="pending", reason="tomorrow", match=["TASK-003", "TASK-001"])]
     coverage.save_reasons(spec, reasons)
-    assert "excuse nothing any more (conform requirements --prune): TASK-001" in conform(1)
-    assert "dropped from" in conform(0, "--prune")
-    assert "pending: TASK-003" in conform(0, "--untested", "--write-docs")
+    assert "excuse nothing any more (conform requirements --prune): TASK-001" in check(status=1)
+    assert "dropped from" in check("--prune")
+    assert "pending: TASK-003" in check("--untested", "--write-docs")
     assert "[alpha::test_one]" in (spec / "one.md").read_text()
 
 
-def test_every_observable_must_of_the_specification_has_a_test_or_a_reason():
+def test_every_observable_must_of_the_specification_has_a_test_or_a_reason(collected):
     spec = ROOT / "docs" / "spec"
     documents = load(spec)
     assert sum(1 for document in documents for _ in document.requirements()) > 1400
-    events = asyncio.run(runner.collect(RunRequest()))
-    assert not [event for event in events if event["event"] == "problem"]
-    found = coverage.measure(documents, events, coverage.load_reasons(spec))
+    found = coverage.measure(documents, collected, coverage.load_reasons(spec))
     assert [one.id for one in found.missing] == []
     assert found.unknown == {}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +13,9 @@ from harness.run import eventlog, shards
 from harness.run.request import standard_corpus
 from tests.harness.sample import PLAIN, write_corpus
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ROOT_CAUSE = '''
 @requirement("TASK-001")
 async def test_bad(conform):
@@ -79,22 +78,12 @@ def test_durations_that_are_none(tmp_path, text):
         shards.load_durations(path)
 
 
-def _conform(cwd: Path, *arguments: str, status: int | tuple[int, ...] = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", *arguments],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=150, check=False,
-    )  # fmt: skip
-    assert done.returncode in (status if isinstance(status, tuple) else (status,)), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
 def _outcome(path: Path) -> dict[str, str]:
     return {str(result.id): str(result.verdict) for result in eventlog.read(path).results}
 
 
 @pytest.mark.timeout(240)
-def test_merged_shards_are_the_whole_run_on_the_reference(tmp_path):
+def test_merged_shards_are_the_whole_run_on_the_reference(conform, tmp_path):
     """Real suites, timing ones among them, one of them with tests that fail and block others across suites."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
@@ -102,34 +91,34 @@ def test_merged_shards_are_the_whole_run_on_the_reference(tmp_path):
         shutil.copy(standard_corpus() / f"test_{name}.py", corpus)
     write_corpus(corpus, zeta=ROOT_CAUSE, eta_timing=DEPENDANT)
     common = ("run", "--corpus", str(corpus), "--encoding", "json", "--jobs", "2", "--evidence", str(tmp_path / "evidence"))
-    _conform(tmp_path, *common, "--events", "whole.ndjson", status=1)
+    conform(*common, "--events", "whole.ndjson", status=1)
     whole = eventlog.read(tmp_path / "whole.ndjson")
     parts = []
     for number in (1, 2, 3):
         name = f"part-{number}.ndjson"
-        _conform(tmp_path, *common, "--durations", "whole.ndjson", "--shard", f"{number}/3", "--events", name, status=(0, 1))
+        conform(*common, "--durations", "whole.ndjson", "--shard", f"{number}/3", "--events", name, status=(0, 1))
         parts.append(eventlog.read(tmp_path / name))
     suites = [{result.id.suite for result in part.results} for part in parts]
     assert sum(map(len, suites)) == len(set().union(*suites)) == 7
     assert any({"zeta", "eta-timing"} <= one for one in suites)
-    _conform(tmp_path, "report", "merge", *(f"part-{number}.ndjson" for number in (3, 1, 2)), "-o", "merged.ndjson", status=1)
+    conform("report", "merge", *(f"part-{number}.ndjson" for number in (3, 1, 2)), "-o", "merged.ndjson", status=1)
     merged = eventlog.read(tmp_path / "merged.ndjson")
     assert merged.counts() == whole.counts()
     assert _outcome(tmp_path / "merged.ndjson") == _outcome(tmp_path / "whole.ndjson")
     assert {str(one.id.test): str(one.verdict) for one in merged.bad} == {"zeta::test_bad": "fail", "eta-timing::test_too": "blocked"}
     assert not merged.problems
 
-    text = _conform(tmp_path, "report", "merge", "part-1.ndjson", "part-3.ndjson", "-o", "half.ndjson", status=2)
+    text = conform("report", "merge", "part-1.ndjson", "part-3.ndjson", "-o", "half.ndjson", status=2)
     assert "problem: shard 2/3 is missing" in text
 
 
-def test_more_shards_than_suites_and_bad_shards_are_said(tmp_path):
+def test_more_shards_than_suites_and_bad_shards_are_said(conform, tmp_path):
     corpus = write_corpus(tmp_path / "corpus", alpha=PLAIN, beta_timing=PLAIN)
     target = ("--target", "tests.harness.fake_target:make", "--storage", "memory", "--encoding", "json", "--jobs", "1")
     common = ("run", "--corpus", str(corpus), *target)
-    assert "shard 3/3 is empty: there are 2 suites to share" in _conform(tmp_path, *common, "--shard", "3/3", status=2)
-    assert "use I/N with I from 1 to N, such as 1/4" in _conform(tmp_path, *common, "--shard", "0/3", status=2)
-    assert "is no event stream" in _conform(tmp_path, *common, "--shard", "1/2", "--durations", "nowhere", status=2)
-    text = _conform(tmp_path, *common, "--shard", "2/2")
+    assert "shard 3/3 is empty: there are 2 suites to share" in conform(*common, "--shard", "3/3", status=2)
+    assert "use I/N with I from 1 to N, such as 1/4" in conform(*common, "--shard", "0/3", status=2)
+    assert "is no event stream" in conform(*common, "--shard", "1/2", "--durations", "nowhere", status=2)
+    text = conform(*common, "--shard", "2/2")
     assert "2 collected, 2 passed" in text
     assert "beta-timing" in text

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +11,6 @@ from harness.errors import TargetError, UsageError
 from harness.targets import TargetOptions, resolve, rivetkit
 from harness.targets.process import CommandTarget, TargetProcess
 
-ROOT = Path(__file__).parents[2]
 SERVER = """
 import http.server, json, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,19 +94,14 @@ def test_commands_are_named_by_cmd():
 
 
 @pytest.mark.parametrize(("version", "message"), [(None, "node was not found"), ("v16.1.0", "node here is v16.1.0")])
-def test_without_a_usable_node_the_live_peer_has_status_2(tmp_path, version, message):
+def test_without_a_usable_node_the_live_peer_has_status_2(conform, tmp_path, monkeypatch, version, message):
     (tmp_path / "bin").mkdir()
     if version is not None:
         node = tmp_path / "bin" / "node"
         node.write_text(f"#!/bin/sh\necho {version}\n")
         node.chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", "--target", "rivetkit"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path / 'bin'}:/bin" if version else str(tmp_path / "bin")},
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert f"conform: {rivetkit.NEED}; {message}" in done.stderr
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin" if version else str(tmp_path / "bin"))
+    assert f"conform: {rivetkit.NEED}; {message}" in conform("run", "--target", "rivetkit", status=2)
 
 
 def test_missing_packages_are_installed_into_the_cache_once(tmp_path, monkeypatch):
