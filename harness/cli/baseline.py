@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from harness import junit
 from harness.cli import options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
@@ -22,7 +23,6 @@ from harness.ledger import renames, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
-from harness.run import junit
 from harness.run.request import default_jobs, standard_corpus
 from harness.targets import TargetOptions
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harness import junit
 from harness.cli import options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
@@ -15,7 +16,6 @@ from harness.cli.run import execute, write
 from harness.errors import UsageError
 from harness.ledger import renames, store
 from harness.ledger.gate import Finding, Kind, Selection, judge
-from harness.run import junit
 from harness.run.request import standard_corpus
 
 if TYPE_CHECKING:

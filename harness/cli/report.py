@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from harness import junit
 from harness.cli import options, summary
 from harness.cli.console import out
 from harness.errors import UsageError
 from harness.report import markdown, page
 from harness.report.compare import compare
 from harness.requirements.model import Requirement, home, load
-from harness.run import eventlog, junit
+from harness.run import eventlog
 
 app = typer.Typer(help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
 EventsArgument = Annotated[list[Path], typer.Argument(metavar="EVENTS...", help="event streams, one per run")]

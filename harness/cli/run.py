@@ -6,10 +6,11 @@ import asyncio
 
 import typer
 
+from harness import junit
 from harness.cli import options, summary
 from harness.cli.expand import expanded
 from harness.cli.progress import RunProgress
-from harness.run import eventlog, junit, runner
+from harness.run import eventlog, runner
 from harness.run.request import RunRequest
 from harness.run.results import RunReport
 

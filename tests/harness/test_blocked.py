@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness import junit
 from harness.cli import summary
 from harness.cli.console import out
 from harness.ledger.excuse import Excuse
@@ -15,7 +16,7 @@ from harness.ledger.gate import Selection, judge
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import update
 from harness.report.compare import compare
-from harness.run import eventlog, junit
+from harness.run import eventlog
 from harness.run.request import standard_corpus
 from harness.run.shards import load_durations, share
 from harness.verdicts import Verdict

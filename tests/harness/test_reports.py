@@ -12,12 +12,13 @@ from itertools import pairwise, permutations
 import jsonschema
 import pytest
 
+from harness import junit
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.report import markdown, page
 from harness.report.compare import compare
 from harness.requirements.model import Check, Level, Requirement
-from harness.run import eventlog, junit
+from harness.run import eventlog
 from harness.run.results import Counts, RunReport, TestResult
 from harness.verdicts import Verdict
 from tests.harness.sample import run, write_corpus

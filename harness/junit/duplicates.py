@@ -1,0 +1,87 @@
+"""Several cases with one id: an error of the file, attempts of one test, or tests that only their order tells apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from harness.identity import TestId
+from harness.junit.outcome import RANK
+from harness.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.run.results import TestResult
+
+TEARDOWN = "failed on teardown"
+"""How pytest begins the message of the second case that it writes for a test that failed and then failed to clean up."""
+
+
+class Duplicates(StrEnum):
+    """What several cases with one id are.
+
+    `error`: a fault of the file, and the account is incomplete. `attempts`: tries of one test, in their order; both passed and failed is
+    *flaky*. `position`: tests of their own; the second is called `name (2)`.
+    """
+
+    ERROR = "error"
+    ATTEMPTS = "attempts"
+    POSITION = "position"
+
+
+def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tuple[list[TestResult], list[str]]:
+    """The results with each id once, as far as the policy allows, and what is wrong with the rest."""
+    groups: dict[TestId, list[tuple[TestResult, Path]]] = {}
+    for result, file in results:
+        same = groups.setdefault(result.id, [])
+        if same and result.verdict is Verdict.ERROR and result.message.startswith(TEARDOWN) and same[-1][1] == file:
+            same[-1] = (_both(same[-1][0], result), file)
+        else:
+            same.append((result, file))
+    settled: list[TestResult] = []
+    problems: list[str] = []
+    taken = set(groups)
+    for identity, same in groups.items():
+        if len(same) == 1:
+            settled.append(same[0][0])
+        elif policy is Duplicates.ATTEMPTS:
+            settled.append(_attempts([result for result, _ in same]))
+        elif policy is Duplicates.POSITION:
+            settled += _numbered([result for result, _ in same], taken)
+        else:
+            settled += [result for result, _ in same]
+            files = " and ".join(dict.fromkeys(str(file) for _, file in same))
+            problems.append(f"{files}: {identity} occurs {len(same)} times; if that is meant: --duplicates attempts, or position")
+    return settled, problems
+
+
+def _both(first: TestResult, second: TestResult) -> TestResult:
+    worse = max(first, second, key=lambda one: RANK.index(one.verdict))
+    detail = "\n\n".join(text for text in (first.detail, second.detail) if text)
+    return replace(worse, detail=detail, seconds=first.seconds + second.seconds)
+
+
+def _attempts(tries: list[TestResult]) -> TestResult:
+    worst = max(tries, key=lambda one: RANK.index(one.verdict))
+    whole = replace(worst, seconds=sum(one.seconds for one in tries), attempts=sum(one.attempts for one in tries))
+    failed = [one for one in tries if one.verdict not in (Verdict.PASS, Verdict.SKIP)]
+    if failed and any(one.verdict in (Verdict.PASS, Verdict.FLAKY) for one in tries):
+        return replace(
+            whole, verdict=Verdict.FLAKY, message=f"{len(failed)} of {len(tries)} attempts failed, the last: {failed[-1].message}"
+        )
+    return whole
+
+
+def _numbered(same: list[TestResult], taken: set[TestId]) -> list[TestResult]:
+    numbered, number = same[:1], 1
+    for result in same[1:]:
+        one = result.id
+        while one in taken:
+            number += 1
+            one = TestId(result.id.suite, f"{result.id.name} ({number})", result.id.variant)
+        taken.add(one)
+        numbered.append(replace(result, id=one))
+    return numbered
