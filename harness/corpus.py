@@ -128,6 +128,19 @@ def _named(test: CorpusTest, settings: Settings) -> bool:
     return not settings.only or str(test.id) in settings.only or test.id.test in settings.only
 
 
+def unmatched(items: list[pytest.Item], settings: Settings) -> list[str]:
+    """What was asked for by `--only` and is not there: a misspelt test beside a good one must not pass for it."""
+    tests = [test for item in items if (test := item.stash.get(TEST, None)) is not None]
+    return sorted(settings.only - {str(test.id) for test in tests} - {test.id.test for test in tests})
+
+
+def selected(items: list[pytest.Item], settings: Settings) -> dict[str, int]:
+    """How many tests of each lane the selection holds, before it is shared out."""
+    tests = [test for item in items if (test := item.stash.get(TEST, None)) is not None and _named(test, settings)]
+    timing = sum(test.timing for test in tests)
+    return {"parallel": len(tests) - timing, "timing": timing}
+
+
 def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """Split items into those that this session runs and the rest, keeping their order; other tests are kept."""
     kept: list[pytest.Item] = []
@@ -150,10 +163,9 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
 
 
 def order(items: list[pytest.Item], settings: Settings) -> list[pytest.Item]:
-    """The items as they are to run: as collected, or shuffled."""
-    if settings.shuffle is None:
-        return items
-    return random.Random(settings.shuffle).sample(items, len(items))  # noqa: S311 -- an order, no secret
+    """The items as they are to run: as collected, or shuffled; without those that an earlier life of this worker has run."""
+    ordered = items if settings.shuffle is None else random.Random(settings.shuffle).sample(items, len(items))  # noqa: S311 -- an order, no secret
+    return ordered[settings.behind :]
 
 
 def _strings(node: pytest.Item | Any, mark: str) -> tuple[str, ...]:

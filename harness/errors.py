@@ -19,6 +19,23 @@ class TargetError(HarnessError):
     """The target could not be started, reached or stopped."""
 
 
+class TargetDied(TargetError):
+    """The target ended, or answers no more, while a test ran."""
+
+
+class Blocked(HarnessError):
+    """The test cannot be run, as something it needs is gone since another test; the verdict is `blocked`.
+
+    Attributes:
+        by: the id of that test.
+    """
+
+    def __init__(self, by: str, reason: str) -> None:
+        """`reason` says what is gone."""
+        super().__init__(f"blocked by {by}: {reason}")
+        self.by = by
+
+
 class UsageError(HarnessError):
     """An option, a target specification or a mark makes no sense."""
 

@@ -39,7 +39,7 @@ class Guard:
         self._item = item
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reason: str | None = None
+        self._error: Exception | None = None
         self._limit: float | None = None
         self._timers: list[threading.Timer] = []
         self.before_pass: Callable[[], None] | None = None
@@ -57,10 +57,10 @@ class Guard:
             try:
                 await test(*args, **kwargs)
             except asyncio.CancelledError as cancelled:
-                if self._reason is None:
+                if self._error is None:
                     raise
                 # The traceback of the cancellation shows where the test was waiting.
-                raise TimedOut(self._reason).with_traceback(cancelled.__traceback__) from None
+                raise self._error.with_traceback(cancelled.__traceback__) from None
             finally:
                 self._task = None
                 if virtual is not None:
@@ -75,7 +75,7 @@ class Guard:
     def arm(self, settings: Any) -> None:
         """Start the clock; `settings` are pytest-timeout's."""
         limit: float = settings.timeout
-        self._limit, self._reason = limit, None
+        self._limit, self._error = limit, None
         self._start(limit, lambda: self._expire(limit))
         self._start(limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))
 
@@ -97,6 +97,10 @@ class Guard:
             loop.call_soon_threadsafe(self._cancel, f"timed out after {limit:g} s of real time")
 
     def _cancel(self, reason: str) -> None:
+        self.abort(TimedOut(reason))
+
+    def abort(self, error: Exception) -> None:
+        """End the running test with `error`, wherever it waits; nothing happens when it has ended."""
         if self._task is not None:
-            self._reason = reason
+            self._error = error
             self._task.cancel()

@@ -18,6 +18,7 @@ from harness.recorder import Recorder, ResultWriter
 from harness.session_fixtures import (
     EVIDENCE,
     MASK,
+    RECORDER,
     SETTINGS,
     TARGET,
     WITNESS,
@@ -53,7 +54,7 @@ __all__ = [
     "witness",
 ]
 
-RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+SELECTED: pytest.StashKey[dict[str, int]] = pytest.StashKey()
 STALL: pytest.StashKey[StallProbe] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 TIME_LIMIT = 60.0
@@ -85,8 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[MASK] = masking.of_environment(config.stash[SETTINGS].target.token)
-    config.stash[RECORDER] = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
-    config.pluginmanager.register(ResultWriter(config.stash[RECORDER]), "conform-results")
+    config.stash[RECORDER] = recorder = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
+    config.pluginmanager.register(ResultWriter(recorder), "conform-results")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
@@ -121,11 +122,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # pytest announces what is left as collected even after this error.
         items.clear()
         raise pytest.UsageError(f"no such suite: {', '.join(sorted(missing))}; there are: {', '.join(sorted(known))}")
+    if unmatched := corpus.unmatched(items, wanted):
+        items.clear()
+        raise pytest.UsageError(f"no such test in this selection: {', '.join(unmatched)}")
     try:
         wanted = corpus.part(items, wanted)
     except UsageError as error:
         items.clear()
         raise pytest.UsageError(str(error)) from error
+    config.stash[SELECTED] = corpus.selected(items, wanted)
     items[:], dropped = corpus.select(items, wanted)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -135,7 +140,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Write what will run, after every plug-in had its say, and wrap the tests."""
     recorder = session.config.stash[RECORDER]
-    recorder.session(session.config.stash[SETTINGS], session.config.stash[TARGET])
+    selected = session.config.stash.get(SELECTED, {"parallel": 0, "timing": 0})
+    recorder.session(session.config.stash[SETTINGS], session.config.stash[TARGET], selected)
     scale = session.config.stash[TARGET].time_scale
     for item in session.items:
         test = item.stash.get(TEST, None)
@@ -253,6 +259,7 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
         "id": str(test.id),
         "verdict": str(decided.verdict),
         "blame": str(decided.blame),
+        "blocked_by": decided.blocked_by,
         "bundle": str(bundle) if bundle is not None else "",
         "message": decided.message,
         "detail": decided.detail,

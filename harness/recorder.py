@@ -1,6 +1,7 @@
 """Writes the events of a session as NDJSON, one object per line, as they happen.
 
-Kinds: `session` (first), `collected` (one per test), `started`, `result`, `end` (last; its absence means the session died).
+Kinds: `session` (first), `collected` (one per test), `started`, `result`, `problem` (what is no verdict of a test), `end` (last; its
+absence means the session died).
 The schema is `harness/events.schema.json`.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pytest
@@ -37,8 +39,8 @@ class Recorder:
         self._results: dict[str, int] = {}
         self._collected = 0
 
-    def session(self, settings: Settings, target: Target) -> None:
-        """The session begins."""
+    def session(self, settings: Settings, target: Target, selected: Mapping[str, int]) -> None:
+        """The session begins; `selected` says how many tests of each lane there are before this session takes its share."""
         self._write(
             "session",
             version=VERSION,
@@ -51,6 +53,7 @@ class Recorder:
             storages=list(settings.storages),
             lane=settings.lane,
             shard=f"{settings.shard[0]}/{settings.shard[1]}",
+            selected=dict(selected),
             python=platform.python_version(),
             at=time.time(),
         )
@@ -69,6 +72,10 @@ class Recorder:
         verdict = str(result["verdict"])
         self._results[verdict] = self._results.get(verdict, 0) + 1
         self._write("result", **result)
+
+    def problem(self, text: str) -> None:
+        """Something that is no verdict of a test, but without which no verdict can be trusted."""
+        self._write("problem", text=text)
 
     def close(self, status: int) -> None:
         """The session ends with pytest's exit status."""

@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 RESTLESS = frozenset({"workflowCounterActor"})
 """Fixtures that work for ever, and the more the longer: their actors are destroyed when the test ends, lest they slow down what follows."""
 
-_RUN = secrets.token_hex(4)
 _COUNTER = itertools.count(1)
+
+
+@functools.cache
+def _run() -> str:
+    # Made at the first key and not at import: lanes that are forked share what was imported, and must not share keys on one target.
+    return secrets.token_hex(4)
 
 
 class Conform:
@@ -81,7 +86,7 @@ class Conform:
 
     def unique_key(self, suffix: str | None = None) -> list[str]:
         """A key that no other test, worker or run uses; `suffix` becomes a last component."""
-        key = [f"{self.test.name.partition('[')[0]}-{_RUN}-{next(_COUNTER)}"]
+        key = [f"{self.test.name.partition('[')[0]}-{_run()}-{next(_COUNTER)}"]
         return key if suffix is None else [*key, suffix]
 
     def has(self, capability: str) -> bool:

@@ -11,12 +11,13 @@ from harness import expect
 from harness.boundary import Boundary
 from harness.clock import Clock
 from harness.corpus import PHASES, TEST
-from harness.errors import UsageError
+from harness.deployments import Deployments
+from harness.errors import TargetDied, UsageError
 from harness.eventually import Eventually
 from harness.evidence.collect import Evidence
 from harness.guard import RUNNING
 from harness.session import Conform
-from harness.targets import Endpoint, Target, TimeMode, resolve
+from harness.targets import Target, TimeMode
 from harness.witness import Witness
 
 if TYPE_CHECKING:
@@ -25,56 +26,27 @@ if TYPE_CHECKING:
     from harness.corpus import CorpusTest
     from harness.identity import Variant
     from harness.masking import Mask
+    from harness.recorder import Recorder
     from harness.settings import Settings
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 WITNESS: pytest.StashKey[Witness] = pytest.StashKey()
 MASK: pytest.StashKey[Mask] = pytest.StashKey()
 EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
 
 
-class Deployments:
-    """The targets of a session: one per storage, started on first use, up until the session ends."""
-
-    def __init__(self, settings: Settings, mask: Mask) -> None:
-        """Nothing is started yet; `mask` learns the token that a target says it has."""
-        self._settings = settings
-        self._mask = mask
-        self._running: dict[str, tuple[Target, Endpoint]] = {}
-        self._failed: dict[str, Exception] = {}
-
-    async def get(self, storage: str) -> tuple[Target, Endpoint]:
-        """The target with this storage.
-
-        Raises:
-            TargetError: it does not start; every test that needs it gets the same error, without another try.
-        """
-        if storage in self._failed:
-            raise self._failed[storage]
-        if storage not in self._running:
-            target = resolve(self._settings.target)
-            try:
-                endpoint = await target.start(storage)
-            except Exception as error:
-                self._failed[storage] = error
-                await target.stop()
-                raise
-            self._mask.learn(endpoint.token)
-            self._running[storage] = target, endpoint
-        return self._running[storage]
-
-    async def stop(self) -> None:
-        """Stop them all."""
-        for target, _ in self._running.values():
-            await target.stop()
-        self._running.clear()
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def deployments(request: pytest.FixtureRequest) -> AsyncIterator[Deployments]:
     """The running targets of the session."""
-    running = Deployments(request.config.stash[SETTINGS], request.config.stash[MASK])
+
+    def give_up(problem: str) -> None:
+        request.config.stash[RECORDER].problem(problem)
+        request.session.shouldstop = problem
+
+    settings = request.config.stash[SETTINGS]
+    running = Deployments(settings.target, request.config.stash[MASK], restart=settings.restart_target, give_up=give_up)
     yield running
     await running.stop()
 
@@ -97,20 +69,27 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 @pytest_asyncio.fixture(loop_scope="session")
 async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deployments: Deployments) -> AsyncIterator[Conform]:
     """The session with the target, in the test's encoding."""
-    target, endpoint = await deployments.get(corpus_test.variant.storage)
+    deployment = await deployments.get(corpus_test)
+    target, endpoint = deployment.target, deployment.endpoint
     evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None), request.config.stash[MASK])
     session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
-    yield session
+    guard = request.node.stash.get(RUNNING, None)
+    with deployment.watched(corpus_test, guard.abort if guard is not None else None):
+        yield session
     failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))
     evidence.transcript.mark("end of the test")
     settings = request.config.stash[SETTINGS]
     try:
-        if failed and settings.evidence is not None:
+        if failed:
+            await deployment.check(corpus_test)
+        if failed and deployment.death is None and settings.evidence is not None:
             await evidence.snapshot(session)
-        elif failed or settings.timelines:
+        elif deployment.death is None and (failed or settings.timelines):
             await evidence.look(session)
     finally:
         await session.aclose()
+    if deployment.death is not None:
+        raise TargetDied(f"the target died: {deployment.death}")
     if not failed:
         evidence.check()
 

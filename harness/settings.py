@@ -35,6 +35,7 @@ OPTIONS = (
     ("--shard", "0/1", "run every n-th test: index/count"),
     ("--part", "1/1", "run a share of the suites, balanced by duration: number/count"),
     ("--part-durations", None, "how long suites take: a durations.toml or an event stream"),
+    ("--behind", "0", "leave out the first so many tests of this session's share: where a worker that died goes on"),
     ("--shuffle", None, "run the tests in the random order of this seed"),
     ("--repeat", "1", "run every test this often, one after the other, on the same target"),
     ("--seed", "0", "seed of everything random in the tests and in the client"),
@@ -43,6 +44,7 @@ OPTIONS = (
 )
 
 _TIMELINES = "--timelines"
+_RESTART = "--restart-target"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -51,6 +53,7 @@ def add_options(parser: pytest.Parser) -> None:
     for flag, default, text in OPTIONS:
         group.addoption(flag, dest=_dest(flag), default=default, help=text)
     group.addoption(_TIMELINES, dest=_dest(_TIMELINES), action="store_true", help="put the timeline of every test into its event")
+    group.addoption(_RESTART, dest=_dest(_RESTART), action="store_true", help="start a target that died again, and go on")
     group.addoption("--only", dest=_dest("--only"), action="append", help="only this test, suite::test or suite::test[variant]; repeat")
 
 
@@ -74,6 +77,8 @@ class Settings:
     timelines: bool = False
     part: tuple[int, int] = shards.WHOLE
     durations: Path | None = None
+    behind: int = 0
+    restart_target: bool = False
 
     @property
     def variants(self) -> list[Variant]:
@@ -122,6 +127,8 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         part=shards.parse(get("--part") or "1/1"),
         durations=Path(durations) if durations else None,
         timelines=bool(config.getoption(_dest(_TIMELINES))),
+        behind=int(_number("--behind", get("--behind") or "0")),
+        restart_target=bool(config.getoption(_dest(_RESTART))),
     ), target
 
 

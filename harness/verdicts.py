@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, Inconclusive, SchemaViolation, TargetError
+from harness.errors import Blocked, HarnessError, Inconclusive, SchemaViolation, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Verdict(StrEnum):
     """The outcome of one test in one variant.
 
-    `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass. `BLOCKED` went wrong as a test did without which
-    it cannot pass; it is decided when all results are there.
+    `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass. `BLOCKED` went wrong as a test did without which it cannot
+    pass, or found the target dead. `NOT_RUN` was collected, but the run ended before the test did; a report with it is incomplete.
     """
 
     PASS = "pass"
@@ -28,6 +28,7 @@ class Verdict(StrEnum):
     ERROR = "error"
     FLAKY = "flaky"
     BLOCKED = "blocked"
+    NOT_RUN = "not-run"
 
     @property
     def good(self) -> bool:
@@ -44,7 +45,7 @@ class Blame(StrEnum):
     NOBODY = ""
 
 
-_RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.FAIL: 3, Verdict.ERROR: 4}
+_RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.BLOCKED: 3, Verdict.FAIL: 4, Verdict.ERROR: 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Phase:
     message: str = ""
     detail: str = ""
     blame: Blame = Blame.NOBODY
+    blocked_by: str = ""
 
 
 def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Phase:
@@ -67,6 +69,8 @@ def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Ph
     message = _message(report, raised)
     if report.skipped:
         return Phase(Verdict.SKIP, message)
+    if isinstance(raised, Blocked):
+        return Phase(Verdict.BLOCKED, str(raised), blame=Blame.ADAPTER, blocked_by=raised.by)
     if isinstance(raised, Inconclusive):
         return Phase(Verdict.INCONCLUSIVE, message)
     if isinstance(raised, SchemaViolation):

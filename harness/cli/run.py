@@ -13,6 +13,7 @@ from harness.cli.progress import RunProgress
 from harness.run import eventlog, runner
 from harness.run.request import RunRequest
 from harness.run.results import RunReport
+from harness.run.stop import Stop
 
 
 @expanded
@@ -31,9 +32,15 @@ def command(
 
 
 def execute(request: RunRequest) -> RunReport:
-    """Run with progress shown."""
+    """Run with progress shown; Ctrl-C and SIGTERM end the run with what is known by then, a second one without teardown."""
+
+    async def interruptible() -> RunReport:
+        stop = Stop()
+        with stop.on_signals():
+            return await runner.run(request, progress.event, stop)
+
     with RunProgress(f"{request.target.spec}, {request.time} time") as progress:
-        return asyncio.run(runner.run(request, progress.event))
+        return asyncio.run(interruptible())
 
 
 def write(report: RunReport, files: options.Outputs) -> None:

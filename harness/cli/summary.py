@@ -62,6 +62,7 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
     session = report.session
     where = f"{session.get('target', '?')} ({session.get('time', '?')} time)"
     text = f"{where}: {total.collected} collected, {total.passed} passed, {total.skipped} skipped, {total.failed} failed"
+    text += f", {total.not_run} not run" if total.not_run else ""
     out.print(text + (f", {total.flaky} flaky" if total.flaky else "") + f" in {report.seconds:.1f} s", style="bold")
 
 

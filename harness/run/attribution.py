@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.run.contention import contention
+from harness.run.lane import Lane
 from harness.run.loops import Tally, add
 from harness.run.runner import run_lanes
-from harness.run.worker import Lane
 from harness.stats import CONFIDENCE, lower_bound, upper_bound
 from harness.verdicts import Blame
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.identity import TestId
-from harness.run.runner import merge, run_lanes
-from harness.run.worker import Lane
+from harness.run import account
+from harness.run.lane import Lane
+from harness.run.runner import run_lanes
 from harness.sequential import ERROR, Decision, decide
 from harness.stats import lower_bound, upper_bound
 from harness.verdicts import Verdict
@@ -17,9 +18,9 @@ from harness.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from harness.run.lane import LaneOutcome
     from harness.run.request import RunRequest
     from harness.run.runner import Listener
-    from harness.run.worker import LaneOutcome
 
 NOTHING = "nothing ran: no test matches the selection, or the target lacks what they need"
 
@@ -149,11 +150,11 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
     """Count the results of further workers; returns what went wrong."""
     problems: list[str] = []
     for outcome in outcomes:
-        report = merge([outcome])
+        report = account.close([outcome])
         problems += [one for one in report.problems if one not in problems]
         for result in report.results:
             tally = tallies.setdefault(result.id, Tally(result.id))
-            if result.verdict is Verdict.SKIP:
+            if result.verdict in (Verdict.SKIP, Verdict.NOT_RUN):
                 continue
             if result.verdict is Verdict.BLOCKED:
                 tally.blocked += 1

@@ -52,6 +52,7 @@ class RunRequest:
     timelines: bool = False
     part: tuple[int, int] = WHOLE
     durations: Path | None = None
+    restart_target: bool = False
     corpus: Path = field(default_factory=standard_corpus)
 
     @property
@@ -84,6 +85,8 @@ class RunRequest:
         if self.part != WHOLE:
             arguments.append(f"--part={self.part[0] + 1}/{self.part[1]}")
             arguments += [f"--part-durations={self.durations}"] if self.durations is not None else []
+        if self.restart_target:
+            arguments.append("--restart-target")
         if self.timelines:
             arguments.append("--timelines")
         if self.reruns:

@@ -46,13 +46,14 @@ class Counts:
     skipped: int = 0
     flaky: int = 0
     failed: int = 0
+    not_run: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
 
-    def values(self) -> tuple[int, int, int, int, int]:
+    def values(self) -> tuple[int, ...]:
         """The numbers in the order of the fields."""
-        return (self.collected, self.passed, self.skipped, self.flaky, self.failed)
+        return (self.collected, self.passed, self.skipped, self.flaky, self.failed, self.not_run)
 
 
 @dataclass(slots=True)
@@ -78,8 +79,8 @@ class RunReport:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 fine, 1 verdicts, 2 environment or usage."""
-        if self.problems:
+        """The exit status: 2 when the account is incomplete, else 1 when a verdict is bad, else 0."""
+        if self.problems or not self.results or any(result.verdict is Verdict.NOT_RUN for result in self.results):
             return 2
         return 1 if self.bad else 0
 
@@ -95,6 +96,7 @@ class RunReport:
                 skipped=verdicts[Verdict.SKIP],
                 flaky=verdicts[Verdict.FLAKY],
                 failed=verdicts[Verdict.FAIL] + verdicts[Verdict.ERROR] + verdicts[Verdict.INCONCLUSIVE] + verdicts[Verdict.BLOCKED],
+                not_run=verdicts[Verdict.NOT_RUN],
             )
             for place, verdicts in sorted(tally.items())
         }

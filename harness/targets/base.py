@@ -27,6 +27,13 @@ class Endpoint:
 class Target(Protocol):
     """A runtime under test that hosts the standard fixtures.
 
+    A target may besides have
+
+    - `prepare()`, called once before any worker starts, and `async preflight()`, awaited then; either raises `TargetError`;
+    - `preload`, names of modules that are imported before workers are forked, and `fork_safe = False` when a worker must not be forked;
+    - `async ended()`, which returns what is known of the end of a started target when it ends without having been asked to;
+    - `log_file`, a path to what it prints.
+
     One instance serves one session in one storage; it stays up from the first test to the last. `start` and `stop` are awaited on the
     loop the tests run on.
     """

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import socket
 import tempfile
 from dataclasses import dataclass, field
@@ -66,6 +67,11 @@ class TargetProcess:
         self._draining = asyncio.get_running_loop().create_task(self._drain())
         return endpoint
 
+    async def ended(self) -> str:
+        """Wait until the process ends without having been told to; how it ended, and the end of its log."""
+        assert self._process is not None
+        return f"it ended {how_it_ended(await self._process.wait())}{self._tail()}"
+
     async def _handshake(self, command: list[str], ready: float) -> Endpoint:
         assert self._process is not None
         assert self._process.stdout is not None
@@ -76,7 +82,7 @@ class TargetProcess:
             raise TargetError(f"{shlex.join(command)} printed no endpoint within {ready:g} s{self._tail()}") from None
         if not line:
             status = await self._process.wait()
-            raise TargetError(f"{shlex.join(command)} ended with status {status} before it was ready{self._tail()}")
+            raise TargetError(f"{shlex.join(command)} ended {how_it_ended(status)} before it was ready{self._tail()}")
         try:
             said = json.loads(line)
             known = {name: said[name] for name in ("namespace", "pool", "token") if said.get(name) is not None}
@@ -86,11 +92,21 @@ class TargetProcess:
             raise TargetError(f"{shlex.join(command)}: the first line on standard output is no handshake: {shown!r}") from None
 
     async def _by_port(self, command: list[str], port: int, ready: float) -> Endpoint:
+        assert self._process is not None
         url = f"http://127.0.0.1:{port}"
+        ended = asyncio.ensure_future(self._process.wait())
+        reached = asyncio.ensure_future(reach(url, ready))
         try:
-            await reach(url, ready)
+            await asyncio.wait({ended, reached}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise TargetError(f"it ended {how_it_ended(ended.result())} before it was ready")
+            await reached
         except TargetError as error:
             raise TargetError(f"{shlex.join(command)}: {error}{self._tail()}") from error
+        finally:
+            for task in (ended, reached):
+                task.cancel()
+            await asyncio.gather(ended, reached, return_exceptions=True)
         return Endpoint(url)
 
     async def stop(self) -> None:
@@ -157,11 +173,21 @@ class CommandTarget:
         self._process = TargetProcess(self.command, cwd=self.cwd, environment={"CONFORM_STORAGE": storage, **self.environment})
         return await self._process.start(self.ready)
 
+    async def ended(self) -> str:
+        """As `TargetProcess.ended`."""
+        assert self._process is not None
+        return await self._process.ended()
+
     async def stop(self) -> None:
         """End it."""
         if self._process is not None:
             await self._process.stop()
             self._process = None
+
+
+def how_it_ended(status: int) -> str:
+    """An exit status of asyncio or subprocess in words."""
+    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
 def _free_port() -> int:

@@ -31,6 +31,7 @@ class ReferenceTarget:
     time_modes = (TimeMode.VIRTUAL, TimeMode.REAL)
     storages = ("sqlite", "memory")
     time_scale = 1.0
+    preload = ("runtime", "runtime.server", "fixtures")
 
     def __init__(self) -> None:
         """Nothing is started."""

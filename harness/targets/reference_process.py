@@ -47,6 +47,11 @@ class ReferenceProcessTarget:
         self._process = TargetProcess([sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place])
         return await self._process.start()
 
+    async def ended(self) -> str:
+        """As `TargetProcess.ended`."""
+        assert self._process is not None
+        return await self._process.ended()
+
     async def stop(self) -> None:
         """End the process and delete its data."""
         if self._process is not None:

@@ -114,6 +114,17 @@ def prepare(target: Target) -> None:
         step()
 
 
+async def preflight(target: Target) -> None:
+    """Look whether a target that somebody else runs is there at all, before any worker starts.
+
+    Raises:
+        TargetError: it is not.
+    """
+    step = getattr(target, "preflight", None)
+    if step is not None:
+        await step()
+
+
 def _from_python(spec: str) -> Target:
     module, _, attribute = spec.partition(":")
     try:

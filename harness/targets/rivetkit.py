@@ -59,6 +59,11 @@ class RivetkitTarget:
         self._process = TargetProcess([_check_node(), "start.mjs"], cwd=installed(), environment=environment)
         return await self._process.start(READY)
 
+    async def ended(self) -> str:
+        """As `TargetProcess.ended`."""
+        assert self._process is not None
+        return await self._process.ended()
+
     async def stop(self) -> None:
         """Stop both."""
         if self._process is not None:

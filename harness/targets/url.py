@@ -31,11 +31,19 @@ class UrlTarget:
     patience: float = REACH
     """Seconds to wait for the first answer."""
 
-    async def start(self, storage: str) -> Endpoint:
-        """Wait until `GET /health` answers (WIRE-050).
+    async def preflight(self) -> None:
+        """Wait until `GET /health` answers (WIRE-050), once for all workers.
 
         Raises:
             TargetError: it did not within `patience` seconds.
+        """
+        await reach(self.url, self.patience)
+
+    async def start(self, storage: str) -> Endpoint:
+        """As `preflight`.
+
+        Raises:
+            TargetError: it does not answer.
         """
         await reach(self.url, self.patience)
         return Endpoint(self.url, self.namespace, self.pool, self.token)

@@ -115,8 +115,8 @@ async def test_contention_ends_with_its_block(monkeypatch):
 
 
 def test_repeats_share_a_target_and_shuffles_differ(corpus):
+    from harness.run.lane import Lane
     from harness.run.runner import run_lanes
-    from harness.run.worker import Lane
 
     (outcome,) = asyncio.run(
         run_lanes(request(corpus, only=("alpha::test_order",)), [Lane("r", extra=("--repeat=3",))], _ignore, at_once=1)

@@ -10,7 +10,7 @@ import pytest
 from harness.run import loops
 from harness.run.loops import Budget, Tally, loop, within
 from harness.run.request import RunRequest
-from harness.run.worker import LaneOutcome
+from harness.run.lane import LaneOutcome
 from harness.sequential import Decision, clean_runs
 
 TESTS = {"test_solid": 0.0, "test_race": 0.3}

@@ -160,7 +160,9 @@ async def test_spins():
 '''
     for time in ("virtual", "real"):
         result = only(run(write_corpus(corpus, alpha=source), time=time))
-        assert (result.verdict, result.message) == ("fail", f"TimedOut: timed out after 0.5 s of {time} time")
+        assert result.verdict == "fail"
+        # On a machine that is busy real time may be over before the virtual loop has turned often enough.
+        assert result.message in {f"TimedOut: timed out after 0.5 s of {one} time" for one in ("real", time)}
 
 
 def test_a_test_that_blocks_the_loop_ends_the_worker_with_the_stacks_shown(corpus):
@@ -262,15 +264,17 @@ async def test_zzzz_after():
     report = run(write_corpus(corpus, alpha=source))
     assert report.status == 2
     assert "status 7 in alpha::test_zzz_dies[json-memory]" in report.problems[0]
-    assert [str(one.verdict) for one in report.results].count("error") == 2
-    assert len(report.results) == 4
+    assert [str(one.verdict) for one in report.results] == ["pass", "pass", "error", "pass"]
+    assert report.results[2].message == "the worker ended with status 7 in this test"
 
 
-def test_a_target_that_does_not_start_is_an_error_of_every_test(corpus):
+def test_a_target_that_does_not_start_ends_the_run_with_one_problem(corpus):
     write_corpus(corpus, alpha=PLAIN.replace("(clock)", "(conform, clock)"))
     report = run(corpus, target=_broken())
-    assert set(verdicts(report).values()) == {"error"}
-    assert all("out of order" in one.message for one in report.results)
+    assert report.problems[0] == "target broken: RuntimeError: out of order"
+    assert report.status == 2
+    assert [str(one.verdict) for one in report.results] == ["error", "not-run"]
+    assert report.results[0].blame == "adapter"
 
 
 def _broken():

@@ -1,0 +1,230 @@
+"""Lanes: forked or spawned, one or several, dying or told to end, the account of the run is the same and whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.run import launch, runner
+from harness.run.lane import Lane
+from harness.run.runner import run_lanes
+from harness.run.stop import Stop
+from harness.targets import TargetOptions
+from tests.harness.sample import PLAIN, request, run, verdicts, write_corpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIXED = (
+    PLAIN
+    + '''
+@requirement("TASK-003")
+async def test_three(conform):
+    """Three."""
+    assert conform.encoding == "json", "not json"
+
+@requirement("TASK-003")
+@capability("overload")
+@pytest.mark.parametrize("n", [1, 2])
+async def test_four(n):
+    """Four."""
+'''
+)
+DIES = '''
+import os, signal
+
+@requirement("TASK-001")
+async def test_a():
+    """A."""
+
+@requirement("TASK-001")
+async def test_b():
+    """B."""
+    {how}
+
+@requirement("TASK-001")
+async def test_c():
+    """C."""
+'''
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    monkeypatch.setenv(launch.MODE, "spawn")
+
+
+def _everything(report):
+    return {str(one.id): (str(one.verdict), one.message, one.blame) for one in report.results}
+
+
+def test_forked_and_spawned_lanes_and_any_number_of_them_give_the_same_verdicts(corpus, monkeypatch):
+    write_corpus(corpus, alpha=MIXED, beta_timing=MIXED, gamma=DIES.format(how="assert 0"))
+    found = {}
+    for mode in ("fork", "spawn"):
+        monkeypatch.setenv(launch.MODE, mode)
+        for jobs in (1, 2, 4):
+            report = run(corpus, jobs=jobs, encodings=("json", "cbor"))
+            assert not report.problems
+            found[mode, jobs] = _everything(report)
+    assert len(found["fork", 1]) == 26
+    assert all(one == found["fork", 1] for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("os._exit(0)", "with status 0"), ("os._exit(3)", "with status 3"), ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL")],
+)
+def test_a_dead_lane_blames_the_test_it_died_in_and_goes_on_behind_it(corpus, how, said):
+    report = run(write_corpus(corpus, alpha=DIES.format(how=how)))
+    assert [str(one.verdict) for one in report.results] == ["pass", "error", "pass"]
+    assert report.results[1].message == f"the worker ended {said} in this test"
+    assert f"ended {said} in alpha::test_b[json-memory]" in report.problems[0]
+    assert report.status == 2
+
+
+def test_a_dead_spawned_lane_is_told_in_the_same_words(corpus, spawned):
+    test_a_dead_lane_blames_the_test_it_died_in_and_goes_on_behind_it(corpus, "os._exit(3)", "with status 3")
+
+
+def test_what_a_module_that_cannot_be_collected_keeps_from_running_is_not_run(corpus):
+    write_corpus(corpus, alpha=PLAIN, beta="raise RuntimeError('no module')")
+    report = run(corpus)
+    assert {str(one.verdict) for one in report.results} == {"not-run"}
+    assert "no module" in report.problems[0]
+    assert "2 of 2 tests were not run to their end" in report.problems[-1]
+    assert report.status == 2
+
+
+def test_forks_share_what_was_imported_but_no_key(corpus):
+    source = '''
+@requirement("TASK-001")
+async def test_key(conform):
+    """Shows its key."""
+    raise AssertionError(conform.key)
+'''
+    write_corpus(corpus, alpha=source)
+    lanes = [Lane(str(number)) for number in range(3)]
+    outcomes = asyncio.run(run_lanes(request(corpus), lanes, lambda _: None, at_once=3))
+    keys = {event["message"] for outcome in outcomes for event in outcome.events if event["event"] == "result"}
+    assert len(keys) == 3
+
+
+class Threaded:
+    """A target that must not be forked; what runs it says whether it was."""
+
+    name, capabilities, profile, time_modes, storages, time_scale = "threaded", frozenset(), "seed", ("virtual",), ("memory",), 1.0
+    fork_safe = False
+
+    async def start(self, storage):
+        raise RuntimeError(f"parent {os.getppid()}")
+
+    async def stop(self):
+        pass
+
+
+def test_a_target_that_must_not_be_forked_is_spawned(corpus):
+    write_corpus(corpus, alpha=PLAIN)
+    run(corpus)  # there is a server to fork from
+    report = run(corpus, target=TargetOptions(spec="tests.harness.test_lanes:Threaded"))
+    assert report.problems[0] == f"target threaded: RuntimeError: parent {os.getpid()}"
+
+
+def test_a_server_that_is_gone_is_a_problem_and_the_next_run_has_another(corpus):
+    write_corpus(corpus, alpha=PLAIN)
+    assert len(verdicts(run(corpus))) == 2
+    launch._server()._process.kill()
+    launch._server()._process.wait()
+    report = run(corpus)
+    assert report.status == 2
+    assert "the server that lanes are forked from ended with status -9" in report.problems[0]
+    assert len(verdicts(run(corpus))) == 2
+
+
+HANGS = '''
+import os, pathlib
+
+@requirement("TASK-001")
+async def test_a(conform):
+    """A."""
+
+@requirement("TASK-001")
+async def test_b(conform):
+    """B."""
+    pathlib.Path("{mark}").write_text(str(os.getpid()))
+    {wait}
+
+@requirement("TASK-001")
+async def test_c(conform):
+    """C."""
+'''
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _stopped(corpus, mark: Path, wait: str, *, insist: bool = False):
+    """Run until the second test says that it is there, and stop then."""
+    write_corpus(corpus, alpha=HANGS.format(mark=mark, wait=wait))
+
+    async def go():
+        stop = Stop()
+        running = asyncio.create_task(runner.run(request(corpus, time="real"), stop=stop))
+        async with asyncio.timeout(30):
+            while not _text(mark):  # noqa: ASYNC110 -- another process makes the file
+                await asyncio.sleep(0.02)
+        stop("interrupted by SIGTERM")
+        if insist:
+            stop("interrupted by SIGTERM")
+        return await running
+
+    report = asyncio.run(go())
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int(mark.read_text()), 0)
+    return report
+
+
+@pytest.mark.parametrize("insist", [False, True])
+def test_a_run_that_is_stopped_tells_what_is_known_and_leaves_no_process(corpus, tmp_path, insist):
+    report = _stopped(corpus, tmp_path / "mark", "await asyncio.sleep(600)", insist=insist)
+    assert [(str(one.verdict), one.message) for one in report.results] == [
+        ("pass", ""),
+        ("not-run", "not finished: interrupted by SIGTERM"),
+        ("not-run", "not started: interrupted by SIGTERM"),
+    ]
+    assert report.problems == ["interrupted by SIGTERM: 2 of 3 tests were not run to their end"]
+    assert report.status == 2
+
+
+def test_a_test_that_blocks_its_loop_is_killed_when_the_run_is_stopped(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.run.worker.TIDY", 0.3)
+    began = time.monotonic()
+    wait = "__import__('signal').pthread_sigmask(0, [2]); __import__('time').sleep(600)"
+    report = _stopped(corpus, tmp_path / "mark", wait)
+    assert time.monotonic() - began < 60
+    assert report.status == 2
+    assert [str(one.verdict) for one in report.results] == ["pass", "not-run", "not-run"]
+
+
+def test_signals_ask_a_run_to_stop_and_a_second_one_insists():
+    async def go():
+        stop = Stop()
+        with stop.on_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            await stop.asked()
+            first = (stop.reason, stop.forced)
+            os.kill(os.getpid(), signal.SIGINT)
+            await stop.insisted()
+        return first, (stop.reason, stop.forced)
+
+    assert asyncio.run(go()) == (("interrupted by SIGTERM", False), ("interrupted by SIGTERM", True))
