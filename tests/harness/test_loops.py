@@ -40,7 +40,8 @@ class Workers:
             events.append(
                 {"event": "result", "id": f"alpha::{name}[json-memory]", "verdict": verdict, "blame": "target", "message": "lost"}
             )
-        return LaneOutcome(lane, [*events, {"event": "end"}])
+        failing = any(event.get("verdict") == "fail" for event in events)
+        return LaneOutcome(lane, [*events, {"event": "end"}], status=int(failing))
 
 
 @pytest.fixture
