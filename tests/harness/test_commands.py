@@ -42,6 +42,7 @@ STEPS = (
     ("baseline show --target tests.harness.fake_target:make --baselines b", 0, "late"),
     (f"baseline update {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
     (f"baseline prune {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
+    (f"baseline merge {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
     ("baseline diff b/fake.toml b/fake.toml", 0, "say the same"),
     (f"gate {FAKE} {SAMPLE} --jobs 1 --baselines b", 0, "GATE PASSED"),
     (f"flake {FAKE} {SAMPLE} --jobs 1 --loops 1 --only alpha::test_good", 0, "1 runs, 0 failures"),

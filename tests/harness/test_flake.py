@@ -91,7 +91,12 @@ def _ignore(_event) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("name", "rate", "cause"),
-    [("test_race", 0.5, Cause.RACE), ("test_order", 1.0, Cause.ORDER), ("test_load", 0.5, Cause.LOAD), ("test_ours", 0.5, Cause.HARNESS)],
+    [
+        pytest.param("test_race", 0.5, Cause.RACE, marks=pytest.mark.soak),
+        ("test_order", 1.0, Cause.ORDER),
+        ("test_load", 0.5, Cause.LOAD),
+        ("test_ours", 0.5, Cause.HARNESS),
+    ],
 )
 def test_the_cause_of_a_flaky_test_is_found(corpus, name, rate, cause):
     failures = round(rate * 10)

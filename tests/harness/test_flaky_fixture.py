@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +15,10 @@ from harness.targets import TargetOptions
 from tests.harness.flaky_target import COINS, RARE
 from tests.harness.sample import request, write_corpus
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from tests.soak import Record
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 RATE = '''
 @requirement("TASK-001")
 async def test_rare(conform):
@@ -54,22 +54,13 @@ async def test_load(conform):
 ROW = re.compile(r"^│ alpha::(\w+)\[json-memory\] +│ (\d+) +│ (\d+) +│ ([\d.]+)% \.\. ([\d.]+)%", re.MULTILINE)
 
 
-def _flake(tmp_path: Path, source: str, *arguments: str) -> str:
-    corpus = write_corpus(tmp_path / "corpus", alpha=source)
+def test_the_interval_contains_the_true_rate(conform, tmp_path, monkeypatch, record_property: Record):
+    corpus = write_corpus(tmp_path / "corpus", alpha=RATE)
     (tmp_path / "coins").mkdir()
+    monkeypatch.setenv(COINS, str(tmp_path / "coins"))
     target = ("--target", "tests.harness.flaky_target:make", "--storage", "memory", "--encoding", "json")
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "flake", *target, "--corpus", str(corpus), "--jobs", "2", *arguments],
-        capture_output=True, text=True, cwd=tmp_path, timeout=280, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "160", COINS: str(tmp_path / "coins")},
-    )  # fmt: skip
-    assert done.returncode == 1, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.mark.timeout(300)
-def test_the_interval_contains_the_true_rate(tmp_path):
-    text = _flake(tmp_path, RATE, "--loops", "30", "--attribute", "0", "--all")
+    how = ("--jobs", "2", "--loops", "30", "--attribute", "0", "--all")
+    text = conform("flake", *target, "--corpus", str(corpus), *how, status=1)
     rows = {name: (int(failures), int(runs), float(low) / 100, float(high) / 100) for name, failures, runs, low, high in ROW.findall(text)}
     failures, runs, low, high = rows["test_rare"]
     assert runs == 30
@@ -82,6 +73,7 @@ def test_the_interval_contains_the_true_rate(tmp_path):
     assert f"{failures}x fail: wrong answer" in text
     # The target was asked once per run and by nobody else.
     assert (tmp_path / "coins" / "rare").stat().st_size == runs
+    record_property("figures", f"true rate {RARE:.0%}, {failures} of {runs} runs failed, interval {low:.1%} to {high:.1%}")
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +90,12 @@ def looped(tmp_path_factory):
         yield wanted, {tally.id.name: tally for tally in report.tallies}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "cause"), [("test_race", Cause.RACE), ("test_order", Cause.ORDER), ("test_load", Cause.LOAD)])
-def test_each_kind_of_flake_is_told_from_the_others(looped, name, cause):
+def test_each_kind_of_flake_is_told_from_the_others(looped, name, cause, record_property: Record):
     wanted, tallies = looped
     assert 0 < tallies[name].failures < tallies[name].runs == 10
     assert tallies["test_leaves"].failures == 0
     found = asyncio.run(attribute(wanted, tallies[name], lambda _: None, most=9, burners=1))
+    replays = ", ".join(f"{condition} {seen.failures}/{seen.runs}" for condition, seen in found.seen.items())
+    record_property("figures", f"{tallies[name].failures} of 10 runs failed, {replays}: {found.cause}")
     assert found.cause is cause, found
