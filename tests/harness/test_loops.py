@@ -8,9 +8,9 @@ import random
 import pytest
 
 from harness.run import loops
+from harness.run.lane import LaneOutcome
 from harness.run.loops import Budget, Tally, loop, within
 from harness.run.request import RunRequest
-from harness.run.lane import LaneOutcome
 from harness.sequential import Decision, clean_runs
 
 TESTS = {"test_solid": 0.0, "test_race": 0.3}
