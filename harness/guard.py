@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_timeout
 
+from harness.lost import Lost, check_left_running, check_returned, collect_garbage
 from harness.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
@@ -34,20 +35,23 @@ class TimedOut(Exception):
 class Guard:
     """The limit of one test item."""
 
-    def __init__(self, item: pytest.Function, test: Callable[..., Awaitable[Any]]) -> None:
-        """Wrap the test; `item.obj` is replaced."""
+    def __init__(self, item: pytest.Function, test: Callable[..., Awaitable[Any]], lost: Lost) -> None:
+        """Wrap the test; `item.obj` is replaced. `lost` collects what happens beside it."""
         self._item = item
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: Exception | None = None
         self._limit: float | None = None
         self._timers: list[threading.Timer] = []
-        self.before_pass: Callable[[], None] | None = None
+        self.before_pass: list[Callable[[], None]] = []
+        directory = item.path.parent
 
         @functools.wraps(test)
         async def guarded(*args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
             self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+            lost.watch(self._loop)
+            before = asyncio.all_tasks()
             virtual = self._loop if isinstance(self._loop, VirtualLoop) else None
             timer: asyncio.TimerHandle | None = None
             if virtual is not None:
@@ -55,7 +59,8 @@ class Guard:
                 if self._limit is not None:
                     timer = virtual.call_later(self._limit, self._cancel, f"timed out after {self._limit:g} s of virtual time")
             try:
-                await test(*args, **kwargs)
+                returned = await test(*args, **kwargs)
+                await asyncio.sleep(0)  # what the test's last step set off still belongs to it
             except asyncio.CancelledError as cancelled:
                 if self._error is None:
                     raise
@@ -67,8 +72,11 @@ class Guard:
                     virtual.on_stall = None
                 if timer is not None:
                     timer.cancel()
-            if self.before_pass is not None:
-                self.before_pass()
+            collect_garbage()
+            check_returned(returned)
+            check_left_running(before, directory)
+            for check in self.before_pass:
+                check()
 
         item.obj = guarded
 

@@ -14,6 +14,7 @@ from harness.corpus import PHASES, TEST
 from harness.errors import UsageError
 from harness.evidence.collect import write_bundle
 from harness.guard import RUNNING, Guard
+from harness.lost import Lost, returns_nothing
 from harness.recorder import Recorder, ResultWriter
 from harness.session_fixtures import (
     EVIDENCE,
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 SELECTED: pytest.StashKey[dict[str, int]] = pytest.StashKey()
+LOST: pytest.StashKey[Lost] = pytest.StashKey()
 STALL: pytest.StashKey[StallProbe] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 TIME_LIMIT = 60.0
@@ -86,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[MASK] = masking.of_environment(config.stash[SETTINGS].target.token)
+    config.stash[LOST] = Lost()
     config.stash[RECORDER] = recorder = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
     config.pluginmanager.register(ResultWriter(recorder), "conform-results")
 
@@ -163,8 +166,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         mark = item.get_closest_marker("timeout")
         limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT
         item.add_marker(pytest.mark.timeout(limit * scale), append=False)
+        # Not appended: a mark of the test or its module is applied later, so it wins.
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)
         if inspect.iscoroutinefunction(item.obj):
-            item.stash[RUNNING] = Guard(item, item.obj)
+            item.stash[RUNNING] = Guard(item, item.obj, session.config.stash[LOST])
+        else:
+            item.obj = returns_nothing(item.obj)
+            item.add_marker(pytest.mark.filterwarnings("ignore:The test .* is marked with '@pytest.mark.asyncio':pytest.PytestWarning"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -196,6 +204,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[RECORDER].started(str(test.id))
     random.seed(f"{item.config.stash[SETTINGS].seed}:{test.id}")
     test.check()
+    if item.get_closest_marker("xfail") is not None:
+        raise verdicts.NoExpectedFailure
     missing = test.capabilities - item.config.stash[TARGET].capabilities
     if missing:
         pytest.skip(f"unsupported: the target does not declare {', '.join(sorted(missing))}")
@@ -203,13 +213,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Watch for stalls of the machine beside a timing test in real time."""
+    """Watch for stalls of the machine beside a timing test in real time, and for what is lost beside any."""
     test = item.stash.get(TEST, None)
-    if test is None or not test.timing or item.config.stash[SETTINGS].time is TimeMode.VIRTUAL:
+    if test is None:
         return (yield)
-    with StallProbe() as probe:
-        item.stash[STALL] = probe
-        return (yield)
+    if not test.timing or item.config.stash[SETTINGS].time is TimeMode.VIRTUAL:
+        result = yield
+    else:
+        with StallProbe() as probe:
+            item.stash[STALL] = probe
+            result = yield
+    item.config.stash[LOST].check()
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Look a last time for what was lost beside the test; what a failed test leaves behind is not its verdict."""
+    result = yield
+    if item.stash.get(TEST, None) is not None:
+        lost = item.config.stash[LOST]
+        if all(phase.verdict.good for phase in item.stash.get(PHASES, [])):
+            lost.check()
+        lost.take()
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -225,12 +252,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[PHASES] = []
         item.stash.setdefault(STALL, StallProbe()).worst = 0.0
         item.stash[BEGAN] = call.start
-    raised = call.excinfo.value if call.excinfo is not None else None
+    raised = verdicts.refuse_xfail(report) or (call.excinfo.value if call.excinfo is not None else None)
     phase = mask.value(verdicts.phase_verdict(report, raised))
     probe = item.stash.get(STALL, None)
     if call.when == "call" and probe is not None and probe.stalled:
         phase = verdicts.excuse_stall(phase, probe.worst, raised)
-    item.stash[PHASES].append(phase)
+    phases = item.stash[PHASES]
+    if call.when == "teardown":
+        phase = verdicts.excuse_leftovers(phase, phases, raised)
+    phases.append(phase)
     if call.when == "teardown":
         report.user_properties.append(("conform", _result(item, test, call, report)))
     return report

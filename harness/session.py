@@ -15,6 +15,7 @@ import httpx
 from client import ActorError, Client, Encoding, HttpFailureError
 from harness.evidence.transcript import ObservedTransport, Transcript
 from harness.handles import Address, HandleBook, TrackedHandle
+from harness.lost import SPAWNED, describe, name_of, unasked
 from runtime.protocol.http import encode_action_request
 
 if TYPE_CHECKING:
@@ -112,8 +113,11 @@ class Conform:
         return self.handles.track(handle, Address(name, tuple(parts)))
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start `work` beside the test; what the test leaves unfinished is cancelled at its end."""
-        task = asyncio.get_running_loop().create_task(work)
+        """Start `work` beside the test; what the test leaves unfinished is cancelled at its end.
+
+        When it raises and the test does not await it (or ask `settled`), the verdict of the test is *error*.
+        """
+        task = asyncio.get_running_loop().create_task(work, name=f"{SPAWNED}-{len(self._spawned)}")
         self._spawned.add(task)
         return task
 
@@ -142,15 +146,19 @@ class Conform:
         url = f"/gateway/{await handle.resolve()}/action/{action}"
         return await self.http.post(url, content=body, headers={"x-rivet-encoding": chosen, **(headers or {})})
 
-    async def aclose(self) -> None:
-        """Cancel spawned work, dispose the client and close the raw one."""
+    async def aclose(self) -> list[str]:
+        """Cancel spawned work, dispose the client and close the raw one; returns the errors of spawned work that nobody asked for."""
         for task in self._spawned:
-            task.cancel()
-        await asyncio.gather(*self._spawned, return_exceptions=True)
+            if not task.done():  # else asyncio takes its exception for looked at
+                task.cancel()
+        if self._spawned:
+            await asyncio.wait(self._spawned)
+        lost = [f"{name_of(task)}: {describe(error)}" for task in self._spawned if (error := unasked(task)) is not None]
         if "client" in self.__dict__:
             await self._stop_the_restless()
             await self.client.dispose()
         await self.http.aclose()
+        return lost
 
     async def _stop_the_restless(self) -> None:
         for address in self.handles.addresses():

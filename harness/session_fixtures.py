@@ -12,7 +12,7 @@ from harness.boundary import Boundary
 from harness.clock import Clock
 from harness.corpus import PHASES, TEST
 from harness.deployments import Deployments
-from harness.errors import TargetDied, UsageError
+from harness.errors import HarnessError, TargetDied, UsageError
 from harness.eventually import Eventually
 from harness.evidence.collect import Evidence
 from harness.guard import RUNNING
@@ -87,11 +87,13 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
         elif deployment.death is None and (failed or settings.timelines):
             await evidence.look(session)
     finally:
-        await session.aclose()
+        lost = await session.aclose()
     if deployment.death is not None:
         raise TargetDied(f"the target died: {deployment.death}")
     if not failed:
         evidence.check()
+        if lost:
+            raise HarnessError("lost work of conform.spawn: " + "; ".join(lost))
 
 
 @pytest.fixture
@@ -125,5 +127,5 @@ def witness(request: pytest.FixtureRequest) -> Witness:
     request.node.stash[WITNESS] = made
     guard = request.node.stash.get(RUNNING, None)
     if guard is not None:
-        guard.before_pass = made.check
+        guard.before_pass.append(made.check)
     return made

@@ -48,6 +48,13 @@ class Blame(StrEnum):
 _RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.BLOCKED: 3, Verdict.FAIL: 4, Verdict.ERROR: 5}
 
 
+class NoExpectedFailure(HarnessError):
+    """A test is marked as failing, or says so itself."""
+
+    def __init__(self) -> None:
+        super().__init__("xfail is no verdict of the corpus; what fails on a target is listed in its ledger")
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """What one phase (setup, call, teardown) contributes."""
@@ -75,10 +82,20 @@ def phase_verdict(report: pytest.TestReport, raised: BaseException | None) -> Ph
         return Phase(Verdict.INCONCLUSIVE, message)
     if isinstance(raised, SchemaViolation):
         return Phase(Verdict.FAIL, message, report.longreprtext, Blame.TARGET)
-    if report.when != "call" or isinstance(raised, HarnessError):
+    if report.when != "call" or _is_ours(raised):
         blame = Blame.ADAPTER if isinstance(raised, TargetError) else Blame.HARNESS
         return Phase(Verdict.ERROR, message, report.longreprtext, blame)
     return Phase(Verdict.FAIL, message, report.longreprtext, Blame.TARGET)
+
+
+def refuse_xfail(report: pytest.TestReport) -> HarnessError | None:
+    """Make an expected failure, met or not, a plain one, and say why: what is expected of a target is written in its ledger."""
+    if not hasattr(report, "wasxfail"):
+        return None
+    del report.wasxfail
+    refused = NoExpectedFailure()
+    report.outcome, report.longrepr = "failed", str(refused)
+    return refused
 
 
 def excuse_stall(phase: Phase, seconds: float, raised: BaseException | None) -> Phase:
@@ -88,9 +105,23 @@ def excuse_stall(phase: Phase, seconds: float, raised: BaseException | None) -> 
     return Phase(Verdict.INCONCLUSIVE, f"the machine stood still for {seconds:.2f} s meanwhile: {phase.message}", phase.detail)
 
 
+def excuse_leftovers(phase: Phase, earlier: Sequence[Phase], raised: BaseException | None) -> Phase:
+    """A warning in the teardown of a test that went wrong before: what it left behind has the cause of its failure."""
+    if isinstance(raised, Warning) and any(not one.verdict.good for one in earlier):
+        return Phase(Verdict.PASS)
+    return phase
+
+
 def combine(phases: Sequence[Phase]) -> Phase:
     """The phase that decides the test: the worst, the first of equals."""
     return max(phases, key=lambda phase: _RANK[phase.verdict])
+
+
+def _is_ours(raised: BaseException | None) -> bool:
+    """Whether the test or the harness is at fault: also when a warning was raised, or one of a group is such."""
+    if isinstance(raised, BaseExceptionGroup):
+        return any(_is_ours(one) for one in raised.exceptions)
+    return isinstance(raised, (HarnessError, Warning))
 
 
 def _message(report: pytest.TestReport, raised: BaseException | None) -> str:

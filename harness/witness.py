@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.errors import Inconclusive
+from harness.errors import HarnessError, Inconclusive
 
 
 class Witness:
@@ -25,7 +25,10 @@ class Witness:
 
         Raises:
             Inconclusive: a window was tried and never hit.
+            HarnessError: no window was ever tried.
         """
+        if not self.windows:
+            raise HarnessError("the test asked for `witness` and tried no window: nothing shows that it hit one")
         missed = [f"{window} (0 of {tries})" for window, (hits, tries) in self.windows.items() if not hits]
         if missed:
             raise Inconclusive(f"the test never hit: {', '.join(missed)}")
