@@ -130,9 +130,9 @@ def _lane(order: dict[str, Any], events: int, output: int) -> NoReturn:
         for source, place in ((silence, 0), (output, 1), (output, 2)):
             os.dup2(source, place)
         os.chdir(order["directory"])
-        sys.path.insert(0, order["directory"])
         os.environ.clear()
         os.environ.update(order["environment"])
+        _search([order["directory"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
         import pytest
 
         status = int(pytest.main([*order["arguments"], f"--events=/dev/fd/{events}"]))
@@ -142,6 +142,11 @@ def _lane(order: dict[str, Any], events: int, output: int) -> NoReturn:
             with contextlib.suppress(Exception):
                 stream.flush()
         os._exit(status)
+
+
+def _search(first: Sequence[str]) -> None:
+    """Look for modules where a process of its own would: the server may be older than the variable, and was started elsewhere."""
+    sys.path[:] = [*first, *(place for place in sys.path if place not in first)]
 
 
 def _warm_up() -> None:

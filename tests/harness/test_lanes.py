@@ -119,6 +119,23 @@ async def test_key(conform):
     assert len(keys) == 3
 
 
+def test_forks_find_modules_where_a_process_of_its_own_would(corpus, tmp_path, monkeypatch):
+    run(write_corpus(corpus, alpha=PLAIN))  # there is a server, older than the variable
+    late = tmp_path / "late"
+    late.mkdir()
+    (late / "conform_late.py").write_text("HERE = True\n")
+    source = """
+import conform_late
+
+@requirement("TASK-001")
+async def test_late():
+    \"\"\"Late.\"\"\"
+    assert conform_late.HERE
+"""
+    monkeypatch.setenv("PYTHONPATH", str(late), prepend=os.pathsep)
+    assert set(verdicts(run(write_corpus(corpus, alpha=source))).values()) == {"pass"}
+
+
 class Threaded:
     """A target that must not be forked; what runs it says whether it was."""
 
