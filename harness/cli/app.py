@@ -40,4 +40,6 @@ def main() -> None:
         err.print(of_environment().text(f"conform: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        # Commands that run the corpus end on their own account; the others have nothing to tell.
+        err.print("conform: interrupted", style="red")
+        sys.exit(2)

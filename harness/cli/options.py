@@ -70,6 +70,9 @@ JobsOption = Annotated[
 ]
 RerunOption = Annotated[int, typer.Option(metavar="N", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="seed of everything random in tests and client", min=0)]
+RestartOption = Annotated[
+    bool, typer.Option("--restart-target", help="start a target that died again and go on, instead of blocking the rest")
+]
 EvidenceOption = Annotated[Path, typer.Option(metavar="DIR", help="where each failure leaves its bundle")]
 TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
@@ -174,6 +177,7 @@ class Conditions:
     time: TimeOption = None
     seed: SeedOption = 0
     evidence: EvidenceOption = EVIDENCE
+    restart_target: RestartOption = False
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, under these conditions.
@@ -182,7 +186,7 @@ class Conditions:
             UsageError: the target cannot run in this time.
         """
         mode = time_mode(resolve(request.target), self.time)
-        return replace(request, time=mode, seed=self.seed, evidence=self.evidence.resolve())
+        return replace(request, time=mode, seed=self.seed, evidence=self.evidence.resolve(), restart_target=self.restart_target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,10 @@ class TargetProcess:
     async def ended(self) -> str:
         """Wait until the process ends without having been told to; how it ended, and the end of its log."""
         assert self._process is not None
-        return f"it ended {how_it_ended(await self._process.wait())}{self._tail()}"
+        how = how_it_ended(await self._process.wait())
+        # The first line of a message is what tables and lists show of it.
+        last = self._log_text().rpartition("\n")[2]
+        return f"it ended {how}{f' ({last})' if last else ''}{self._tail()}"
 
     async def _handshake(self, command: list[str], ready: float) -> Endpoint:
         assert self._process is not None
@@ -137,9 +140,12 @@ class TargetProcess:
             self._log.write(chunk)
             self._log.flush()
 
-    def _tail(self) -> str:
+    def _log_text(self) -> str:
         assert self.log_file is not None
-        text = self.log_file.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
+        return self.log_file.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
+
+    def _tail(self) -> str:
+        text = self._log_text()
         return f"; its log ends with:\n{text}" if text else ""
 
 
