@@ -11,6 +11,7 @@ from rich.table import Table
 from harness.cli import options
 from harness.cli.console import out
 from harness.cli.expand import expanded
+from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 from harness.run import attribution as attributing
@@ -52,7 +53,7 @@ def command(
     rule = within(bound) if bound is not None else None
     plan = Budget(loops or (LOOPS if bound is None else MARGIN * clean_runs(bound)), rule, budget)
     with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops") as progress:
-        report = asyncio.run(looping.loop(request, plan, progress.event))
+        report = run_interruptibly(lambda stop: looping.loop(request, plan, progress.event, stop=stop))
     _show(report, bound, show_all=show_all)
     if not report.problems:
         _attribute(request, report.flaky[:attribute])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
 from harness import junit
 from harness.cli import options, summary
 from harness.cli.expand import expanded
+from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
 from harness.run import eventlog, runner
 from harness.run.request import RunRequest
 from harness.run.results import RunReport
-from harness.run.stop import Stop
 
 
 @expanded
@@ -32,15 +30,9 @@ def command(
 
 
 def execute(request: RunRequest) -> RunReport:
-    """Run with progress shown; Ctrl-C and SIGTERM end the run with what is known by then, a second one without teardown."""
-
-    async def interruptible() -> RunReport:
-        stop = Stop()
-        with stop.on_signals():
-            return await runner.run(request, progress.event, stop)
-
+    """Run with progress shown."""
     with RunProgress(f"{request.target.spec}, {request.time} time") as progress:
-        return asyncio.run(interruptible())
+        return run_interruptibly(lambda stop: runner.run(request, progress.event, stop))
 
 
 def write(report: RunReport, files: options.Outputs) -> None:

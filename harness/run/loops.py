@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from harness.identity import TestId
 from harness.run import account
 from harness.run.lane import Lane
-from harness.run.runner import run_lanes
+from harness.run.runner import ready, run_lanes
+from harness.run.stop import Stop
 from harness.sequential import ERROR, Decision, decide
 from harness.stats import lower_bound, upper_bound
 from harness.verdicts import Verdict
@@ -99,12 +100,19 @@ class LoopReport:
         return [one for one in self.tallies if (one.runs or one.blocked) and self.decisions.get(one.id, Decision.OPEN) is decision]
 
 
-async def loop(request: RunRequest, budget: Budget, on_event: Listener, start: Iterable[Tally] = ()) -> LoopReport:
+async def loop(
+    request: RunRequest, budget: Budget, on_event: Listener, start: Iterable[Tally] = (), stop: Stop | None = None
+) -> LoopReport:
     """Run the selection again and again, each time in a fresh worker, `request.jobs` workers at a time.
 
     With a rule, tests that are decided take no part in later loops, unless an undecided one depends on them. `start` is what earlier runs
-    saw.
+    saw. When `stop` asks, what is known by then is reported.
+
+    Raises:
+        TargetError: something the target needs is missing, or it does not answer.
     """
+    await ready(request)
+    stop = stop or Stop()
     began = time.monotonic()
     report = LoopReport()
     tallies = {one.id: one for one in start}
@@ -116,9 +124,10 @@ async def loop(request: RunRequest, budget: Budget, on_event: Listener, start: I
         count = budget.loops if fixed else min(request.jobs, budget.loops - report.loops)
         numbers = range(report.loops, report.loops + count)
         lanes = [Lane(f"loop {number + 1}", request.lane, extra=(f"--seed={request.seed + number}",)) for number in numbers]
-        outcomes = await run_lanes(chosen, lanes, on_event, at_once=request.jobs)
+        outcomes = await run_lanes(chosen, lanes, on_event, at_once=request.jobs, stop=stop)
         report.loops += count
-        report.problems += add(tallies, outcomes)
+        problems = add(tallies, outcomes)
+        report.problems += [f"{stop.reason}: the loops that ran to their end count"] if stop.reason else problems
         depends |= prerequisites(outcomes)
         report.tallies = sorted(tallies.values(), key=lambda one: one.id)
         if not report.problems and not any(one.runs or one.blocked for one in report.tallies):
@@ -150,6 +159,8 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
     """Count the results of further workers; returns what went wrong."""
     problems: list[str] = []
     for outcome in outcomes:
+        if outcome.interrupted:
+            continue
         report = account.close([outcome])
         problems += [one for one in report.problems if one not in problems]
         for result in report.results:

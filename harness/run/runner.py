@@ -46,9 +46,7 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None, stop: St
         UsageError: the target or its time mode makes no sense.
         TargetError: something the target needs is missing, or it does not answer.
     """
-    target = resolve(request.target)
-    prepare(target)
-    await preflight(target)
+    await ready(request)
     began = time.monotonic()
     stop = stop or Stop()
     outcomes: list[LaneOutcome] = []
@@ -59,6 +57,18 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None, stop: St
         report.session = {**report.session, "shard": f"{request.part[0]}/{request.part[1]}"}
     report.seconds = time.monotonic() - began
     return report
+
+
+async def ready(request: RunRequest) -> None:
+    """See to it that workers find a target: whatever is wrong with it is said once, before any of them starts.
+
+    Raises:
+        UsageError: there is no such target.
+        TargetError: something it needs is missing, or it does not answer.
+    """
+    target = resolve(request.target)
+    prepare(target)
+    await preflight(target)
 
 
 async def collect(request: RunRequest) -> list[dict[str, Any]]:

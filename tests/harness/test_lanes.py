@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from harness.run import launch, runner
 from harness.run.lane import Lane
+from harness.run.loops import Budget, loop
 from harness.run.runner import run_lanes
 from harness.run.stop import Stop
 from harness.targets import TargetOptions
@@ -245,3 +247,21 @@ def test_signals_ask_a_run_to_stop_and_a_second_one_insists():
         return first, (stop.reason, stop.forced)
 
     assert asyncio.run(go()) == (("interrupted by SIGTERM", False), ("interrupted by SIGTERM", True))
+
+
+def test_loops_that_are_stopped_report_the_loops_that_ran_to_their_end(corpus):
+    write_corpus(corpus, alpha=PLAIN)
+
+    async def go():
+        stop = Stop()
+
+        def third(event):
+            if event["event"] == "end" and (ended := next(ends)) == 3:
+                stop(f"interrupted after {ended}")
+
+        ends = itertools.count(1)
+        return await loop(request(corpus), Budget(loops=50), third, stop=stop)
+
+    report = asyncio.run(go())
+    assert report.problems == ["interrupted after 3: the loops that ran to their end count"]
+    assert 2 <= report.tallies[0].runs <= 3

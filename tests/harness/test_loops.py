@@ -24,7 +24,7 @@ class Workers:
         self.random = random.Random(seed)
         self.selections: list[tuple[str, ...]] = []
 
-    async def __call__(self, request, lanes, on_event, *, at_once) -> list[LaneOutcome]:
+    async def __call__(self, request, lanes, on_event, *, at_once, stop) -> list[LaneOutcome]:
         self.selections.append(request.only)
         return [self._lane(request, lane) for lane in lanes]
 
