@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from harness.cli import baseline, doctor, flake, gate, init, listing, replay, report, requirements, run, serve
+from harness.cli import baseline, doctor, explain, flake, gate, init, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.errors import HarnessError
 from harness.masking import of_environment
@@ -27,6 +27,7 @@ app.command("list")(listing.command)
 app.command("flake")(flake.command)
 app.command("doctor")(doctor.command)
 app.command("replay")(replay.command)
+app.command("explain")(explain.command)
 app.command("requirements")(requirements.command)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(report.app, name="report")

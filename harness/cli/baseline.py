@@ -50,7 +50,7 @@ def show(
     target_name: options.TargetNameOption = None,
 ) -> None:
     """Print counts and entries."""
-    path = against.path(TargetOptions(spec=target, name=target_name))
+    path = against.readable(TargetOptions(spec=target, name=target_name))
     known = store.load(path)
     variants = sorted({variant for suite in known.suites.values() for variant in suite.counts})
     counts = Table("suite", "tests", *variants, title=f"{path}: collected / passed / skipped", title_justify="left", title_style="")

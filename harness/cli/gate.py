@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Compare with the ledger of the target; each difference is one line, and any makes the status 1."""
     about = where.options()
-    path = against.path(about)
+    path = against.readable(about)
     expected, renamed = renames.load(what.corpus or standard_corpus()).apply(store.load(path))
     request = None
     if junit_in:

@@ -225,6 +225,10 @@ class LedgerChoice:
         """The ledger of a target; that of a target file is called as the file says, and is in `baselines` beside it."""
         return self.ledger or ledger_place(target, self.baselines)
 
+    def readable(self, target: TargetOptions) -> Path:
+        """The same to be read only: the one that comes with the harness when there is none."""
+        return self.ledger or store.readable(ledger_place(target, self.baselines))
+
 
 def build_request(target: TargetOptions, what: Matrix, how: Conditions, *, jobs: int | None = None) -> RunRequest:
     """The run as asked for, checked against the target before any worker starts.

@@ -27,7 +27,7 @@ MaybeOutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="
 def html(
     events: EventsArgument,
     output: OutputOption,
-    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: ./docs/spec")] = None,
+    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: that of this project")] = None,
     evidence: Annotated[Path | None, typer.Option(help="where the failure bundles are, when they were moved since the run")] = None,
 ) -> None:
     """Make one self-contained page; several streams (targets) become columns beside each other."""
@@ -107,10 +107,4 @@ def _wrote(path: Path) -> None:
 
 
 def _requirements(spec: Path | None) -> list[Requirement]:
-    try:
-        return [one for document in load(home(spec)) for one in document.requirements()]
-    except UsageError:
-        # Only an installed checkout has the specification; a page without its sentences is still a page.
-        if spec is not None:
-            raise
-        return []
+    return [one for document in load(home(spec)) for one in document.requirements()]

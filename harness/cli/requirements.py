@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.requirements import coverage as covering
 from harness.requirements import pages
 from harness.requirements.coverage import Coverage, ReasonKind
-from harness.requirements.model import Document, home, load
+from harness.requirements.model import Document, home, load, writable
 from harness.run import runner
 from harness.targets import TargetOptions
 
@@ -25,7 +25,7 @@ SHORT = 150
 
 def command(
     corpus: options.CorpusOption = None,
-    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: ./docs/spec")] = None,
+    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: that of this project")] = None,
     document: Annotated[str | None, typer.Option(help="only this document, such as storage")] = None,
     untested: Annotated[bool, typer.Option("--untested", help="list observable MUSTs without a test, with the reason")] = False,
     write_docs: Annotated[bool, typer.Option("--write-docs", help="write the pages of the specification with links to the tests")] = False,
@@ -33,15 +33,13 @@ def command(
 ) -> None:
     """Count, per document, the MUSTs that are observable from outside and have a test; one without test or reason makes the status 1."""
     directory = home(spec)
-    request = options.build_request(TargetOptions(), options.Matrix(corpus=corpus), options.Conditions())
-    events = asyncio.run(runner.collect(request))
-    problems = [event["text"] for event in events if event["event"] == "problem"]
-    if problems:
-        raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
-    reasons = covering.load_reasons(directory)
+    if write_docs or prune:
+        writable(directory)
     documents = load(directory)
     if document is not None and document not in [one.name for one in documents]:
         raise typer.BadParameter(f"no document {document}; there are: {', '.join(one.name for one in documents)}")
+    events = collected(corpus)
+    reasons = covering.load_reasons(directory)
     found = covering.measure(documents, events, reasons)
     if prune and found.stale:
         reasons = covering.prune(reasons, found)
@@ -52,6 +50,20 @@ def command(
         out.print(f"wrote {len(pages.write(directory, found))} pages to {directory}", markup=False)
     show(found, document, untested=untested)
     raise typer.Exit(0 if found.complete else 1)
+
+
+def collected(corpus: Path | None) -> list[dict[str, Any]]:
+    """The tests of a corpus, as events.
+
+    Raises:
+        HarnessError: it could not be collected.
+    """
+    request = options.build_request(TargetOptions(), options.Matrix(corpus=corpus), options.Conditions())
+    events = asyncio.run(runner.collect(request))
+    problems = [event["text"] for event in events if event["event"] == "problem"]
+    if problems:
+        raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
+    return events
 
 
 def show(found: Coverage, only: str | None, *, untested: bool) -> None:

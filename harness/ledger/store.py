@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 from pydantic import ValidationError
 
-import harness
 from harness.errors import UsageError
 from harness.ledger.model import VERSION, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+HERE = Path("baselines")
+"""Where ledgers are looked for and written."""
+SHIPPED = Path(__file__).parent / "baselines"
+"""The ledgers of our own targets: a link to `baselines` of the checkout, a directory of its own in a wheel."""
 READ = (1, VERSION)
 """Versions that are read. Version 1 knows patterns only, and is written as today's when it is changed."""
 
 
 def place(target: str, directory: Path | None = None) -> Path:
-    """The ledger file of a target: in `directory`, else in `./baselines`, else beside the installed harness."""
-    if directory is None:
-        here = Path("baselines")
-        directory = here if here.is_dir() else Path(str(harness.__file__)).parent.parent / "baselines"
-    return directory / f"{target}.toml"
+    """The ledger file of a target, there or not: in `directory`, else in `./baselines`."""
+    return (directory or HERE) / f"{target}.toml"
+
+
+def readable(path: Path) -> Path:
+    """The file to read for a place: where `./baselines` has none, the ledger of that target that comes with the harness, if there is one.
+
+    What comes with the harness is read and never written.
+    """
+    shipped = SHIPPED / path.name
+    return shipped if path.parent == HERE and not path.exists() and shipped.exists() else path
 
 
 def load(path: Path) -> Ledger:

@@ -3,9 +3,15 @@
 `docs/spec/untested.toml` gives the reasons:
 
     [[reasons]]
-    kind = "unobservable"          # or elsewhere, optional, pending
+    kind = "unobservable"          # or optional, pending
     reason = "the wire does not show when the row was written"
     match = ["DB-023", "DB-03*"]   # only * is special
+
+    [[reasons]]
+    kind = "elsewhere"
+    reason = "no fixture of the catalogue offers the call"
+    [reasons.tests]                # each requirement with the tests outside the corpus that check it
+    KV-006 = ["tests/runtime/test_kv.py::test_keys_are_bytes"]
 """
 
 from __future__ import annotations
@@ -17,14 +23,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.requirements.model import Check, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.requirements.model import Document, Requirement
@@ -46,17 +52,34 @@ class ReasonKind(StrEnum):
 
 
 class Reason(BaseModel):
-    """Why the requirements that match have no test."""
+    """Why the requirements that match, or are named in `tests`, have no test in the corpus."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ReasonKind
     reason: Annotated[str, Field(min_length=1)]
-    match: Annotated[list[str], Field(min_length=1)]
+    match: list[str] = Field(default_factory=list)
+    tests: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _elsewhere_says_where(self) -> Reason:
+        if bool(self.tests) != (self.kind is ReasonKind.ELSEWHERE) or bool(self.match) == bool(self.tests):
+            raise ValueError(f"a reason of kind elsewhere has tests, every other one has match: {self.reason!r}")
+        return self
+
+    @property
+    def patterns(self) -> list[str]:
+        """What it is about, as patterns."""
+        return [*self.match, *self.tests]
 
     def covers(self, requirement: str) -> bool:
         """Whether the reason is about this id."""
-        return any(fnmatchcase(requirement, pattern) for pattern in self.match)
+        return any(fnmatchcase(requirement, pattern) for pattern in self.patterns)
+
+    def without(self, patterns: Collection[str]) -> Reason:
+        """The reason without some of what it is about."""
+        kept = {name: tests for name, tests in self.tests.items() if name not in patterns}
+        return self.model_copy(update={"match": [one for one in self.match if one not in patterns], "tests": kept})
 
 
 class _File(BaseModel):
@@ -117,10 +140,10 @@ def measure(documents: Sequence[Document], collected: Iterable[Mapping[str, Any]
         reason = next((one for one in reasons if one.covers(name)), None)
         if reason is not None:
             found.reasons[name] = reason
-            needed.update(pattern for pattern in reason.match if fnmatchcase(name, pattern))
+            needed.update(pattern for pattern in reason.patterns if fnmatchcase(name, pattern))
         elif must_be_tested(requirement):
             found.missing.append(requirement)
-    found.stale = sorted({pattern for one in reasons for pattern in one.match} - needed)
+    found.stale = sorted({pattern for one in reasons for pattern in one.patterns} - needed)
     return found
 
 
@@ -146,11 +169,18 @@ def load_reasons(directory: Path) -> list[Reason]:
 
 def save_reasons(directory: Path, reasons: Sequence[Reason]) -> None:
     """Write the reason file."""
-    data = {"reasons": [{**one.model_dump(mode="json"), "match": sorted(one.match)} for one in reasons]}
+    data = {"reasons": [_sorted(one.model_dump(mode="json")) for one in reasons]}
     (directory / FILE).write_text(tomli_w.dumps(data), encoding="utf-8")
 
 
 def prune(reasons: Sequence[Reason], coverage: Coverage) -> list[Reason]:
     """The reasons without the patterns that excuse nothing any more."""
-    kept = [one.model_copy(update={"match": [part for part in one.match if part not in coverage.stale]}) for one in reasons]
-    return [one for one in kept if one.match]
+    kept = [one.without(coverage.stale) for one in reasons]
+    return [one for one in kept if one.patterns]
+
+
+def _sorted(reason: dict[str, Any]) -> dict[str, Any]:
+    said = {"kind": reason["kind"], "reason": reason["reason"]}
+    if reason["match"]:
+        return {**said, "match": sorted(reason["match"])}
+    return {**said, "tests": dict(sorted(reason["tests"].items()))}

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from harness.errors import UsageError
-from harness.requirements.model import Check, Document, Heading, Level, Prose, Requirement, home
+from harness.requirements.model import Check, Document, Heading, Level, Prose, Requirement, home, writable
 
 ID = r"[A-Z]+-\d{3}[a-z]?"
 _BULLET = re.compile(rf"^- \*\*({ID})\*\*:?\s*(.*)$")
@@ -149,7 +149,7 @@ def main(
     to: Annotated[Path | None, typer.Option(help="where docs/spec is")] = None,
 ) -> None:
     """Write one JSON file per document that holds requirements."""
-    target = home(to) / "requirements"
+    target = writable(home(to)) / "requirements"
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(spec.glob("*.md")):
         document = extract(path)

@@ -1,11 +1,12 @@
 """A specification document as data: headings, prose and requirements in reading order.
 
-The data lies in `docs/spec/requirements/*.json`, made by `python -m harness.requirements.extract`, so that the command works without the
+The data lies in `docs/spec/requirements/*.json` (in a wheel beside this module), made by `python -m harness.requirements.extract`, so that the command works without the
 documents it was made from.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import harness
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+
+SHIPPED = Path(__file__).parent / "spec"
+"""The specification of this project: a link to `docs/spec` of the checkout, a directory of its own in a wheel."""
 
 
 class Level(StrEnum):
@@ -88,11 +92,25 @@ class Document(_Model):
 
 
 def home(directory: Path | None = None) -> Path:
-    """The directory of the specification: the given one, else `./docs/spec`, else beside the installed harness."""
-    if directory is not None:
-        return directory
-    here = Path("docs/spec")
-    return here if here.is_dir() else Path(str(harness.__file__)).parent.parent / "docs" / "spec"
+    """The directory of the specification: the given one, else that of this project."""
+    return directory or SHIPPED
+
+
+def writable(directory: Path) -> Path:
+    """The directory, if it may be written to: what is installed may not.
+
+    Raises:
+        UsageError: it is the specification of an installed harness.
+    """
+    if directory == SHIPPED and not SHIPPED.is_symlink():
+        raise UsageError(f"{directory} is part of the installed suite and is not written to; name a directory with --spec")
+    return directory
+
+
+@functools.cache
+def summaries() -> Mapping[str, str]:
+    """The first sentence of every requirement, by id."""
+    return {one.id: one.summary for document in load(SHIPPED) for one in document.requirements()}
 
 
 def load(directory: Path) -> list[Document]:
