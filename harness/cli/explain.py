@@ -10,8 +10,8 @@ import typer
 from harness.cli import options
 from harness.cli.console import out
 from harness.cli.requirements import collected
-from harness.requirements.explain import Explainer
 from harness.requirements import coverage as covering
+from harness.requirements.explain import Explainer
 from harness.requirements.model import home, load
 
 

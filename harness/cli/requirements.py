@@ -14,7 +14,7 @@ from harness.cli import options
 from harness.cli.console import out
 from harness.errors import HarnessError
 from harness.requirements import coverage as covering
-from harness.requirements import pages
+from harness.requirements import elsewhere, pages
 from harness.requirements.coverage import Coverage, ReasonKind
 from harness.requirements.model import Document, home, load, writable
 from harness.run import runner
@@ -46,6 +46,8 @@ def command(
         covering.save_reasons(directory, reasons)
         out.print(f"dropped from {directory / covering.FILE}: {', '.join(found.stale)}", markup=False)
         found = covering.measure(documents, events, reasons)
+    root = elsewhere.root_of(directory)
+    found.lost = elsewhere.lost(reasons, root) if root is not None else []
     if write_docs:
         out.print(f"wrote {len(pages.write(directory, found))} pages to {directory}", markup=False)
     show(found, document, untested=untested)
@@ -86,6 +88,8 @@ def show(found: Coverage, only: str | None, *, untested: bool) -> None:
             out.print(f"no test and no reason: {one.id} ({one.section}) {one.summary[:SHORT]}", markup=False, style="red", soft_wrap=True)
     for name, tests in sorted(found.unknown.items()):
         out.print(f"no such requirement: {name}, named by {', '.join(tests)}", markup=False, style="red", soft_wrap=True)
+    for line in found.lost:
+        out.print(f"tested elsewhere: {line}", markup=False, style="red", soft_wrap=True)
     if found.stale:
         text = f"these reasons excuse nothing any more (conform requirements --prune): {', '.join(found.stale)}"
         out.print(text, markup=False, style="red", soft_wrap=True)

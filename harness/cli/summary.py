@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.cli.console import out
+from harness.requirements.model import summaries
 from harness.run import rerun
 from harness.run.results import Counts
 from harness.stall import STALL
@@ -86,6 +87,9 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
     if result.blocked_by:
         out.print(f"  {result.message}", markup=False)
         return
+    for one in result.requirements:
+        if one in summaries():
+            out.print(f"  {one}: {summaries()[one]}", markup=False, soft_wrap=True)
     if result.doc:
         out.print(f"  {result.doc.splitlines()[0]}", markup=False)
     out.print(f"  {result.message}", markup=False)

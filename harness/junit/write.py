@@ -10,6 +10,7 @@ from junitparser import Error, Failure, Skipped
 from junitparser.xunit2 import FlakyFailure, JUnitXml, TestCase, TestSuite
 
 from harness.junit.outcome import PROBLEM
+from harness.requirements.model import summaries
 from harness.text import xml
 from harness.verdicts import Verdict
 
@@ -59,7 +60,9 @@ def _case(result: TestResult) -> TestCase:
         return case
     kind = {Verdict.SKIP: Skipped, Verdict.ERROR: Error}.get(result.verdict, Failure)
     outcome = kind(xml(result.message), str(result.verdict))
-    outcome.text = xml(result.detail)
+    # What the target should have done stands above what it did.
+    must = [] if result.verdict.good else [f"{one}: {summaries()[one]}" for one in result.requirements if one in summaries()]
+    outcome.text = xml("\n".join([*must, *([""] if must and result.detail else []), result.detail]))
     case.result = [outcome]
     return case
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.requirements.model import summaries
 from harness.run.results import Counts
 from harness.verdicts import Verdict
 
@@ -61,8 +62,13 @@ def name(report: RunReport) -> str:
 
 def _bad(result: TestResult) -> str:
     ids = f" {' '.join(result.requirements)}" if result.requirements else ""
+    said = [summaries()[one] for one in result.requirements[:1] if one in summaries()]
     why = f"blocked by {_code(result.blocked_by)}" if result.blocked_by else _cell(result.message)
-    return f"- **{result.verdict}** {_code(str(result.id))}{ids}" + (f": {why}" if why else "")
+    return (
+        f"- **{result.verdict}** {_code(str(result.id))}{ids}"
+        + (f": {why}" if why else "")
+        + "".join(f"<br>must: {_cell(one)}" for one in said)
+    )
 
 
 def _code(text: str) -> str:

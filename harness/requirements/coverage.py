@@ -106,6 +106,7 @@ class Coverage:
         missing: observable MUSTs with neither.
         unknown: per test, the ids it names that no document has.
         stale: patterns of the reasons that excuse nothing any more.
+        lost: tests elsewhere that reasons name and that do not exist.
     """
 
     documents: Sequence[Document]
@@ -114,11 +115,12 @@ class Coverage:
     missing: list[Requirement] = field(default_factory=list)
     unknown: dict[str, list[str]] = field(default_factory=dict)
     stale: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether every observable MUST has a test or a reason, and nothing names what does not exist."""
-        return not (self.missing or self.unknown or self.stale)
+        return not (self.missing or self.unknown or self.stale or self.lost)
 
 
 def measure(documents: Sequence[Document], collected: Iterable[Mapping[str, Any]], reasons: Sequence[Reason]) -> Coverage:

@@ -66,7 +66,10 @@ class Explainer:
         if tests:
             lines += ["  tests:", *(f"    {each.test}  {self.sentences[each.test]}".rstrip() for each in tests)]
         elif reason is not None:
-            lines += [f"  no test in the corpus ({reason.kind}): {reason.reason}", *(f"    {each}" for each in reason.tests.get(one.id, ()))]
+            lines += [
+                f"  no test in the corpus ({reason.kind}): {reason.reason}",
+                *(f"    {each}" for each in reason.tests.get(one.id, ())),
+            ]
         else:
             lines.append("  no test in the corpus")
         return "\n".join(lines)

@@ -1,7 +1,7 @@
 """A specification document as data: headings, prose and requirements in reading order.
 
-The data lies in `docs/spec/requirements/*.json` (in a wheel beside this module), made by `python -m harness.requirements.extract`, so that the command works without the
-documents it was made from.
+The data lies in `docs/spec/requirements/*.json` (in a wheel beside this module), made by `python -m harness.requirements.extract`, so that
+the command works without the documents it was made from.
 """
 
 from __future__ import annotations

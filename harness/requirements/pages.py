@@ -54,7 +54,8 @@ def _checked(one: Requirement, coverage: Coverage) -> str:
         return "tests: " + ", ".join(f"[{test.test}]({UP}/{test.path})" for test in tests)
     reason = coverage.reasons.get(one.id)
     if reason is not None:
-        return f"no test ({reason.kind}): {reason.reason}"
+        named = "".join(f", [{test.partition('::')[2]}]({UP}/{test.partition('::')[0]})" for test in reason.tests.get(one.id, ()))
+        return f"no test in the corpus ({reason.kind}): {reason.reason}{named}"
     return "no test" if one.check is Check.OBSERVABLE else f"checked {one.check}"
 
 

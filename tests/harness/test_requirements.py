@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pytest
 
+from harness.cli import summary
 from harness.errors import UsageError
-from harness.requirements import coverage, pages
+from harness.identity import TestId
+from harness.junit.write import write as write_junit
+from harness.report import markdown
+from harness.requirements import coverage, elsewhere, pages
+from harness.requirements.explain import Explainer
 from harness.requirements.extract import extract
-from harness.requirements.model import Check, Document, Level, Requirement, load
+from harness.requirements.model import Check, Document, Level, Requirement, home, load, summaries, writable
+from harness.run.results import RunReport, TestResult
+from harness.verdicts import Verdict
 from tests.harness.sample import PLAIN, write_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +80,7 @@ def test_a_page_has_every_requirement_with_its_tests_and_keeps_the_prose(life):
     text = pages.page(life, found)
     assert '<a id="start-001"></a>**START-001** A start MUST' in text
     assert "tests: [alpha::test_one](../../driver_tests/test_alpha.py)" in text
-    assert "no test (unobservable): no one sees it" in text
+    assert "no test in the corpus (unobservable): no one sees it" in text
     assert "| START-001 | none |" in text
     assert "| ID | V |" not in text
     assert "Words." in text
@@ -156,9 +164,91 @@ def test_the_command_fails_on_a_gap_and_says_which(conform, tmp_path):
 
 
 def test_every_observable_must_of_the_specification_has_a_test_or_a_reason(collected):
-    spec = ROOT / "docs" / "spec"
+    spec = home()
     documents = load(spec)
     assert sum(1 for document in documents for _ in document.requirements()) > 1400
     found = coverage.measure(documents, collected, coverage.load_reasons(spec))
     assert [one.id for one in found.missing] == []
     assert found.unknown == {}
+    assert elsewhere.lost(coverage.load_reasons(spec), ROOT) == []
+
+
+def test_what_is_tested_elsewhere_names_a_test_that_exists(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("def test_here(): ...\nclass TestMore:\n    async def test_there(self): ...\n")
+    tests = {"KV-001": ["tests/test_a.py::test_here", "tests/test_a.py::TestMore::test_there"]}
+    good = coverage.Reason(kind="elsewhere", reason="r", tests=tests)
+    assert elsewhere.lost([good], tmp_path) == []
+    gone = ["tests/test_a.py::test_gone", "tests/test_b.py::test_here", "tests/test_a.py::test_there", "tests/test_a.py"]
+    bad = coverage.Reason(kind="elsewhere", reason="r", tests={"KV-002": gone})
+    assert elsewhere.lost([good, bad], tmp_path) == [f"KV-002: {test} does not exist" for test in gone]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kind = "elsewhere"\nreason = "r"\nmatch = ["A"]',
+        'kind = "pending"\nreason = "r"\n[reasons.tests]\nA = ["tests/a.py::b"]',
+        'kind = "pending"\nreason = "r"',
+    ],
+)
+def test_only_a_reason_of_kind_elsewhere_names_tests_and_it_must(tmp_path, text):
+    (tmp_path / "untested.toml").write_text(f"[[reasons]]\n{text}\n")
+    with pytest.raises(UsageError, match="a reason of kind elsewhere has tests, every other one has match"):
+        coverage.load_reasons(tmp_path)
+
+
+def test_reasons_are_written_as_they_were_read(tmp_path):
+    reasons = coverage.load_reasons(home())
+    coverage.save_reasons(tmp_path, reasons)
+    assert (tmp_path / "untested.toml").read_text() == (home() / "untested.toml").read_text()
+
+
+def _explainer() -> Explainer:
+    document = _document(("DB-001", "MUST", "observable"), ("DB-002", "SHOULD", "observable"), ("DB-003", "MUST", "in-process"))
+    event = {**_event("a::b[json-m]", "DB-001"), "doc": "What must hold.\nAnd more."}
+    reasons = [coverage.Reason(kind="elsewhere", reason="no fixture", tests={"DB-002": ["tests/x.py::test_y"]})]
+    return Explainer.of(coverage.measure([document], [event], reasons), [event])
+
+
+def test_a_requirement_is_explained_with_its_tests_or_its_reason():
+    explainer = _explainer()
+    assert explainer.explain("db-001").startswith("DB-001 (MUST, checked by the corpus) in one")
+    assert "    a::b  What must hold." in explainer.explain("DB-001")
+    assert "no test in the corpus (elsewhere): no fixture\n    tests/x.py::test_y" in explainer.explain("DB-002")
+    assert explainer.explain("DB-003").endswith("  no test in the corpus")
+
+
+def test_a_test_is_explained_by_its_requirements():
+    explainer = _explainer()
+    assert explainer.explain("a::b[json-m]") == explainer.explain("a::b")
+    assert explainer.explain("a::b").splitlines()[:3] == ["a::b", "  What must hold.", "  checks:"]
+    assert "    DB-001 " in explainer.explain("a::b")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"), [("DB-01", "did you mean DB-001"), ("a::bb", "did you mean a::b?"), ("what", "no such requirement: what$")]
+)
+def test_what_does_not_exist_is_told_with_what_was_meant(asked, answer):
+    with pytest.raises(UsageError, match=answer):
+        _explainer().explain(asked)
+
+
+def test_the_installed_specification_is_not_written_to(monkeypatch, tmp_path):
+    assert writable(home()) == home()  # a checkout
+    assert writable(tmp_path) == tmp_path
+    monkeypatch.setattr("harness.requirements.model.SHIPPED", tmp_path)
+    with pytest.raises(UsageError, match="part of the installed suite and is not written to"):
+        writable(tmp_path)
+
+
+def test_a_failure_prints_the_sentence_of_its_requirement(tmp_path, capsys):
+    one = TestResult(TestId("a", "b", "json-m"), Verdict.FAIL, "no", "assert 1 == 2", requirements=("SLEEP-012", "NONE-001"))
+    report = RunReport({"target": "t"}, [one])
+    sentence = summaries()["SLEEP-012"]
+    summary.show(report, None)
+    write_junit(tmp_path / "x.xml", report)
+    shown = capsys.readouterr().out
+    assert f"SLEEP-012: {sentence}" in shown
+    assert f"SLEEP-012: {sentence}" in html.unescape((tmp_path / "x.xml").read_text())
+    assert "must: Any activity signal restarts" in markdown.summary([report])

@@ -254,6 +254,27 @@ async def test_a_database_of_a_newer_runtime_is_refused(tmp_path):
     await owner.storage.close()
 
 
+@pytest.mark.parametrize(("state", "next_state"), [(b"importing", b"done"), (None, b"done"), (b"odd", None)])
+async def test_an_import_that_was_cut_off_is_done_and_an_unknown_state_refused(tmp_path, state, next_state):
+    owner = await Owner(storage=SQLiteStorage(tmp_path), database=raw_database()).start()
+
+    def leave(connection):
+        connection.execute("DELETE FROM _rivet_meta WHERE key = 'kv_import_state'")
+        if state is not None:
+            connection.execute("INSERT INTO _rivet_meta VALUES ('kv_import_state', ?)", (state,))
+
+    await owner.database.client._session.ordinary(leave)
+    if next_state is None:
+        with pytest.raises(RuntimeError, match="unknown kv_import_state b'odd'"):
+            await owner.start_again()
+    else:
+        owner = await owner.start_again()
+        rows = await owner.database.client.execute("SELECT value FROM _rivet_meta WHERE key = 'kv_import_state'")
+        assert rows == [{"value": next_state}]
+        await owner.database.close()
+    await owner.storage.close()
+
+
 async def test_everything_runs_on_virtual_time(tmp_path):
     async def scenario():
         owner = await Owner(storage=SQLiteStorage(tmp_path), database=raw_database(lambda db: db.execute(SCHEMA))).start()
