@@ -60,9 +60,11 @@ def _case(result: TestResult) -> TestCase:
         return case
     kind = {Verdict.SKIP: Skipped, Verdict.ERROR: Error}.get(result.verdict, Failure)
     outcome = kind(xml(result.message), str(result.verdict))
-    # What the target should have done stands above what it did.
+    outcome.text = xml(result.detail)
+    # What the target should have done; the text of the failure stays what the test said.
     must = [] if result.verdict.good else [f"{one}: {summaries()[one]}" for one in result.requirements if one in summaries()]
-    outcome.text = xml("\n".join([*must, *([""] if must and result.detail else []), result.detail]))
+    if must:
+        case.system_out = xml("\n".join(must))
     case.result = [outcome]
     return case
 

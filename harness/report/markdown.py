@@ -62,7 +62,7 @@ def name(report: RunReport) -> str:
 
 def _bad(result: TestResult) -> str:
     ids = f" {' '.join(result.requirements)}" if result.requirements else ""
-    said = [summaries()[one] for one in result.requirements[:1] if one in summaries()]
+    said = [] if result.blocked_by else [summaries()[one] for one in result.requirements[:1] if one in summaries()]
     why = f"blocked by {_code(result.blocked_by)}" if result.blocked_by else _cell(result.message)
     return (
         f"- **{result.verdict}** {_code(str(result.id))}{ids}"
