@@ -80,7 +80,7 @@ def test_every_option_reaches_the_request(tmp_path):
     what = options.Selection(
         encoding=["json,cbor"], storage=["disk"], suite=["a"], corpus=tmp_path, keyword="k", only=["a::b"], lane="timing", shard="2/3"
     )
-    how = options.Effort(time="real", seed=5, evidence=Path("e"), jobs=2, rerun=1, timelines=True)
+    how = options.Effort(time="real", seed=5, evidence=Path("e"), jobs=2, rerun=1, timelines=True, restart_target=True)
     request = options.build_request(target, what, how)
     plain = options.build_request(TargetOptions("tests.harness.fake_target:make"), options.Matrix(), options.Conditions())
     same = [field.name for field in dataclasses.fields(request) if getattr(request, field.name) == getattr(plain, field.name)]

@@ -13,8 +13,8 @@ import os, signal, subprocess, sys, time
 def stall(seconds):
     """Stop this process, as a machine without time for it would, and let somebody else continue it."""
     code = f"import os, signal, time; time.sleep({seconds}); os.kill({os.getpid()}, signal.SIGCONT)"
-    subprocess.Popen([sys.executable, "-S", "-c", code])
-    os.kill(os.getpid(), signal.SIGSTOP)
+    with subprocess.Popen([sys.executable, "-S", "-c", code]):
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 @requirement("TASK-001")
 async def test_window(conform, witness):
