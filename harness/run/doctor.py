@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
 import statistics
 from collections.abc import Awaitable, Callable
@@ -20,30 +19,32 @@ from harness.clock import Clock
 from harness.errors import HarnessError
 from harness.marks import ENCODINGS
 from harness.masking import of_environment
+from harness.run.hosted import DOOMED, PATIENCE, Start, mentioned, starts
 from harness.stall import STALL, StallProbe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.targets import Endpoint, Target
 
-_FIXTURE = re.compile(r"\b(?:get_or_create|create)\(\s*\"([A-Za-z][A-Za-z0-9]*)\"")
-NO_SUCH_ACTION = "conformDoctorAsksForAnActionThatNoActorHas"
-PATIENCE = 20.0
 LARGEST_SKEW_MS = 1000
 CALLS = 20
 BURST = 200
 SLOW = 0.25
-MISSING = {"actor.not_registered", "guard.actor_wake_retries_exceeded", "guard.actor_ready_timeout", "actor.not_configured"}
-"""What a call of an actor name that no runtime hosts may come to."""
 
-
-NEVER_STARTED = {"noSuchActor", "dbLifecycleFailing", "runSelfInitiatedDestroy"}
-"""Names of the corpus that a call need not reach: no runtime hosts it, its migration fails, it destroys itself at once."""
+MEANS = {
+    Start.HOSTED: "starts, but is there to fail",
+    Start.FAILED: "its start fails",
+    Start.ABSENT: "nobody hosts it",
+    Start.SILENT: "no answer",
+}
 
 OURS = {"overloadActor": "overload"}
 """Names beyond the catalogue, with the capability without which a target need not host them."""
+
+
+_Check = Callable[[], Awaitable[tuple["Health", str]]]
 
 
 class Health(StrEnum):
@@ -72,7 +73,7 @@ async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
             endpoint = await target.start(storage)
             mask.learn(endpoint.token)
             found = [Finding("reach", Health.GOOD, f"{target.name} answers at {endpoint.url}")]
-            found.extend([finding async for finding in _checks(target, endpoint, names)])
+            found += await _checks(target, endpoint, names)
     except HarnessError as error:
         return [Finding("reach", Health.BAD, mask.text(str(error)))]
     finally:
@@ -82,23 +83,32 @@ async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
     return mask.value(found)
 
 
-async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str]) -> AsyncIterator[Finding]:
+async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str]) -> list[Finding]:
     client = Client(endpoint.url, namespace=endpoint.namespace, pool=endpoint.pool, token=endpoint.token, encoding="json")
     async with client, httpx.AsyncClient(base_url=endpoint.url, timeout=PATIENCE) as http:
-        yield await _guarded("encodings", lambda: _encodings(endpoint))
-        yield await _guarded("fixtures", lambda: _fixtures(client, names))
-        yield await _guarded("clock", lambda: _clock(client))
-        yield await _guarded("latency", lambda: _latency(client))
         session = _Session(client, http, endpoint)
-        for name, probe in PROBES.items():
-            yield await _guarded(f"capability {name}", partial(_capability, target, name, probe, session))
+        probes: dict[str, _Check] = {
+            f"capability {name}": partial(_capability, target, name, probe, session) for name, probe in PROBES.items()
+        }
+        stages: list[dict[str, _Check]] = [
+            {"encodings": lambda: _encodings(endpoint), "fixtures": lambda: _fixtures(client, names), "clock": lambda: _clock(client)},
+            # Alone: what goes on beside it would be measured too.
+            {"latency": lambda: _latency(client)},
+            probes,
+        ]
+        found: list[Finding] = []
+        for stage in stages:
+            found += await asyncio.gather(*(_guarded(what, check) for what, check in stage.items()))
+    return found
 
 
-async def _guarded(what: str, check: Callable[[], Awaitable[tuple[Health, str]]]) -> Finding:
+async def _guarded(what: str, check: _Check) -> Finding:
     try:
         async with asyncio.timeout(PATIENCE * 3):
             health, text = await check()
-    except (ActorError, httpx.HTTPError, TimeoutError, OSError) as error:
+    except TimeoutError:
+        return Finding(what, Health.BAD, f"not done within {PATIENCE * 3:g} s")
+    except (ActorError, httpx.HTTPError, OSError) as error:
         return Finding(what, Health.BAD, f"{type(error).__name__}: {error}")
     return Finding(what, health, text)
 
@@ -120,32 +130,14 @@ async def _encodings(endpoint: Endpoint) -> tuple[Health, str]:
     return Health.GOOD, f"calls and connections work in {', '.join(ENCODINGS)}"
 
 
-def mentioned(corpus: Path) -> list[str]:
-    """The actor names that the tests of a corpus call, without those that are there to be absent or to fail."""
-    names = {name for path in corpus.glob("test_*.py") for name in _FIXTURE.findall(path.read_text(encoding="utf-8"))}
-    return sorted(names - NEVER_STARTED)
-
-
 async def _fixtures(client: Client, names: Sequence[str]) -> tuple[Health, str]:
-    """Every actor name the corpus mentions must be hosted: a call of an unknown action reaches the actor, or it is not there."""
-    gate = asyncio.Semaphore(4)
-
-    async def hosted(name: str) -> bool:
-        async with gate:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await client.get_or_create(name, [f"doctor-{secrets.token_hex(6)}"]).action(NO_SUCH_ACTION)
-            except ActorError as error:
-                return f"{error.group}.{error.code}" not in MISSING
-            except TimeoutError:
-                return False
-            return True
-
-    found = await asyncio.gather(*(hosted(name) for name in names))
-    missing = [name for name, there in zip(names, found, strict=True) if not there]
+    """Every actor name the corpus mentions must be hosted."""
+    found = await starts(client, names)
+    missing = {name: start for name, start in sorted(found.items()) if start is not (Start.FAILED if name in DOOMED else Start.HOSTED)}
     if missing:
         health = Health.BAD if len(missing) == len(names) else Health.DOUBTFUL
-        return health, f"{len(missing)} of {len(names)} actor names are not hosted or do not start: {', '.join(missing)}"
+        kinds = [f"{', '.join(some)} ({MEANS[kind]})" for kind in Start if (some := [name for name, one in missing.items() if one is kind])]
+        return health, f"{len(missing)} of {len(names)} actor names are not hosted or do not start: {'; '.join(kinds)}"
     return Health.GOOD, f"all {len(names)} actor names of the corpus are hosted"
 
 

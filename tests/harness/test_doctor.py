@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.run.doctor import NEVER_STARTED, Health, examine, mentioned
+from fixtures import standard_registry
+from harness.run.doctor import Health, examine
+from harness.run.hosted import ABSENT, DOOMED, ENOUGH, Start, mentioned, starts
 from harness.run.request import standard_corpus
 from harness.targets.reference import ReferenceTarget
 from harness.targets.url import UrlTarget
@@ -34,7 +39,7 @@ async def test_actor_names_that_are_not_hosted_are_named(tmp_path):
     findings = await examine(ReferenceTarget(), "memory", small_corpus(tmp_path, "counter", "nobodyHostsThis"))
     (fixtures,) = [finding for finding in findings if finding.what == "fixtures"]
     assert fixtures.health is Health.DOUBTFUL
-    assert fixtures.text == "1 of 2 actor names are not hosted or do not start: nobodyHostsThis"
+    assert fixtures.text == "1 of 2 actor names are not hosted or do not start: nobodyHostsThis (nobody hosts it)"
 
 
 async def test_capability_that_is_there_but_not_declared_is_doubtful(tmp_path):
@@ -60,11 +65,103 @@ async def test_unreachable_target_is_bad(tmp_path, unused_tcp_port):
     assert findings[0].health is Health.BAD
 
 
-def test_corpus_mentions_its_fixtures():
-    names = mentioned(standard_corpus())
-    assert "counter" in names
-    assert len(names) > 100
-    assert not NEVER_STARTED & set(names)
+async def test_real_corpus_on_the_reference_is_all_well_within_seconds():
+    """No name is waited for, and those that are there to be absent or to fail are told by what they do."""
+    began = time.monotonic()
+    findings = await examine(ReferenceTarget(), "memory", standard_corpus())
+    taken = time.monotonic() - began
+    # What the machine of this test is doing is its own matter.
+    assert [finding for finding in findings if finding.health is not Health.GOOD and finding.what != "machine"] == []
+    assert taken < 15
+
+
+def test_names_that_the_corpus_calls_are_those_of_the_fixtures():
+    hosted = {one.name for one in standard_registry()}
+    assert set(mentioned(standard_corpus())) - hosted == set()
+    assert [name for name in hosted if name.startswith(ABSENT)] == []
+    assert set(mentioned(standard_corpus())) >= DOOMED
+    called = "\n".join(path.read_text() for path in standard_corpus().glob("test_*.py"))
+    assert f'create("{ABSENT}' in called
+
+
+class FakeRest:
+    """Records of actors by name; `starts` says after how many looks one has started."""
+
+    def __init__(self, records: dict[str, Any]) -> None:
+        self.records = records
+        self.destroyed: list[str] = []
+
+    async def get_actor(self, name: str) -> Any:
+        found = self.records[name]
+        return found.pop(0) if isinstance(found, list) and len(found) > 1 else found[0] if isinstance(found, list) else found
+
+    async def destroy_actor(self, name: str) -> None:
+        self.destroyed.append(name)
+
+
+class FakeClient:
+    """An actor's id is its name, and no call is ever answered."""
+
+    def __init__(self, records: dict[str, Any]) -> None:
+        self.rest = FakeRest(records)
+
+    def get_or_create(self, name: str, key: list[str]) -> Any:
+        async def resolve() -> str:
+            return name
+
+        async def action(action: str) -> None:
+            await asyncio.Event().wait()
+
+        return SimpleNamespace(resolve=resolve, action=action)
+
+
+NEW: dict[str, Any] = {"start_ts": None}
+UP: dict[str, Any] = {"start_ts": 1}
+
+
+def crashed(message: str) -> dict[str, Any]:
+    return {"start_ts": None, "error": {"crashed": {"message": message}}}
+
+
+async def test_the_record_tells_what_became_of_a_start():
+    client = FakeClient(
+        {
+            "plain": UP,
+            "slow": [NEW, NEW, UP],
+            "gone": None,
+            "secondTry": [crashed("once"), UP],
+            "failing": crashed("no table"),
+            "nobody": crashed("Actor factory 'nobody' is not registered."),
+        }
+    )
+    began = time.monotonic()
+    found = await starts(client, list(client.rest.records))
+    assert found == {
+        "plain": Start.HOSTED,
+        "slow": Start.HOSTED,
+        "gone": Start.HOSTED,
+        "secondTry": Start.HOSTED,
+        "failing": Start.FAILED,
+        "nobody": Start.ABSENT,
+    }
+    assert time.monotonic() - began < 5
+    assert sorted(client.rest.destroyed) == sorted(found)
+
+
+async def test_a_silent_name_is_waited_for_by_what_the_others_took():
+    records = {f"up{number}": UP for number in range(ENOUGH)}
+    began = time.monotonic()
+    found = await starts(FakeClient({**records, "silent": NEW}), [*records, "silent"], patience=60)
+    assert found["silent"] is Start.SILENT
+    assert time.monotonic() - began < 10
+
+
+async def test_a_target_that_starts_nothing_is_not_asked_for_every_name():
+    names = [f"silent{number}" for number in range(200)]
+    began = time.monotonic()
+    found = await starts(FakeClient(dict.fromkeys(names, NEW)), names, patience=0.3)
+    assert set(found.values()) == {Start.SILENT}
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("call", ['conform.create("counter")', 'conform.get_or_create("counter", key=["a"])'])
