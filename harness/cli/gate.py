@@ -12,10 +12,10 @@ from harness import junit
 from harness.cli import options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
-from harness.cli.run import execute, write
+from harness.cli.run import execute, remember, write
 from harness.errors import UsageError
 from harness.ledger import renames, store
-from harness.ledger.gate import Finding, Kind, Selection, judge
+from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
 from harness.run.request import standard_corpus
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def command(
     where: options.TargetChoice,
     what: options.Selection,
     how: options.Effort,
+    again: options.Iteration,
     files: options.Outputs,
     against: options.LedgerChoice,
     junit_in: options.JUnitInOption = None,
@@ -43,9 +44,10 @@ def command(
     if junit_in:
         report = junit.read(junit_in)
     else:
-        request = options.build_request(about, what, how)
+        request = again.applied(options.build_request(about, what, how))
         check_suites(request, expected)
-        report = execute(request)
+        report = execute(request, again.most_bad, excuses(expected))
+        remember(request, report)
     write(report, files)
     summary.show(report, request, details=False)
     for line in renamed:

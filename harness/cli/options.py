@@ -11,7 +11,7 @@ import typer
 from harness.ledger import store
 from harness.marks import ENCODINGS, check_encodings
 from harness.masking import VARIABLE
-from harness.run import shards
+from harness.run import last, shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.settings import check_lane, split, storages, time_mode
 from harness.targets import SPECS, TargetOptions, file, resolve
@@ -75,6 +75,9 @@ RestartOption = Annotated[
 ]
 EvidenceOption = Annotated[Path, typer.Option(metavar="DIR", help="where each failure leaves its bundle")]
 TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
+MaxFailOption = Annotated[int | None, typer.Option(metavar="N", help="end the run after N bad verdicts", min=1)]
+FirstOption = Annotated[bool, typer.Option("-x", help="end the run after the first bad verdict: --maxfail 1")]
+FailedOption = Annotated[bool, typer.Option("--failed", help="only the tests that were bad last time", rich_help_panel=SELECTION)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
 EventsOption = Annotated[Path | None, typer.Option("--events", metavar="FILE", help="write the events of the run here, as NDJSON")]
 JUnitInOption = Annotated[
@@ -203,7 +206,34 @@ class Effort(Conditions):
         Raises:
             UsageError: as `Conditions.applied`.
         """
-        return replace(Conditions.applied(self, request), jobs=self.jobs or default_jobs(), reruns=self.rerun, timelines=self.timelines)
+        return replace(
+            Conditions.applied(self, request),
+            jobs=self.jobs or default_jobs(),
+            reruns=self.rerun,
+            timelines=self.timelines,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What a person who mends failures asks for, run after run."""
+
+    failed: FailedOption = False
+    maxfail: MaxFailOption = None
+    first: FirstOption = False
+
+    def applied(self, request: RunRequest) -> RunRequest:
+        """The request, for what was bad last time if that is asked for.
+
+        Raises:
+            UsageError: nothing is known of a last time, or nothing was bad.
+        """
+        return replace(request, only=last.failed(target_name(request.target), request)) if self.failed else request
+
+    @property
+    def most_bad(self) -> int | None:
+        """How many bad verdicts end the run; None for any number."""
+        return 1 if self.first else self.maxfail
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +273,15 @@ def build_request(target: TargetOptions, what: Matrix, how: Conditions, *, jobs:
 
 def ledger_place(target: TargetOptions, baselines: Path | None) -> Path:
     """Where the ledger of a target is unless one is named."""
+    beside = Path(target.spec).parent / "baselines" if target.spec.endswith(file.SUFFIX) else None
+    return store.place(target_name(target), baselines or beside)
+
+
+def target_name(target: TargetOptions) -> str:
+    """The name under which things are kept of a target; that of a target file is what the file says."""
     if target.spec.endswith(file.SUFFIX):
-        path = Path(target.spec)
-        return store.place(target.name or file.load(path).name, baselines or path.parent / "baselines")
-    return store.place(target.name or resolve(target).name, baselines)
+        return target.name or file.load(Path(target.spec)).name
+    return target.name or resolve(target).name
 
 
 def many(values: list[str] | None) -> tuple[str, ...]:

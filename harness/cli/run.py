@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from harness import junit
 from harness.cli import options, summary
+from harness.cli.console import err
 from harness.cli.expand import expanded
 from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
-from harness.run import eventlog, runner
+from harness.errors import UsageError
+from harness.run import eventlog, last, runner
+from harness.run.limit import Limit
 from harness.run.request import RunRequest
 from harness.run.results import RunReport
+
+if TYPE_CHECKING:
+    from harness.run.limit import Excused
+    from harness.run.stop import Stop
 
 
 @expanded
@@ -19,20 +28,40 @@ def command(
     where: options.TargetChoice,
     what: options.Selection,
     how: options.Effort,
+    again: options.Iteration,
     files: options.Outputs,
 ) -> None:
     """Run the corpus against a target; every test that is not a pass or a skip makes the status 1."""
-    request = options.build_request(where.options(), what, how)
-    report = execute(request)
+    request = again.applied(options.build_request(where.options(), what, how))
+    report = execute(request, again.most_bad)
     write(report, files)
     summary.show(report, request)
+    remember(request, report)
     raise typer.Exit(report.status)
 
 
-def execute(request: RunRequest) -> RunReport:
-    """Run with progress shown."""
+def execute(request: RunRequest, most_bad: int | None = None, excused: Excused | None = None) -> RunReport:
+    """Run with progress shown; `most_bad` verdicts that are not `excused` end the run."""
+
+    async def limited(stop: Stop) -> RunReport:
+        limit = Limit(stop, most_bad, excused)
+
+        def event(event: dict[str, Any]) -> None:
+            progress.event(event)
+            limit.event(event)
+
+        return await runner.run(request, event, stop)
+
     with RunProgress(f"{request.target.spec}, {request.time} time") as progress:
-        return run_interruptibly(lambda stop: runner.run(request, progress.event, stop))
+        return run_interruptibly(limited)
+
+
+def remember(request: RunRequest, report: RunReport) -> None:
+    """Keep what was bad for `--failed`; that it cannot be kept changes no verdict."""
+    try:
+        last.note(options.target_name(request.target), request, report)
+    except UsageError as error:
+        err.print(f"note: {error}", markup=False, style="yellow", soft_wrap=True)
 
 
 def write(report: RunReport, files: options.Outputs) -> None:

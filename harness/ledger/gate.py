@@ -16,7 +16,7 @@ from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import TypeAlias
 
     from harness.ledger.model import Entry, Ledger
@@ -50,6 +50,16 @@ class Kind(StrEnum):
     OVERLAP = "overlapping entries"
     EXPIRED = "expired entry"
     NEW_TEST = "new test"
+
+
+def excuses(ledger: Ledger) -> Callable[[TestId, Verdict], bool]:
+    """Whether a bad verdict, once it has come, can still leave the gate passed: an entry allows it, or the test is new."""
+    known, entries = set(ledger.known()), Lookup(ledger.entries)
+
+    def excused(test: TestId, verdict: Verdict) -> bool:
+        return test not in known or any(verdict in ALLOWED[entry.kind] for entry in entries.of(test))
+
+    return excused
 
 
 @dataclass(frozen=True, slots=True)

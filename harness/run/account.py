@@ -49,10 +49,11 @@ def close(outcomes: Sequence[LaneOutcome], *, repeated: bool = False, reason: st
     for name, about in collected.items():
         report.results.append(_result(name, about, results.get(name) or fates[name]))
     missing = sum(result.verdict is Verdict.NOT_RUN for result in report.results)
-    if missing or reason:
-        # Workers that were never started announced nothing.
-        whole = max([len(collected), *(_selected(event, outcomes) for event in _all(outcomes, "session") if "selected" in event)])
-        missing += whole - len(collected)
+    # Workers that were never started announced nothing.
+    whole = max([len(collected), *(_selected(event, outcomes) for event in _all(outcomes, "session") if "selected" in event)])
+    missing += whole - len(collected) if reason else 0
+    # Who asks when everything has its verdict misses nothing.
+    if missing or (reason and not collected):
         problems.append(f"{reason or 'not everything was run'}: {missing} of {whole} tests were not run to their end")
     report.results.sort(key=lambda result: result.id)
     report.results = _blocked(report.results, {name: about.get("depends", ()) for name, about in collected.items()})
