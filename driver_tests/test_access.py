@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError
-from harness import requirement, suite
+from harness import any_encoding, requirement, suite
 
 pytestmark = suite("access")
 
@@ -138,6 +138,7 @@ async def test_request_of_a_connection(conform):
 
 
 @requirement("CONN-014", "RAWHTTP-013")
+@any_encoding
 async def test_request_of_a_raw_request(conform):
     """A raw request is seen without its prefix."""
     actor = conform.get_or_create("requestAccessActor", params=TRACK)

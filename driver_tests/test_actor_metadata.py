@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness import requirement, suite
+from harness import any_encoding, requirement, suite
 
 pytestmark = suite("actor-metadata")
 
@@ -67,6 +67,7 @@ async def _route(conform, path, method="GET"):
 
 
 @requirement("WIRE-300")
+@any_encoding
 async def test_root_route_has_a_banner(conform):
     """GET / answers a text banner."""
     response = await _route(conform, "/")
@@ -75,6 +76,7 @@ async def test_root_route_has_a_banner(conform):
 
 
 @requirement("WIRE-300")
+@any_encoding
 async def test_health_route_answers_ok(conform):
     """GET /health answers `ok`."""
     response = await _route(conform, "/health")
@@ -84,6 +86,7 @@ async def test_health_route_answers_ok(conform):
 
 
 @requirement("WIRE-300")
+@any_encoding
 async def test_metadata_route_names_the_runtime(conform):
     """GET /metadata answers runtime, version and type."""
     response = await _route(conform, "/metadata")
@@ -95,6 +98,7 @@ async def test_metadata_route_names_the_runtime(conform):
 
 
 @requirement("WIRE-300")
+@any_encoding
 async def test_unknown_route_is_not_found(conform):
     """Any other path is a structured 404 with the route in its metadata."""
     for path in ("/no-such-route", "/connect", "/websocket/x", "/action/", "/action/a/b", "/queue/", "/queue/a/b", "/requestfoo"):
@@ -107,6 +111,7 @@ async def test_unknown_route_is_not_found(conform):
 
 
 @requirement("WIRE-301", "TASK-113")
+@any_encoding
 async def test_wrong_method_is_refused(conform):
     """A known route with another method is a structured 405."""
     for path, method in (("/action/getCount", "GET"), ("/action/getCount", "PUT"), ("/queue/x", "GET"), ("/health", "POST")):

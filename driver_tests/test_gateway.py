@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from harness import encodings, requirement, suite
+from harness import any_encoding, encodings, requirement, suite
 from harness.wire import encode_input, new_id, query_path
 
-pytestmark = suite("gateway")
+pytestmark = [suite("gateway"), any_encoding]
 
 BODY = b'{"args":[]}'
 
@@ -95,6 +95,7 @@ async def test_unknown_id_is_not_found(conform):
 
 
 @requirement("WIRE-220", "WIRE-228")
+@encodings("json", "cbor", "bare")
 async def test_query_path_creates_and_finds(conform):
     """The query form creates on getOrCreate and finds on get."""
     response = await post(conform, query_url(conform, path="/action/increment"), b'{"args":[2]}')
@@ -225,6 +226,7 @@ async def test_header_routing_of_other_paths(conform):
 
 
 @requirement("WIRE-231")
+@encodings("json", "cbor", "bare")
 async def test_skip_ready_wait_header_is_checked(conform):
     """A header value outside the four is refused."""
     actor = conform.get_or_create("counter")
@@ -301,6 +303,7 @@ async def test_oversized_response_is_an_error(conform):
 
 
 @requirement("WIRE-315")
+@encodings("json", "cbor", "bare")
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"nonsense"], ids=["empty", "truncated", "binary", "text"])
 async def test_undecodable_action_body(conform, content):
     """An undecodable body is 400 core.internal_error, and the actor keeps serving."""
@@ -370,6 +373,7 @@ async def test_invalid_escape_in_an_action_name(conform):
 
 
 @requirement("WIRE-401")
+@encodings("json", "cbor", "bare")
 async def test_unknown_value_tag_in_arguments(conform):
     """A reserved tag that does not exist fails the call, not the actor."""
     actor = conform.get_or_create("largePayloadActor")

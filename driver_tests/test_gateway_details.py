@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite
+from harness import any_encoding, encodings, requirement, suite
 from harness.wire import new_id
 
-pytestmark = suite("gateway-details")
+pytestmark = [suite("gateway-details"), any_encoding]
 
 ENCODINGS = ["json", "cbor", "bare"]
 
@@ -50,6 +50,7 @@ async def test_bodies_have_a_length(conform):
 
 
 @requirement("WIRE-307", "WIRE-200")
+@encodings("json", "cbor", "bare")
 async def test_http_wakes(conform, boundary):
     """A plain HTTP action wakes a sleeping actor and is answered."""
     actor_id = await boundary.sleep(conform.get_or_create("sleep"))
@@ -60,6 +61,7 @@ async def test_http_wakes(conform, boundary):
 
 
 @requirement("WIRE-505", "EVENT-010")
+@encodings("json", "cbor", "bare")
 async def test_subscriptions_belong_to_one_connection(conform, eventually):
     """Another connection of the same client hears nothing."""
     actor = conform.get_or_create("counter")

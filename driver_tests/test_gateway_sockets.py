@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from client.transport import Transport
-from harness import requirement, suite
+from harness import any_encoding, encodings, requirement, suite
 from harness.wire import new_id
 
-pytestmark = suite("gateway")
+pytestmark = [suite("gateway"), any_encoding]
 
 
 @requirement("WIRE-005", "WIRE-262", "WIRE-263")
@@ -91,6 +91,7 @@ async def test_undecodable_parameters_on_connect(conform):
 
 
 @requirement("WIRE-531", "CONN-099")
+@encodings("json", "cbor", "bare")
 async def test_undecodable_frame_closes_the_connection(conform):
     """A frame that is no client message closes with 1011 actor.invalid_request."""
     actor_id = await conform.get_or_create("counter").resolve()
@@ -108,6 +109,7 @@ async def test_undecodable_frame_closes_the_connection(conform):
 
 
 @requirement("WIRE-529", "CONN-097")
+@encodings("json", "cbor", "bare")
 async def test_oversized_frame_closes_the_connection(conform):
     """A frame over the incoming limit closes with 1011 message.incoming_too_long."""
     async with conform.connected(conform.get_or_create("largePayloadActor")) as conn:
@@ -118,6 +120,7 @@ async def test_oversized_frame_closes_the_connection(conform):
 
 
 @requirement("WIRE-530", "CONN-098")
+@encodings("json", "cbor", "bare")
 async def test_oversized_response_on_a_connection(conform, expect_error):
     """A response over the outgoing limit is an error of its call; the connection stays usable."""
     async with conform.connected(conform.get_or_create("largePayloadActor")) as conn:

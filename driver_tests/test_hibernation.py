@@ -7,7 +7,7 @@ import json
 from contextlib import asynccontextmanager
 
 from driver_tests.metering import generation_over
-from harness import depends_on, requirement, suite, timing
+from harness import any_encoding, depends_on, requirement, suite, timing
 
 pytestmark = [suite("hibernation"), timing, depends_on("hibernation::test_connection_wakes_the_actor")]
 
@@ -277,6 +277,7 @@ async def test_binary_messages_wake_too(conform, boundary, eventually, witness):
 
 
 @requirement("HIB-001", "RAWWS-032", "WIRE-611")
+@any_encoding
 async def test_non_hibernating_socket_is_closed(conform, boundary):
     """A raw socket without hibernation is closed with 1000 actor.stopped at a forced sleep."""
     actor = conform.get_or_create("rawWebSocketAsyncOpenActor")

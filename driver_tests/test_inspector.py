@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from driver_tests.inspecting import Inspector, inspect, query_url
-from harness import capability, requirement, suite, timing
+from harness import any_encoding, capability, encodings, requirement, suite, timing
 
-pytestmark = [suite("actor-inspector"), timing, capability("inspector")]
+pytestmark = [suite("actor-inspector"), any_encoding, timing, capability("inspector")]
 
 UNAUTHORIZED = {
     "group": "inspector",
@@ -73,6 +73,7 @@ async def test_precedes_the_raw_handler(conform):
 
 
 @requirement("INSP-004")
+@encodings("json", "cbor", "bare")
 async def test_wakes_a_sleeping_actor(conform, boundary):
     """An inspector request wakes the actor."""
     actor = conform.get_or_create("sleep")
@@ -83,6 +84,7 @@ async def test_wakes_a_sleeping_actor(conform, boundary):
 
 
 @requirement("INSP-030")
+@encodings("json", "cbor", "bare")
 async def test_state(conform):
     """The state in memory is shown."""
     await conform.get_or_create("counter").action("increment", 7)
@@ -99,6 +101,7 @@ async def test_stateless_actor(conform):
 
 
 @requirement("INSP-032", "INSP-034")
+@encodings("json", "cbor", "bare")
 async def test_patch_state(conform, boundary):
     """A patch replaces the whole state, saved at once; a body without state changes nothing."""
     inspector = await inspect(conform, "counter")
@@ -122,6 +125,7 @@ async def test_malformed_json(conform, method, path):
 
 
 @requirement("INSP-040", "INSP-042")
+@encodings("json", "cbor", "bare")
 async def test_connections(conform, eventually):
     """Open connections are listed with their parameters; the inspector itself is not one."""
     inspector = await inspect(conform, "counterWithParams")
@@ -147,6 +151,7 @@ async def test_actions_are_sorted(conform):
 
 
 @requirement("INSP-050", "INSP-051", "INSP-058")
+@encodings("json", "cbor", "bare")
 @pytest.mark.parametrize(("body", "output"), [({"args": [5]}, 5), ({"args": 6}, 6)], ids=["list", "single"])
 async def test_run_action(conform, body, output):
     """Arguments are a list or one value; the result is the output and the state is changed."""
@@ -214,6 +219,7 @@ async def test_queue_limits(conform, limit, count):
 
 
 @requirement("INSP-064")
+@encodings("json", "cbor", "bare")
 async def test_queued_message_is_received(conform):
     """A message of the inspector reaches the actor's receive."""
     await (await inspect(conform, "queueActor")).post("queue", {"name": "greeting", "body": {"hello": "inspector"}})
@@ -248,6 +254,7 @@ async def test_traces(conform):
 
 
 @requirement("INSP-080", "INSP-081", "INSP-082")
+@encodings("json", "cbor", "bare")
 async def test_database_schema(conform):
     """Tables come in order of name with columns, keys and row counts."""
     await conform.get_or_create("dbActorRaw").action("insertMany", 3)
@@ -261,6 +268,7 @@ async def test_database_schema(conform):
 
 
 @requirement("INSP-083")
+@encodings("json", "cbor", "bare")
 @pytest.mark.parametrize(
     ("query", "ids"),
     [
@@ -280,6 +288,7 @@ async def test_database_rows(conform, query, ids):
 
 
 @requirement("INSP-084", "INSP-085")
+@encodings("json", "cbor", "bare")
 async def test_database_rows_errors(conform):
     """A missing table name is a short error, an unknown one an SQL error that is shown."""
     inspector = await inspect(conform, "dbActorRaw")
@@ -311,6 +320,7 @@ async def test_database_execute(conform, body, rows):
 
 
 @requirement("INSP-086")
+@encodings("json", "cbor", "bare")
 async def test_database_write_is_durable(conform, boundary):
     """A write through the inspector survives a sleep."""
     sql = "INSERT INTO test_data (value, created_at) VALUES (?, 1)"
@@ -355,6 +365,7 @@ async def test_database_of_an_actor_without_one(conform):
 
 
 @requirement("INSP-110", "INSP-111")
+@encodings("json", "cbor", "bare")
 async def test_summary(conform):
     """The summary puts the single routes together."""
     await conform.get_or_create("counter").action("increment", 3)

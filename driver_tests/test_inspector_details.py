@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.inspecting import Inspector, inspect
-from harness import capability, encodings, requirement, suite
+from harness import any_encoding, capability, encodings, requirement, suite
 from harness.wire import query_path
 
-pytestmark = [suite("inspector-details"), encodings("json"), capability("inspector")]
+pytestmark = [suite("inspector-details"), any_encoding, capability("inspector")]
 
 NOT_FOUND = {"group": "actor", "code": "not_found", "message": "Inspector route was not found", "metadata": None}
 NO_WORKFLOW = {"history": None, "workflowState": None, "isWorkflowEnabled": False}
@@ -69,6 +69,7 @@ async def test_access_token_and_inspector_token_are_separate(conform):
 
 
 @requirement("INSP-041", "INSP-040")
+@encodings("json")
 async def test_state_of_connections(conform):
     """A connection is shown with its state if it has one, and with the parameters as they were sent."""
     for name, params, state in (
@@ -98,6 +99,7 @@ async def test_arguments_are_validated(conform):
 
 
 @requirement("INSP-063")
+@encodings("json")
 async def test_uncompleted_messages_are_counted(conform):
     """A message that was received but not completed still belongs to the queue."""
     inspector = await inspect(conform, "queueActor")
@@ -151,6 +153,7 @@ async def test_framework_routes_need_no_token(conform):
 
 
 @requirement("INSP-121")
+@encodings("json")
 @capability("metrics")
 async def test_metrics_cover_the_process(conform):
     """The metrics of one actor show the others of its process by name."""

@@ -11,14 +11,14 @@ from websockets import ConnectionClosed
 from driver_tests.inspecting import inspect, query_url
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened, state_is, until_shown
 from driver_tests.inspector_wire import decode_history
-from harness import capability, depends_on, encodings, requirement, suite, timing
+from harness import any_encoding, capability, depends_on, encodings, requirement, suite, timing
 from harness.wire import dump_value, load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),
     timing,
     capability("inspector"),
-    encodings("json"),
+    any_encoding,
     depends_on("actor-inspector-socket::test_token_forms(subprotocol)"),
 ]
 
@@ -78,6 +78,7 @@ async def test_query_form(conform):
 
 
 @requirement("INSP-004", "INSP-137")
+@encodings("json")
 async def test_wakes_a_sleeping_actor(conform, boundary, eventually):
     """Opening a socket wakes the actor; the first message shows its state."""
     actor_id = await boundary.sleep(conform.get_or_create("sleep"))
@@ -220,6 +221,7 @@ async def test_traces(conform):
 
 
 @requirement("INSP-150", "INSP-080")
+@encodings("json")
 async def test_database_schema(conform):
     """The schema is the one of the HTTP API."""
     await conform.get_or_create("dbActorRaw").action("insertMany", 3)
@@ -231,6 +233,7 @@ async def test_database_schema(conform):
 
 
 @requirement("INSP-150", "INSP-153")
+@encodings("json")
 async def test_database_rows(conform):
     """Rows come with limit and offset; an unknown table is an error."""
     await conform.get_or_create("dbActorRaw").action("insertMany", 5)
@@ -254,6 +257,7 @@ async def test_not_a_workflow(conform, name, fields):
 
 
 @requirement("INSP-157", "INSP-163")
+@encodings("json")
 async def test_schedules(conform):
     """A one-shot is shown, pushed, and cancelled once."""
     actor = conform.get_or_create("scheduled")
@@ -271,6 +275,7 @@ async def test_schedules(conform):
 
 
 @requirement("INSP-163")
+@encodings("json")
 async def test_fired_schedule_is_pushed(conform):
     """A schedule that fires leaves the list."""
     actor = conform.get_or_create("scheduled")
@@ -301,6 +306,7 @@ async def test_schedule_history(conform, limit):
 
 
 @requirement("INSP-160")
+@encodings("json")
 async def test_state_change_is_pushed(conform):
     """A change by an action reaches every socket."""
     async with inspecting(conform, "counter") as (first, _), inspecting(conform, "counter") as (second, _):
@@ -319,6 +325,7 @@ async def test_http_patch_is_pushed(conform):
 
 
 @requirement("INSP-160", "INSP-165")
+@encodings("json")
 async def test_last_state_push_is_the_newest(conform):
     """After a burst of changes the pushes never go back and end with the last value."""
     actor = conform.get_or_create("counter")
@@ -332,6 +339,7 @@ async def test_last_state_push_is_the_newest(conform):
 
 
 @requirement("INSP-161")
+@encodings("json")
 async def test_connections_are_pushed(conform):
     """A connection is seen with its parameters when it opens, and gone when it closes."""
     async with inspecting(conform, "counterWithParams") as (socket, _):
@@ -344,6 +352,7 @@ async def test_connections_are_pushed(conform):
 
 
 @requirement("INSP-161")
+@encodings("json")
 async def test_http_action_gives_two_connection_pushes(conform):
     """An action over HTTP opens and closes a connection."""
     async with inspecting(conform, "counter") as (socket, _):
@@ -409,6 +418,7 @@ async def test_loop_history(conform, eventually):
 
 
 @requirement("INSP-150", "INSP-164", "WF-210", "WF-217")
+@encodings("json")
 @pytest.mark.parametrize("target", ["one", None], ids=["first-step", "beginning"])
 async def test_replay(conform, eventually, target):
     """A replay answers with the emptied history, and both steps run again."""
@@ -434,6 +444,7 @@ async def test_replay(conform, eventually, target):
 
 
 @requirement("INSP-156", "WF-215")
+@encodings("json")
 async def test_replay_in_flight(conform, eventually):
     """A running workflow cannot be replayed: an error, and what is finished stays."""
     actor = conform.get_or_create("workflowRunningStepActor")

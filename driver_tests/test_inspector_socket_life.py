@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.inspecting import inspect
 from driver_tests.inspector_socket import inspecting, state_is, until_shown
-from harness import capability, depends_on, encodings, requirement, suite, timing
+from harness import any_encoding, capability, depends_on, encodings, requirement, suite, timing
 from harness.wire import load_value
 
 pytestmark = [
@@ -21,6 +21,7 @@ pytestmark = [
 
 
 @requirement("INSP-171")
+@any_encoding
 async def test_queue_is_dropped_in_version_1(conform):
     """A push that version 1 cannot express is an error with a drop code."""
     inspector = await inspect(conform, "queueActor")
@@ -30,6 +31,7 @@ async def test_queue_is_dropped_in_version_1(conform):
 
 
 @requirement("INSP-171")
+@any_encoding
 @pytest.mark.parametrize("request_name", ["Events", "ClearEvents"])
 async def test_events_are_dropped(conform, request_name):
     """Events of version 1 exist no more."""
@@ -76,6 +78,7 @@ async def test_stop_closes_the_socket(conform, boundary, end):
 
 
 @requirement("INSP-139")
+@any_encoding
 async def test_socket_does_not_keep_the_actor_awake(conform, boundary):
     """With nothing but an inspector socket the actor goes idle and sleeps."""
     async with inspecting(conform, "sleep") as (socket, _):
@@ -85,6 +88,7 @@ async def test_socket_does_not_keep_the_actor_awake(conform, boundary):
 
 
 @requirement("INSP-139", "INSP-042")
+@any_encoding
 async def test_socket_is_no_connection(conform):
     """Neither the actor nor the inspector counts it."""
     inspector = await inspect(conform, "counter")
@@ -95,6 +99,7 @@ async def test_socket_is_no_connection(conform):
 
 
 @requirement("INSP-140")
+@any_encoding
 async def test_sockets_are_independent(conform, eventually):
     """Sockets of different versions live side by side; closing one leaves the others."""
     async with inspecting(conform, "counter", 6) as (current, _), inspecting(conform, "counter", None) as (legacy, _):

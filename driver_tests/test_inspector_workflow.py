@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driver_tests.inspecting import inspect
-from harness import capability, requirement, suite, timing
+from harness import any_encoding, capability, requirement, suite, timing
 
 pytestmark = [suite("actor-inspector-workflow"), timing, capability("inspector")]
 
@@ -41,6 +41,7 @@ async def until_state(eventually, inspector, state):
 
 
 @requirement("INSP-090", "WF-004")
+@any_encoding
 async def test_not_a_workflow(conform):
     """Another actor has no history."""
     shown = await (await inspect(conform, "counter")).get("workflow-history")
@@ -48,6 +49,7 @@ async def test_not_a_workflow(conform):
 
 
 @requirement("INSP-090", "INSP-092", "WF-220")
+@any_encoding
 async def test_completed_history(conform, eventually):
     """Both steps are in the history with their metadata."""
     inspector = await inspect(conform, "workflowReplayActor")
@@ -64,6 +66,7 @@ async def test_completed_history(conform, eventually):
 
 
 @requirement("INSP-091", "INSP-094")
+@any_encoding
 async def test_loop_history(conform, eventually):
     """A loop shows its iteration and its sleeps; paths are in order."""
     inspector = await inspect(conform, "workflowCounterActor")
@@ -96,6 +99,7 @@ async def test_running_step(conform, eventually):
 
 
 @requirement("INSP-091", "WF-046", "WF-050")
+@any_encoding
 async def test_failed_workflow(conform, eventually):
     """An exhausted step ends the workflow as failed."""
     inspector = await inspect(conform, "workflowFailedStepActor")
@@ -106,6 +110,7 @@ async def test_failed_workflow(conform, eventually):
 
 
 @requirement("INSP-090", "WF-116")
+@any_encoding
 async def test_join_history(conform, eventually):
     """A join shows its branches."""
     inspector = await inspect(conform, "workflowTryActor")
@@ -116,6 +121,7 @@ async def test_join_history(conform, eventually):
 
 
 @requirement("INSP-110")
+@any_encoding
 async def test_summary_of_a_workflow(conform, eventually):
     """The summary shows the history too."""
     inspector = await inspect(conform, "workflowReplayActor")
@@ -176,6 +182,7 @@ async def test_replay_in_flight(conform, eventually):
 
 
 @requirement("INSP-101", "WF-215")
+@any_encoding
 async def test_replay_while_waiting(conform, eventually):
     """A workflow that waits in process for a message is in flight, too."""
     inspector = await inspect(conform, "workflowQueueActor")
@@ -185,6 +192,7 @@ async def test_replay_while_waiting(conform, eventually):
 
 
 @requirement("INSP-102")
+@any_encoding
 async def test_replay_of_another_actor(conform):
     """An actor that is no workflow answers with nothing."""
     shown = await (await inspect(conform, "counter")).post("workflow/replay", {})
@@ -192,6 +200,7 @@ async def test_replay_of_another_actor(conform):
 
 
 @requirement("INSP-103", "WF-214")
+@any_encoding
 async def test_replay_of_an_unknown_step(conform, eventually):
     """An unknown entry has its text."""
     inspector = await inspect(conform, "workflowReplayActor")

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from harness import capability, requirement, suite
+from harness import any_encoding, capability, encodings, requirement, suite
 from harness.wire import encode_input, new_id
 
-pytestmark = suite("manager")
+pytestmark = [suite("manager"), any_encoding]
 
 ID = re.compile(r"^[0-9a-z]{30}$")
 FIELDS = {
@@ -243,6 +243,7 @@ async def test_unregistered_name_is_accepted_and_fails_at_start(conform, eventua
 
 
 @requirement("WIRE-170", "WIRE-173")
+@encodings("json", "cbor", "bare")
 async def test_input_is_base64_of_cbor(conform):
     """Creation input travels as base64 of CBOR."""
     value = {"a": [1, "two", None]}
@@ -293,6 +294,7 @@ async def test_lookup_by_key(conform):
 
 
 @requirement("WIRE-101", "WIRE-208", "DESTROY-004")
+@encodings("json", "cbor", "bare")
 async def test_delete_is_idempotent(conform, expect_error):
     """Deleting twice answers 200 both times, and the id is gone."""
     actor = conform.get_or_create("counter")
@@ -321,6 +323,7 @@ async def test_malformed_actor_id_is_refused(conform):
 
 
 @requirement("WIRE-103", "WIRE-104", "SLEEP-025")
+@encodings("json", "cbor", "bare")
 async def test_sleep_call_answers_at_once(conform, boundary):
     """The sleep call needs an object body and answers immediately."""
     actor = conform.get_or_create("counter")
@@ -334,6 +337,7 @@ async def test_sleep_call_answers_at_once(conform, boundary):
 
 
 @requirement("SLEEP-025", "STOP-002")
+@encodings("json", "cbor", "bare")
 async def test_reschedule_starts_the_next_generation_by_itself(conform, eventually, clock):
     """A rescheduled actor sleeps and wakes without traffic."""
     actor = conform.get_or_create("sleep")
@@ -369,6 +373,7 @@ async def test_registered_names_are_listed(conform):
 
 
 @requirement("WIRE-112", "WIRE-113", "INSP-012")
+@encodings("json", "cbor", "bare")
 async def test_inspector_token_is_readable_by_the_operator(conform):
     """The token mirror is readable once the actor started; other keys do not exist."""
     actor = conform.get_or_create("counter")
@@ -424,6 +429,7 @@ async def test_get_handle_of_a_missing_key(conform, expect_error):
 
 
 @requirement("WIRE-911", "WIRE-919")
+@encodings("json", "cbor", "bare")
 async def test_handles_of_every_kind_reach_the_actor(conform):
     """create, get, get-or-create and by id all reach one actor."""
     created = await conform.create("counter")
@@ -443,6 +449,7 @@ async def test_create_of_a_taken_key_fails(conform, expect_error):
 
 
 @requirement("WIRE-082", "WIRE-041", "WIRE-065")
+@encodings("json", "cbor", "bare")
 async def test_destroyed_actor_is_listed_only_on_request(conform, boundary):
     """A destroyed actor is listed only when destroyed ones are asked for."""
     actor = conform.get_or_create("counter")

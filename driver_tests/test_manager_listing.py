@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite
+from harness import any_encoding, requirement, suite
 from harness.wire import new_id
 
-pytestmark = suite("manager-listing")
+pytestmark = [suite("manager-listing"), any_encoding]
 
 
 async def listed(conform, **query):

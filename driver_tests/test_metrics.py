@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.metering import scrape
-from harness import capability, requirement, suite, timing
+from harness import any_encoding, capability, requirement, suite, timing
 
 pytestmark = [suite("metrics"), capability("metrics"), timing]
 
@@ -211,6 +211,7 @@ async def test_refused_calls_are_counted(conform):
 
 
 @requirement("METRIC-023")
+@any_encoding
 @capability("metric_labels")
 @pytest.mark.parametrize(
     ("family", "label", "values"),

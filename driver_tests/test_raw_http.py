@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from harness import depends_on, requirement, suite
+from harness import any_encoding, depends_on, encodings, requirement, suite
 
-pytestmark = [suite("raw-http"), depends_on("raw-http::test_json_answer")]
+pytestmark = [suite("raw-http"), any_encoding, depends_on("raw-http::test_json_answer")]
 
 
 async def request(conform, method, target, **options):
@@ -64,6 +64,7 @@ async def test_requests_share_the_actor_state(conform):
 
 
 @requirement("RAWHTTP-006")
+@encodings("json", "cbor", "bare")
 async def test_not_found_of_the_handler(conform):
     """A handler's own 404 passes with its text."""
     response = await conform.get_or_create("rawHttpActor").fetch("nope")
@@ -71,6 +72,7 @@ async def test_not_found_of_the_handler(conform):
 
 
 @requirement("RAWHTTP-010", "WIRE-343", "CONN-004")
+@encodings("json", "cbor", "bare")
 async def test_actor_without_a_handler(conform):
     """Without a handler the answer is an empty 404."""
     response = await conform.get_or_create("rawHttpNoHandlerActor").fetch("anything")
@@ -118,6 +120,7 @@ async def test_prefix_must_be_a_segment(conform):
 
 
 @requirement("RAWHTTP-014", "TASK-020")
+@encodings("json", "cbor", "bare")
 async def test_requests_run_concurrently(conform, clock):
     """Overlapping requests do not queue behind each other."""
     actor = conform.get_or_create("sleepWithRawHttp")

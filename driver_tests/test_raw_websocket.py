@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from harness import capability, depends_on, requirement, suite
+from harness import any_encoding, capability, depends_on, requirement, suite
 
 pytestmark = [suite("raw-websocket"), depends_on("raw-websocket::test_socket_is_greeted")]
 
@@ -31,6 +31,7 @@ async def opened(conform, name="rawWebSocketActor", path="", **options):
 
 
 @requirement("RAWWS-001", "RAWWS-006", "RAWWS-004", "WIRE-600")
+@any_encoding
 async def test_socket_is_greeted(conform):
     """The handler may send at once."""
     socket = await conform.get_or_create("rawWebSocketActor").web_socket()
@@ -39,6 +40,7 @@ async def test_socket_is_greeted(conform):
 
 
 @requirement("RAWWS-020", "WIRE-604")
+@any_encoding
 async def test_text_and_binary_keep_their_type(conform):
     """Text comes back as text, bytes as bytes, empty messages included."""
     socket = await opened(conform)
@@ -49,6 +51,7 @@ async def test_text_and_binary_keep_their_type(conform):
 
 
 @requirement("RAWWS-020")
+@any_encoding
 async def test_order_is_kept(conform):
     """Messages come back in the order they were sent."""
     socket = await opened(conform)
@@ -73,6 +76,7 @@ async def test_stats_are_shared_by_sockets(conform, eventually):
 
 
 @requirement("RAWWS-002", "WIRE-601")
+@any_encoding
 @pytest.mark.parametrize(
     ("path", "pathname", "search"), [("", "/websocket/", ""), ("custom/path?token=abc", "/websocket/custom/path", "?token=abc")]
 )
@@ -85,6 +89,7 @@ async def test_request_of_the_upgrade(conform, path, pathname, search):
 
 
 @requirement("HIB-030", "HIB-039", "HIB-033")
+@any_encoding
 async def test_messages_are_numbered(conform):
     """Client messages are numbered from 1, binary ones included."""
     socket = await opened(conform)
@@ -97,6 +102,7 @@ async def test_messages_are_numbered(conform):
 
 
 @requirement("RAWWS-021")
+@any_encoding
 async def test_large_messages_pass(conform):
     """Message limits do not apply to raw sockets."""
     socket = await opened(conform)
@@ -107,6 +113,7 @@ async def test_large_messages_pass(conform):
 
 
 @requirement("RAWWS-020")
+@any_encoding
 async def test_binary_actor_reverses(conform):
     """A handler may answer binary messages and ignore text."""
     socket = await conform.get_or_create("rawWebSocketBinaryActor").web_socket()
@@ -129,6 +136,7 @@ async def test_asynchronous_open_handler(conform):
 
 
 @requirement("RAWWS-003", "CONN-015", "CONN-050")
+@any_encoding
 async def test_connection_of_a_socket(conform):
     """The handler's connection has an id and writable state."""
     socket = await conform.get_or_create("rawWebSocketConnContextActor").web_socket()
@@ -151,6 +159,7 @@ async def test_actor_without_a_handler(conform, clock):
 
 
 @requirement("RAWWS-023", "RAWWS-024", "WIRE-608")
+@any_encoding
 async def test_failing_listener_leaves_the_socket_open(conform):
     """A listener that raises is logged; later messages are handled."""
     actor = conform.get_or_create("sleepWsActiveDbExceedsGrace")
@@ -163,6 +172,7 @@ async def test_failing_listener_leaves_the_socket_open(conform):
 
 
 @requirement("RAWWS-009", "CONN-030", "ACCESS-004", "WIRE-603")
+@any_encoding
 async def test_refused_socket(conform):
     """A refused connection closes with 1011 and the error, without a message."""
     socket = await conform.get_or_create("accessControlActor", params={"allowWebSocket": False}).web_socket()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from client import ActorError
-from harness import requirement, suite, timing
+from harness import any_encoding, requirement, suite, timing
 
 pytestmark = [suite("start-stop-race"), timing]
 
@@ -50,6 +50,7 @@ async def test_call_waiting_for_a_destroyed_actor(conform, boundary, witness):
 
 
 @requirement("START-053")
+@any_encoding
 @pytest.mark.parametrize("count", [1, 5])
 async def test_parallel_create_and_destroy(conform, boundary, count):
     """Several actors created and destroyed at once leave nothing alive."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from client.transport import error_of
-from harness import encodings, requirement, suite, timing
+from harness import any_encoding, encodings, requirement, suite, timing
 from harness.wire import Encoding, Reader, Writer, load_value
 
 pytestmark = [suite("wire-http"), timing]
@@ -49,7 +49,7 @@ def bare_request(args):
 
 
 @requirement("WIRE-226")
-@encodings("json")
+@any_encoding
 async def test_fragments_are_cut(conform):
     """What follows `#` reaches no actor, in the direct and in the query form."""
     actor_id = await conform.get_or_create("rawHttpRequestPropertiesActor").resolve()
@@ -61,7 +61,7 @@ async def test_fragments_are_cut(conform):
 
 
 @requirement("WIRE-251")
-@encodings("json")
+@any_encoding
 async def test_last_of_a_repeated_header_counts(conform):
     """An actor sees one value per header, the last."""
     actor_id = await conform.get_or_create("rawHttpActor").resolve()

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from client.transport import Transport
-from harness import capability, encodings, requirement, suite
+from harness import any_encoding, capability, encodings, requirement, suite
 from harness.wire import Encoding, ErrorFrame, decode_to_client, new_id
 
-pytestmark = [suite("wire-manager"), encodings("json")]
+pytestmark = [suite("wire-manager"), any_encoding]
 
 FOREIGN_ID = "1" + "0" * 29
 """An id of datacenter 0 (the vectors of WIRE-150)."""
@@ -133,6 +133,7 @@ async def test_repeated_ids_repeat_the_actor(conform):
 
 
 @requirement("WIRE-111")
+@encodings("json")
 @capability("inspector")
 async def test_key_values_travel_as_base64(conform):
     """The key is one escaped segment of base64; the value is base64, with the time of its last change."""
@@ -195,6 +196,7 @@ async def test_ids_of_another_datacenter(conform):
 
 
 @requirement("WIRE-161", "WIRE-160")
+@encodings("json")
 @pytest.mark.parametrize(
     ("serialized", "parts"),
     [(r"/\0/b", ["", "b"]), (r"/a\\b", ["a\\b"]), (r"/a\/b/c", ["a/b", "c"]), (r"/x/\0", ["x", ""]), (r"/\\0", [r"\0"]), (r"/\q", ["q"])],

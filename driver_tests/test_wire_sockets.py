@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from client.transport import Transport
 from driver_tests.plain_connection import accepted_connection
-from harness import encodings, requirement, suite, timing
+from harness import any_encoding, encodings, requirement, suite, timing
 
 pytestmark = [suite("wire-sockets"), timing]
 
@@ -56,7 +56,7 @@ async def raw_socket(conform, name, entries=(), path="/websocket/"):
 
 
 @requirement("WIRE-232", "WIRE-264", "WIRE-263")
-@encodings("json")
+@any_encoding
 async def test_upgrade_without_subprotocols(conform):
     """Without a token in the path the header is needed; with one the actor is reached."""
     actor_id = await conform.get_or_create("rawWebSocketActor").resolve()
@@ -70,7 +70,7 @@ async def test_upgrade_without_subprotocols(conform):
 
 
 @requirement("WIRE-265")
-@encodings("json")
+@any_encoding
 async def test_pings_are_answered(conform):
     """Every ping gets its pong, also when the actor itself is silent."""
     actor_id = await conform.get_or_create("counter").resolve()

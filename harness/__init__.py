@@ -2,16 +2,17 @@
 
 A driver test needs only these names (and the fixtures `conform`, `clock`, `eventually`, `expect_error`, `boundary`, `witness`):
 
-    from harness import suite, timing, requirement, capability, encodings, inconclusive
+    from harness import suite, timing, requirement, capability, any_encoding, encodings, inconclusive
 """
 
 from harness.errors import HarnessError, Inconclusive, StaleHandleError, inconclusive
-from harness.marks import capability, depends_on, encodings, requirement, suite, timing
+from harness.marks import any_encoding, capability, depends_on, encodings, requirement, suite, timing
 
 __all__ = [
     "HarnessError",
     "Inconclusive",
     "StaleHandleError",
+    "any_encoding",
     "capability",
     "depends_on",
     "encodings",

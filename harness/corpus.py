@@ -1,7 +1,8 @@
 """What makes a pytest item a test of the corpus, and what its marks say.
 
 A module belongs to the corpus when its `pytestmark` names a `suite`. Its tests run on the session's one loop, once per variant of the
-matrix, and carry ids of the form `suite::test[encoding-storage]`.
+matrix, and carry ids of the form `suite::test[encoding-storage]`; those
+of a test without an encoding (`any_encoding`) run once per storage, as `any`.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     """Multiply a corpus test by the matrix."""
     if suite_of(metafunc.definition) is None:
         return
-    allowed = _strings(metafunc.definition, "encodings")
-    variants = [one for one in settings.variants if not allowed or one.encoding in allowed]
+    mark = metafunc.definition.get_closest_marker("encodings")
+    variants = settings.variants(() if mark is None else mark.args)
     metafunc.fixturenames.append("variant")
     # A repeated test keeps its id; pytest needs another name for each of its items.
     rounds = [(one, "" if number == 0 else f"~{number}") for number in range(settings.repeat) for one in variants]

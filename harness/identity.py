@@ -11,6 +11,15 @@ _NAME = re.compile(r"(?P<name>.+?)(\[(?P<variant>(?!-\])[^\[\]]+)\])?", re.DOTAL
 """The variant is what the last brackets hold; `-` is how ledgers call a test that has none."""
 
 
+ANY = "any"
+"""Stands for the encoding of the tests that have none."""
+
+
+def has_no_encoding(variant: str) -> bool:
+    """Whether a variant, as it stands in an id, is that of tests without an encoding."""
+    return variant.partition("-")[0] == ANY
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Variant:
     """One column of the matrix: what a test speaks and where the target keeps its data."""

@@ -5,7 +5,7 @@ Example:
 
     @requirement("SLEEP-012", "SLEEP-013")
     @capability("close_ack")
-    @encodings("json", "cbor")
+    @encodings("json", "cbor")          # or @any_encoding
     async def test_action_resets_idle_timer(conform): ...
 """
 
@@ -18,11 +18,14 @@ import pytest
 
 from harness import capabilities
 from harness.errors import UsageError
+from harness.identity import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ENCODINGS = ("json", "cbor", "bare")
+SPOKEN_BY_ANY = "json"
+"""What the client of such a test speaks where it has to name an encoding."""
 _REQUIREMENT = re.compile(r"^[A-Z]+-\d{3}[a-z]?$")
 _TEST = re.compile(r"^[a-z0-9-]+::[^\[\]]+$")
 _SUITE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -78,7 +81,7 @@ def depends_on(*tests: str) -> pytest.MarkDecorator:
 
 
 def encodings(*names: str) -> pytest.MarkDecorator:
-    """Run the test in these encodings only (it is not collected for the others).
+    """Run the test in these encodings only (it is not collected for the others). The mark of a test wins over that of its module.
 
     Raises:
         UsageError: a name is not json, cbor or bare.
@@ -86,13 +89,29 @@ def encodings(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.encodings(*check_encodings(names))
 
 
-def check_encodings(names: Sequence[str]) -> tuple[str, ...]:
+any_encoding = pytest.mark.encodings(ANY)
+"""Nothing of the test depends on the encoding: it runs once, whatever encodings are asked for, as `test[any-storage]`.
+
+Such a test may not read `conform.encoding`. `conform report encodings` tells which tests should have the mark and which should not.
+"""
+
+
+def check_encodings(names: Sequence[str], known: Sequence[str] = ENCODINGS) -> tuple[str, ...]:
     """Return the names in canonical order.
 
     Raises:
-        UsageError: a name is not json, cbor or bare, or there is none.
+        UsageError: a name is not among the known ones, or there is none.
     """
-    bad = [one for one in names if one not in ENCODINGS]
+    bad = [one for one in names if one not in known]
     if bad or not names:
-        raise UsageError(f"unknown encoding {', '.join(bad) or '(none)'}; known: {', '.join(ENCODINGS)}")
-    return tuple(one for one in ENCODINGS if one in names)
+        raise UsageError(f"unknown encoding {', '.join(bad) or '(none)'}; known: {', '.join(known)}")
+    return tuple(one for one in known if one in names)
+
+
+def select_encodings(names: Sequence[str]) -> tuple[str, ...]:
+    """The encodings a run is asked for, all when none is named; `any` alone means only the tests that have none.
+
+    Raises:
+        UsageError: a name is not json, cbor, bare or any.
+    """
+    return check_encodings(names or ENCODINGS, (*ENCODINGS, ANY))

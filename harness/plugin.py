@@ -68,7 +68,7 @@ MARKS = (
     "requirement(*ids): the requirement ids a test checks",
     "capability(*names): skipped on targets that do not declare them",
     "depends_on(*tests): the tests without which this one cannot pass",
-    "encodings(*names): collected for these encodings only",
+    "encodings(*names): collected for these encodings only, or once for `any`",
     "virtual_time: run this unit test on a virtual-time loop",
 )
 
@@ -294,6 +294,7 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
         "message": decided.message,
         "detail": decided.detail,
         "seconds": round(call.stop - item.stash[BEGAN], 6),
+        "encoded": evidence is not None and evidence.encoded,
         "stall": round(item.stash[STALL].worst, 3),
         "witnesses": witnessed.windows if witnessed is not None else {},
         **timeline,

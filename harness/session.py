@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import ActorError, Client, Encoding, HttpFailureError
+from harness.errors import HarnessError
+from harness.evidence.encoded import EncodingWatch
 from harness.evidence.transcript import ObservedTransport, Transcript
 from harness.handles import Address, HandleBook, TrackedHandle
+from harness.identity import ANY
 from harness.lost import SPAWNED, describe, name_of, unasked
+from harness.marks import SPOKEN_BY_ANY
 from runtime.protocol.http import encode_action_request
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ class Conform:
     """The session of one test with the target.
 
     Attributes:
-        encoding, storage: the variant, as plain names.
+        encoding, storage: the variant, as plain names; reading the encoding of a test marked `any_encoding` is an error.
         http: an `httpx.AsyncClient` on the endpoint, for raw requests.
         key: a key nobody else uses; the default key of every handle made here.
         endpoint, namespace, pool, token: where the target answers.
@@ -54,14 +58,27 @@ class Conform:
         self.namespace = endpoint.namespace
         self.pool = endpoint.pool
         self.token = endpoint.token
-        self.encoding = variant.encoding
+        self._encoding = variant.encoding
         self.storage = variant.storage
         self.test = test
         self.handles = HandleBook()
         self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
         self.transcript = transcript
+        self.watch = EncodingWatch(transcript)
         self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0, transport=ObservedTransport(transcript))
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the variant.
+
+        Raises:
+            HarnessError: the test is marked as one that has none.
+        """
+        self.watch.used = True
+        if self._encoding == ANY:
+            raise HarnessError(f"{self.test.test} reads its encoding but is marked any_encoding: take the mark away, or name an encoding")
+        return self._encoding
 
     @functools.cached_property
     def client(self) -> Client:
@@ -74,8 +91,8 @@ class Conform:
             "namespace": self.namespace,
             "pool": self.pool,
             "token": self.token,
-            "encoding": self.encoding,
-            "observer": self.transcript,
+            "encoding": SPOKEN_BY_ANY if self._encoding == ANY else self._encoding,
+            "observer": self.transcript if "encoding" in options else self.watch,
             **options,
         }
         return Client(self.endpoint, **options)

@@ -76,6 +76,7 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
     guard = request.node.stash.get(RUNNING, None)
     with deployment.watched(corpus_test, guard.abort if guard is not None else None):
         yield session
+    evidence.encoded = session.watch.used
     failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))
     evidence.transcript.mark("end of the test")
     settings = request.config.stash[SETTINGS]

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.identity import Variant
-from harness.marks import ENCODINGS, check_encodings
+from harness.identity import ANY, Variant
+from harness.marks import ENCODINGS, select_encodings
 from harness.masking import VARIABLE
 from harness.run import shards
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pytest
 
 LANES = ("all", "parallel", "timing")
@@ -28,7 +30,7 @@ OPTIONS = (
     ("--time-scale", None, "factor on every time limit of a URL target"),
     ("--profile", None, "requirement profile of a URL target: peer-2.3 or seed"),
     ("--time", None, "virtual or real; the default is the target's own"),
-    ("--encoding", None, "comma-separated encodings: json, cbor, bare (default: all)"),
+    ("--encoding", None, "comma-separated encodings: json, cbor, bare (default: all); any: only the tests without one"),
     ("--storage", None, "comma-separated storages of the target (default: its first)"),
     ("--suite", None, "comma-separated suites (default: all)"),
     ("--lane", "all", "all, parallel (no timing suites) or timing (only those)"),
@@ -80,10 +82,11 @@ class Settings:
     behind: int = 0
     restart_target: bool = False
 
-    @property
-    def variants(self) -> list[Variant]:
-        """The columns of the matrix in their fixed order."""
-        return [Variant(encoding, storage) for storage in self.storages for encoding in self.encodings]
+    def variants(self, allowed: Collection[str]) -> list[Variant]:
+        """The columns of the matrix for a test with these encodings (none: all of them), in their fixed order."""
+        # What has no encoding belongs to every selection, so that the gate of one encoding looks at it too.
+        chosen = [ANY] if ANY in allowed else [one for one in self.encodings if one != ANY and (not allowed or one in allowed)]
+        return [Variant(encoding, storage) for storage in self.storages for encoding in chosen]
 
 
 def from_config(config: pytest.Config) -> tuple[Settings, Target]:
@@ -113,7 +116,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
     return Settings(
         target=options,
         time=time_mode(target, get("--time")),
-        encodings=check_encodings(split(get("--encoding")) or ENCODINGS),
+        encodings=select_encodings(split(get("--encoding"))),
         storages=storages(target, split(get("--storage"))),
         suites=split(get("--suite")),
         lane=check_lane(get("--lane") or "all"),

@@ -19,7 +19,7 @@ from harness.cli.expand import expanded
 from harness.cli.gate import selection_of
 from harness.cli.run import execute
 from harness.errors import UsageError
-from harness.ledger import renames, store
+from harness.ledger import once, renames, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
@@ -111,6 +111,7 @@ def _changing(step: Step) -> Callable[..., None]:
         summary.show(report, request, details=False)
         excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
+        today = once.apply(today, report)[0]
         after = _changed(step, today, report, selection_of(request, what.suite), excuse, gone)
         change = diff(before, after)
         _print_change(change)

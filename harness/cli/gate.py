@@ -14,7 +14,8 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.run import execute, remember, write
 from harness.errors import UsageError
-from harness.ledger import renames, store
+from harness.identity import ANY, Variant
+from harness.ledger import once, renames, store
 from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
 from harness.run.request import standard_corpus
 
@@ -50,8 +51,9 @@ def command(
         remember(request, report)
     write(report, files)
     summary.show(report, request, details=False)
-    for line in renamed:
-        out.print(f"note: {line}; conform baseline update takes the name over", markup=False, style="yellow")
+    expected, moved = once.apply(expected, report)
+    for line in renamed + moved:
+        out.print(f"note: {line}; conform baseline update takes it over", markup=False, style="yellow")
     findings = judge(expected, report, selection_of(request, what.suite), datetime.datetime.now(tz=datetime.UTC).date())
     raise typer.Exit(verdict(findings, report, path))
 
@@ -60,7 +62,9 @@ def selection_of(request: RunRequest | None, suites: list[str] | None) -> Select
     """Which part of the ledger a run covers; JUnit files cover all of it unless suites are named."""
     if request is None:
         return Selection(suites=options.many(suites))
-    variants = tuple(f"{encoding}-{storage}" for storage in request.storages for encoding in request.encodings)
+    # What has no encoding runs with every selection.
+    encodings = dict.fromkeys([*request.encodings, ANY])
+    variants = tuple(str(Variant(encoding, storage)) for storage in request.storages for encoding in encodings)
     return Selection(suites=request.suites, variants=variants, partial=request.partial)
 
 
@@ -71,7 +75,7 @@ def check_suites(request: RunRequest, expected: Ledger) -> None:
         UsageError: the ledger knows none of the variants of the run.
     """
     variants = {variant for suite in expected.suites.values() for variant in suite.counts}
-    asked = set(selection_of(request, None).variants)
+    asked = {str(Variant(encoding, storage)) for storage in request.storages for encoding in request.encodings}
     if variants and not asked & variants:
         raise UsageError(f"the ledger has no counts for {', '.join(sorted(asked))}; it has {', '.join(sorted(variants))}")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.ledger import store
-from harness.marks import ENCODINGS, check_encodings
+from harness.marks import select_encodings
 from harness.masking import VARIABLE
 from harness.run import last, shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
@@ -43,7 +43,8 @@ TimeScaleOption = Annotated[
 ]
 TimeOption = Annotated[str | None, typer.Option(metavar="MODE", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
 EncodingOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="json, cbor, bare; repeat or separate by commas", rich_help_panel=SELECTION)
+    list[str] | None,
+    typer.Option(metavar="NAMES", help="json, cbor, bare; any: only tests without one", rich_help_panel=SELECTION),
 ]
 StorageOption = Annotated[
     list[str] | None, typer.Option(metavar="NAMES", help="storage; repeat or separate by commas", rich_help_panel=SELECTION)
@@ -140,7 +141,7 @@ class Matrix:
         """
         return replace(
             request,
-            encodings=check_encodings(many(self.encoding) or ENCODINGS),
+            encodings=select_encodings(many(self.encoding)),
             storages=storages(resolve(request.target), many(self.storage)),
             suites=many(self.suite),
         )

@@ -14,6 +14,7 @@ from harness.cli.console import out
 from harness.errors import UsageError
 from harness.report import markdown, page
 from harness.report.compare import compare
+from harness.report.encodings import misfits
 from harness.requirements.model import Requirement, home, load
 from harness.run import eventlog
 
@@ -57,6 +58,15 @@ def junit_command(events: EventsArgument, output: OutputOption) -> None:
     """Make JUnit XML; several streams are shards of one run."""
     junit.write(output, eventlog.merge([eventlog.read(path) for path in events]))
     _wrote(output)
+
+
+@app.command("encodings")
+def encodings(events: EventsArgument) -> None:
+    """Say which tests run in every encoding for nothing, and which are marked any_encoding and use it; then the status is 1."""
+    lines = misfits([eventlog.read(path) for path in events])
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if lines else 0)
 
 
 @app.command("diff")

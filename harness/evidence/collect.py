@@ -44,6 +44,7 @@ class Evidence:
         self.transcript = Transcript()
         self.epoch = Clock(virtual=False).wall()
         self.files: dict[str, str] = {}
+        self.encoded = False
         self._records: list[tuple[float, Any]] = []
         self._log_file = log_file
         self._log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.identity import TestId
+from harness.identity import TestId, has_no_encoding
 from harness.junit.outcome import RANK
 from harness.verdicts import Verdict
 
@@ -47,6 +47,9 @@ def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tu
     for identity, same in groups.items():
         if len(same) == 1:
             settled.append(same[0][0])
+        elif has_no_encoding(identity.variant) and len({file for _, file in same}) == len(same):
+            # The files of several encodings each have it.
+            settled.append(max((result for result, _ in same), key=lambda one: RANK.index(one.verdict)))
         elif policy is Duplicates.ATTEMPTS:
             settled.append(_attempts([result for result, _ in same]))
         elif policy is Duplicates.POSITION:

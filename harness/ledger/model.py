@@ -34,10 +34,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.identity import TestId
+from harness.identity import TestId, has_no_encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 VERSION = 2
 NO_VARIANT = "-"
@@ -119,16 +119,23 @@ class ExpectedCounts(_Model):
 class ExpectedSuite(_Model):
     """The tests of one suite and its counts per variant (`encoding-storage`; `-` for results that have none).
 
-    `partly` names the variants of the tests that do not run in all of them.
+    `once` lists the tests that have no encoding: they run once per storage, as `any`. `partly` names the variants of the others that do not
+    run in all encodings.
     """
 
     tests: list[str]
     counts: dict[str, ExpectedCounts]
+    once: list[str] = Field(default_factory=list)
     partly: dict[str, list[str]] = Field(default_factory=dict)
 
     def variants(self, test: str) -> Collection[str]:
         """Where a test is expected."""
-        return self.partly.get(test, self.counts)
+        return self.partly[test] if test in self.partly else usual(self.counts, once=test in self.once)
+
+
+def usual(variants: Iterable[str], *, once: bool) -> list[str]:
+    """Of these variants those of a test without an encoding (`once`), or those of one that runs in all of them."""
+    return [variant for variant in variants if has_no_encoding(variant) == once]
 
 
 class Ledger(_Model):

@@ -85,7 +85,10 @@ class Renames:
                 before = suites.get(place, ExpectedSuite(tests=[], counts={}))
                 partly = {today: suite.partly[test]} if test in suite.partly else {}
                 suites[place] = ExpectedSuite(
-                    tests=[*before.tests, today], counts={**before.counts, **counts}, partly={**before.partly, **partly}
+                    tests=[*before.tests, today],
+                    counts={**before.counts, **counts},
+                    once=[*before.once, *([today] if test in suite.once else [])],
+                    partly={**before.partly, **partly},
                 )
         entries = [entry.model_copy(update=self._names(entry)) for entry in ledger.entries]
         return ledger.model_copy(update={"suites": suites, "entries": entries}), notes

@@ -70,8 +70,9 @@ def dump(ledger: Ledger) -> str:
     data: dict[str, Any] = ledger.model_dump(by_alias=True, exclude_none=True)
     data["suites"] = {name: {**suite, "tests": sorted(suite["tests"])} for name, suite in _sorted(data["suites"].items())}
     for suite in data["suites"].values():
-        if not suite["partly"]:
-            del suite["partly"]
+        for part in ("once", "partly"):
+            if not suite[part]:
+                del suite[part]
     data["entries"] = [{**entry, "class": str(entry["class"])} for entry in sorted(data["entries"], key=_place)]
     data["removed"] = sorted(data["removed"], key=lambda one: (one["what"], one["on"]))
     if not data["removed"]:

@@ -11,7 +11,7 @@ from harness.ledger import store
 from harness.ledger.excuse import new_entries
 from harness.ledger.gate import ALLOWED, Selection, judge, vanished
 from harness.ledger.lookup import Lookup
-from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed
+from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed, usual
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -157,5 +157,7 @@ def _suites(ledger: Ledger, report: RunReport, selection: Selection) -> dict[str
 
 
 def _suite(counts: dict[str, ExpectedCounts], variants: dict[str, set[str]]) -> ExpectedSuite:
-    partly = {test: sorted(found) for test, found in sorted(variants.items()) if found != counts.keys()}
-    return ExpectedSuite(tests=sorted(variants), counts=dict(sorted(counts.items())), partly=partly)
+    once = [test for test, found in sorted(variants.items()) if found == set(usual(counts, once=True))]
+    usually = set(usual(counts, once=False))
+    partly = {test: sorted(found) for test, found in sorted(variants.items()) if test not in once and found != usually}
+    return ExpectedSuite(tests=sorted(variants), counts=dict(sorted(counts.items())), once=once, partly=partly)

@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.identity import TestId
+from harness.identity import ANY, TestId
+from harness.marks import SPOKEN_BY_ANY
 from harness.run.results import RunReport, TestResult
 from harness.verdicts import Blame, Verdict
 
@@ -150,10 +151,9 @@ def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) ->
 
     def cause(result: TestResult, seen: frozenset[str]) -> str:
         for test in depends.get(str(result.id), ()):
-            suite, _, plain = test.partition("::")
-            name = str(TestId(suite, plain, result.id.variant))
-            if name in bad and name not in seen:
-                return cause(bad[name], seen | {name}) or name
+            for name in _variants_of(test, result.id.variant):
+                if name in bad and name not in seen:
+                    return cause(bad[name], seen | {name}) or name
         return ""
 
     def judged(result: TestResult) -> TestResult:
@@ -164,6 +164,14 @@ def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) ->
         return replace(result, verdict=Verdict.BLOCKED, blocked_by=root, message=reason)
 
     return [judged(result) for result in results]
+
+
+def _variants_of(test: str, variant: str) -> list[str]:
+    """The ids under which a prerequisite of a test in this variant may have run; either of them may have no encoding."""
+    suite, _, plain = test.partition("::")
+    encoding, dash, storage = variant.partition("-")
+    encodings = (encoding, SPOKEN_BY_ANY) if encoding == ANY else (encoding, ANY)
+    return [str(TestId(suite, plain, f"{one}{dash}{storage}")) for one in encodings] if dash else [test]
 
 
 def _result(name: str, about: Mapping[str, Any], found: Mapping[str, Any]) -> TestResult:
@@ -183,4 +191,5 @@ def _result(name: str, about: Mapping[str, Any], found: Mapping[str, Any]) -> Te
         stall=found.get("stall", 0.0),
         blocked_by=found.get("blocked_by", ""),
         timeline=tuple(found.get("timeline", ())),
+        encoded=found.get("encoded"),
     )

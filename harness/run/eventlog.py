@@ -18,7 +18,7 @@ import jsonschema
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.recorder import VERSION
-from harness.run.results import RunReport, TestResult
+from harness.run.results import RunReport, TestResult, once
 from harness.verdicts import Verdict
 
 SCHEMA = Path(__file__).parent.parent / "events.schema.json"
@@ -74,7 +74,8 @@ def read(path: Path) -> RunReport:
 def merge(reports: list[RunReport]) -> RunReport:
     """One report of the shards of one run, the same in whatever order they come.
 
-    A test that occurs in more than one is a problem of the merged report, not silently one or the other.
+    A test that occurs in more than one is a problem of the merged report, not silently one or the other. One without an encoding belongs
+    to the run of each encoding; its worst result counts.
 
     Raises:
         UsageError: the reports are not of one run (target, profile, kind of time), or there is none.
@@ -92,7 +93,7 @@ def merge(reports: list[RunReport]) -> RunReport:
     for name in ("capabilities", "encodings", "storages"):
         session[name] = list(dict.fromkeys(one for report in ordered for one in report.session.get(name, ())))
     merged = RunReport({**session, "shard": "0/1"}, seconds=max(report.seconds for report in reports))
-    merged.results = sorted((result for report in ordered for result in report.results), key=lambda result: result.id)
+    merged.results = once(sorted((result for report in ordered for result in report.results), key=lambda result: result.id))
     found = {problem for report in reports for problem in report.problems}
     times = Counter(result.id for result in merged.results)
     found |= {f"{name} occurs in more than one of the merged runs" for name, count in times.items() if count > 1}
@@ -113,6 +114,7 @@ def _missing(reports: list[RunReport]) -> set[str]:
 def _line(result: TestResult) -> dict[str, Any]:
     encoding, _, storage = result.id.variant.partition("-")
     timeline = {"timeline": list(result.timeline)} if result.timeline else {}
+    encoded = {"encoded": result.encoded} if result.encoded is not None else {}
     return {
         "event": "result",
         "id": str(result.id),
@@ -123,6 +125,7 @@ def _line(result: TestResult) -> dict[str, Any]:
         "requirements": list(result.requirements),
         "witnesses": dict(result.witnesses),
         **{name: getattr(result, name) for name in KEPT},
+        **encoded,
         **timeline,
     }
 
@@ -134,6 +137,7 @@ def _result(line: dict[str, Any]) -> TestResult:
         requirements=tuple(line.get("requirements", ())),
         witnesses=line.get("witnesses", {}),
         timeline=tuple(line.get("timeline", ())),
+        encoded=line.get("encoded"),
         **{name: line[name] for name in KEPT if name in line},
     )
 

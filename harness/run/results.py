@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.identity import has_no_encoding
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.identity import TestId
 
@@ -35,6 +36,8 @@ class TestResult:
     stall: float = 0.0
     blocked_by: str = ""
     timeline: Sequence[Mapping[str, Any]] = ()
+    encoded: bool | None = None
+    """Whether the test made use of its encoding; None when nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +103,20 @@ class RunReport:
             )
             for place, verdicts in sorted(tally.items())
         }
+
+
+def once(results: Iterable[TestResult]) -> list[TestResult]:
+    """The results, those of one test without an encoding put together: of runs in several encodings each has it, and the worst counts."""
+    kept: list[TestResult] = []
+    places: dict[TestId, int] = {}
+    for result in results:
+        place = places.setdefault(result.id, len(kept)) if has_no_encoding(result.id.variant) else len(kept)
+        if place == len(kept):
+            kept.append(result)
+        elif _badness(result) > _badness(kept[place]):
+            kept[place] = result
+    return kept
+
+
+def _badness(result: TestResult) -> tuple[bool, int]:
+    return not result.verdict.good, list(Verdict).index(result.verdict)

@@ -36,6 +36,7 @@ STEPS = (
     ("report markdown run.ndjson", 0, "alpha::test_bad"),
     ("report badge run.ndjson", 0, "50% of 2"),
     ("report junit run.ndjson -o run.xml", 0, ""),
+    ("report encodings run.ndjson", 1, "alpha::test_good: ran in 1 variant(s) and used no encoding"),
     ("report diff run.ndjson run.ndjson", 0, "the same verdicts"),
     ("report merge run.ndjson -o merged.ndjson", 1, "2 collected"),
     (f"baseline init {FAKE} {SAMPLE} --jobs 1 --baselines b {EXCUSE} --yes", 0, "b/fake.toml written"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.report.encodings import misfits
 from harness.run import runner
 from harness.run.loops import Budget, loop
 from harness.run.request import RunRequest
@@ -32,6 +33,17 @@ def test_the_corpus_passes_in_real_time(record_property: Record) -> None:
     )
     assert not report.problems, report.problems
     assert len(report.results) > 1000
+    assert not found
+
+
+def test_the_marks_of_the_corpus_are_what_goes_over_the_wire(record_property: Record) -> None:
+    """No test runs in every encoding for nothing, and none that uses its encoding runs in one only."""
+    report = asyncio.run(runner.run(RunRequest(storages=("sqlite",), jobs=2)))
+    found = misfits([report])
+    once = sum(result.id.variant == "any-sqlite" for result in report.results)
+    record_property("figures", f"{len(report.results)} results, {once} of tests without an encoding, {len(found)} with the wrong mark")
+    assert not report.problems, report.problems
+    assert once > 300
     assert not found
 
 
