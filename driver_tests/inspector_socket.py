@@ -25,7 +25,8 @@ LEGACY = b"\x05\x00"
 class InspectorSocket:
     """Requests, answers and pushes. `version` None is the legacy form, whose frames carry their version."""
 
-    def __init__(self, connection: Any, version: int | None) -> None:
+    def __init__(self, conform: Any, connection: Any, version: int | None) -> None:
+        self.conform = conform
         self.connection = connection
         self.version = version
         self.pushed: list[tuple[str, dict[str, Any]]] = []
@@ -38,7 +39,7 @@ class InspectorSocket:
 
     async def receive(self) -> tuple[str, dict[str, Any]]:
         """The next message whatever it is."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(self.conform.limit(TIMEOUT)):
             frame = await self.connection.recv()
         assert isinstance(frame, bytes), "the inspector sends binary frames only"
         if self.version is None:
@@ -61,7 +62,7 @@ class InspectorSocket:
 
     async def until(self, name: str, wanted: Any = lambda _: True) -> dict[str, Any]:
         """The next message of that name whose fields satisfy `wanted`; others are dropped."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(self.conform.limit(TIMEOUT)):
             while True:
                 kind, fields = await self.receive()
                 if kind == name and wanted(fields):
@@ -73,17 +74,17 @@ class InspectorSocket:
 
     async def closed(self) -> tuple[int | None, str]:
         """Read to the end; code and reason."""
-        return (await ending(self.connection))[1:]
+        return (await ending(self.conform, self.connection))[1:]
 
 
 class InspectorError(Exception):
     """The `Error` message that answered a request."""
 
 
-async def ending(connection: Any) -> tuple[list[bytes], int | None, str]:
+async def ending(conform: Any, connection: Any) -> tuple[list[bytes], int | None, str]:
     """What still comes until the server closes; then code and reason."""
     messages = []
-    async with asyncio.timeout(TIMEOUT):
+    async with asyncio.timeout(conform.limit(TIMEOUT)):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 messages.append(await connection.recv())
@@ -99,7 +100,9 @@ async def opened(
     url = f"{conform.endpoint.replace('http', 'ws', 1)}/gateway/{inspector.actor_id}/inspector/connect{query}"
     protocols = ["rivet"] if header or not given else ["rivet", f"rivet_inspector_token.{given}"]
     headers = {"authorization": f"Bearer {given}"} if header and given else {}
-    async with connect(url, subprotocols=protocols, additional_headers=headers, compression=None, open_timeout=TIMEOUT) as connection:
+    async with connect(
+        url, subprotocols=protocols, additional_headers=headers, compression=None, open_timeout=conform.limit(TIMEOUT)
+    ) as connection:
         yield connection
 
 
@@ -108,7 +111,7 @@ async def inspecting(conform: Any, name: str, version: int | None = 6) -> AsyncI
     """An open session with the test's actor of this name, and its first message."""
     query = "" if version is None else f"?protocol_version={version}"
     async with opened(conform, await inspect(conform, name), query) as connection:
-        socket = InspectorSocket(connection, version)
+        socket = InspectorSocket(conform, connection, version)
         kind, init = await socket.receive()
         assert kind == "Init"
         yield socket, init

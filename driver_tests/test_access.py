@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from client import ActorError
 from harness import any_encoding, requirement, suite
 
 pytestmark = suite("access")
@@ -199,13 +198,13 @@ async def test_large_responses(conform, expect_error):
 
 
 @requirement("CONN-097", "CONN-098")
-async def test_large_payloads_on_a_connection(conform):
+async def test_large_payloads_on_a_connection(conform, expect_error):
     """The same limits hold on a connection."""
     async with conform.connected(conform.get_or_create("largePayloadConnActor")) as conn:
         items = ["y" * 50] * 900
         assert (await conn.action("processLargeRequest", {"items": items}))["itemCount"] == 900
         assert await conn.action("getLastRequestSize") == 900
         assert len((await conn.action("getLargeResponse", 5000))["items"]) == 5000
-        with pytest.raises(ActorError):
+        async with expect_error("message", "outgoing_too_long"):
             await conn.action("getLargeResponse", 25_000)
         assert conn.status == "connected"

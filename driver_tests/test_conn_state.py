@@ -19,7 +19,7 @@ async def test_defaults_without_parameters(conform, clock):
             "noCount": False,
         }
         assert state["id"] == conn.connection_id
-        assert abs(state["createdAt"] - clock.now_ms()) < 60_000
+        assert abs(state["createdAt"] - clock.now_ms()) < conform.limit(60) * 1000
 
 
 @requirement("CONN-040", "CONN-015")

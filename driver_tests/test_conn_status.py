@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from client import ActorError, ConnectionClosedError
 from harness import requirement, suite, timing
 
@@ -140,13 +138,13 @@ async def test_terminal_failure_goes_idle(conform, expect_error):
 
 
 @requirement("WIRE-956")
-async def test_error_listener_hears_of_a_rejection(conform):
+async def test_error_listener_hears_of_a_rejection(conform, expect_error):
     """A rejected opening calls the error listeners."""
     conn = conform.get_or_create("beforeConnectRejectActor").connect(params={"shouldReject": True})
     errors = []
     conn.on_error(errors.append)
     try:
-        with pytest.raises(ActorError):
+        async with expect_error("user", "connection_rejected"):
             await conn.ready()
         assert [(error.group, error.code) for error in errors] == [("user", "connection_rejected")]
     finally:

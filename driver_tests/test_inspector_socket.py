@@ -47,7 +47,7 @@ async def test_token_forms(conform, header):
     inspector = await inspect(conform, "counter")
     async with opened(conform, inspector, header=header) as connection:
         assert connection.subprotocol == "rivet"
-        assert (await InspectorSocket(connection, 6).receive())[0] == "Init"
+        assert (await InspectorSocket(conform, connection, 6).receive())[0] == "Init"
 
 
 @requirement("INSP-133")
@@ -55,7 +55,7 @@ async def test_token_forms(conform, header):
 async def test_token_is_required(conform, token):
     """Without the token the socket opens and closes with 1008, without any message."""
     async with opened(conform, await inspect(conform, "counter"), token=token) as connection:
-        assert await ending(connection) == ([], 1008, "inspector.unauthorized")
+        assert await ending(conform, connection) == ([], 1008, "inspector.unauthorized")
 
 
 @requirement("INSP-132")
@@ -63,7 +63,7 @@ async def test_token_is_required(conform, token):
 async def test_invalid_version(conform, version):
     """An invalid version opens and closes with 1002, before the token is looked at."""
     async with opened(conform, await inspect(conform, "counter"), f"?protocol_version={version}", token=WRONG) as connection:
-        assert await ending(connection) == ([], 1002, "inspector.invalid_protocol_version")
+        assert await ending(conform, connection) == ([], 1002, "inspector.invalid_protocol_version")
 
 
 @requirement("INSP-001", "INSP-130")
@@ -74,7 +74,7 @@ async def test_query_form(conform):
     path = f"{url[2]}&protocol_version=6"
     inspector.actor_id = "counter"  # the name stands where the id stood
     async with opened(conform, inspector, f"?{path}") as connection:
-        assert (await InspectorSocket(connection, 6).receive())[0] == "Init"
+        assert (await InspectorSocket(conform, connection, 6).receive())[0] == "Init"
 
 
 @requirement("INSP-004", "INSP-137")
@@ -85,7 +85,7 @@ async def test_wakes_a_sleeping_actor(conform, boundary, eventually):
     inspector = await inspect(conform, "sleep")
     await boundary.sleep(conform.get_or_create("sleep"))
     async with opened(conform, inspector) as connection:
-        assert (await InspectorSocket(connection, 6).receive())[0] == "Init"
+        assert (await InspectorSocket(conform, connection, 6).receive())[0] == "Init"
         assert inspector.actor_id == actor_id and not await boundary.is_asleep(actor_id)
     await until_saved(eventually, conform, "sleep", lambda state: state["startCount"] == 3)
 
@@ -117,7 +117,7 @@ async def test_init_of_a_stateless_actor(conform):
 async def test_requests_before_init(conform):
     """What is sent before the first message came is answered in order of arrival."""
     async with opened(conform, await inspect(conform, "counter")) as connection:
-        socket = InspectorSocket(connection, 6)
+        socket = InspectorSocket(conform, connection, 6)
         for number in (5, 6, 7):
             await socket.send("State", id=number)
         seen = [await socket.receive() for _ in range(4)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from client import ActorError
 from harness import requirement, suite, timing
 
 pytestmark = [suite("state-coercion"), timing]
@@ -28,11 +27,10 @@ async def test_valid_state_survives(conform, boundary, count, label):
 
 
 @requirement("START-060", "START-062")
-async def test_invalid_state_fails_the_start(conform, boundary):
+async def test_invalid_state_fails_the_start(conform, expect_error, boundary):
     """A state that does not fit fails the wake with a structured error."""
     actor = conform.get_or_create("stateZodCoercionActor")
     await actor.action("setCount", "not a number")
     await boundary.sleep(actor)
-    with pytest.raises(ActorError) as caught:
+    async with expect_error("guard", "actor_wake_retries_exceeded"):
         await conform.get_or_create("stateZodCoercionActor").action("getState")
-    assert caught.value.group and caught.value.code

@@ -32,7 +32,7 @@ async def raw_upgrade(conform, path):
         "sec-websocket-version: 13", f"sec-websocket-key: {key}",
     ]  # fmt: skip
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(conform.limit(20)):
             writer.write("\r\n".join([*head, "", ""]).encode())
             status = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode()
             first, length = await reader.readexactly(2)
@@ -77,7 +77,7 @@ async def test_pings_are_answered(conform):
     url = f"ws{conform.endpoint.removeprefix('http')}/gateway/{actor_id}/websocket/"
     async with connect(url, subprotocols=["rivet"], compression=None, ping_interval=None, proxy=None) as socket:
         for payload in (b"", b"x", b"y" * 125):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(conform.limit(10)):
                 await (await socket.ping(payload))
 
 

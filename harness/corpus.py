@@ -29,6 +29,10 @@ PHASES: pytest.StashKey[list[Phase]] = pytest.StashKey()
 """What setup, call and teardown of the running item contributed so far."""
 
 
+DROPPED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
+"""Of the session's configuration: the items that its own selection left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusTest:
     """One test in one variant."""
@@ -58,6 +62,12 @@ def suite_of(node: pytest.Item | pytest.Collector) -> str | None:
     """The suite a node belongs to, if any."""
     mark = node.get_closest_marker("suite")
     return None if mark is None else str(mark.args[0])
+
+
+def is_counted(item: pytest.Item) -> bool:
+    """Whether an item was multiplied by the matrix, be it by none of the session's variants."""
+    callspec = getattr(item, "callspec", None)
+    return suite_of(item) is not None and callspec is not None and "variant" in callspec.params
 
 
 def adopt_module(collector: pytest.Collector) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import corpus, masking, settings, verdicts
+from harness.census import FAULTS, Census
 from harness.corpus import PHASES, TEST
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.evidence.collect import write_bundle
 from harness.guard import RUNNING, Guard
 from harness.lost import Lost, returns_nothing
@@ -91,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOST] = Lost()
     config.stash[RECORDER] = recorder = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
     config.pluginmanager.register(ResultWriter(recorder), "conform-results")
+    judged = config.stash[SETTINGS].events is not None
+    config.pluginmanager.register(Census(recorder, config.stash[LOST], judged=judged), "conform-census")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
@@ -135,6 +138,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from error
     config.stash[SELECTED] = corpus.selected(items, wanted)
     items[:], dropped = corpus.select(items, wanted)
+    config.stash[corpus.DROPPED] = dropped
     if dropped:
         config.hook.pytest_deselected(items=dropped)
     items[:] = corpus.order(items, wanted)
@@ -204,6 +208,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[RECORDER].started(str(test.id))
     random.seed(f"{item.config.stash[SETTINGS].seed}:{test.id}")
     test.check()
+    if faults := item.stash.get(FAULTS, []):
+        raise HarnessError("; ".join(faults))
     if item.get_closest_marker("xfail") is not None:
         raise verdicts.NoExpectedFailure
     missing = test.capabilities - item.config.stash[TARGET].capabilities

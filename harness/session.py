@@ -111,6 +111,10 @@ class Conform:
         """Whether the target declares the capability."""
         return capability in self.target.capabilities
 
+    def limit(self, seconds: float) -> float:
+        """An upper bound of time, or the longest wait, on this target: `--time-scale` multiplies it."""
+        return seconds * self.target.time_scale
+
     def get_or_create(self, name: str, key: Sequence[str] | str | None = None, **options: Any) -> TrackedHandle:
         """A handle that creates the actor when there is none; the key defaults to `self.key`."""
         return self._by_key("get_or_create", name, key, options)
