@@ -27,6 +27,8 @@ KNOWN: dict[str, str] = {
 RESERVED = frozenset({"abort_grace", "admin_token", "runtime_socket"})
 """Capabilities a target may declare already, though no test asks for them yet: nothing depends on them."""
 ALL = frozenset(KNOWN)
+SEED = frozenset({"overload", "destroy_like_sleep", "close_ack", "reentrancy"})
+"""Capabilities that the profile `seed` promises beyond the peer."""
 
 
 def parse(names: str | None) -> frozenset[str]:

@@ -17,6 +17,7 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.identity import TestId, Variant
+from harness.requirements.sets import Standing
 from harness.run import shards
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class CorpusTest:
     doc: str
     location: str
     depends: tuple[str, ...] = ()
+    standing: Standing = Standing.DECIDES
 
     def check(self) -> None:
         """Every test says what it checks.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from harness.evidence.collect import write_bundle
 from harness.guard import RUNNING, Guard
 from harness.lost import Lost, returns_nothing
 from harness.recorder import Recorder, ResultWriter
+from harness.requirements import sets
 from harness.session_fixtures import (
     EVIDENCE,
     MASK,
@@ -119,10 +121,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Describe the corpus tests, select this session's share, and announce it."""
     wanted = config.stash[SETTINGS]
-    known = set()
+    target, known = config.stash[TARGET], set()
     for item in items:
         if isinstance(item, pytest.Function) and (test := corpus.describe(item)) is not None:
-            item.stash[TEST] = test
+            standing = sets.load(item.path.parent).standing(test, target.profile, target.name)
+            item.stash[TEST] = replace(test, standing=standing)
             known.add(test.id.suite)
     if missing := set(wanted.suites) - known:
         # pytest announces what is left as collected even after this error.
@@ -166,6 +169,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             doc=test.doc,
             location=test.location,
             depends=test.depends,
+            standing=test.standing,
         )
         mark = item.get_closest_marker("timeout")
         limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT

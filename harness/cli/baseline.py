@@ -19,7 +19,7 @@ from harness.cli.expand import expanded
 from harness.cli.gate import selection_of
 from harness.cli.run import execute
 from harness.errors import UsageError
-from harness.ledger import once, renames, store
+from harness.ledger import once, probation, renames, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
@@ -112,6 +112,8 @@ def _changing(step: Step) -> Callable[..., None]:
         excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
         today = once.apply(today, report)[0]
+        # What is on probation is not taken over: it decides nothing until the set is raised.
+        report = probation.split(report, today).deciding
         after = _changed(step, today, report, selection_of(request, what.suite), excuse, gone)
         change = diff(before, after)
         _print_change(change)

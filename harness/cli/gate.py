@@ -15,7 +15,7 @@ from harness.cli.expand import expanded
 from harness.cli.run import execute, remember, write
 from harness.errors import UsageError
 from harness.identity import ANY, Variant
-from harness.ledger import once, renames, store
+from harness.ledger import once, probation, renames, store
 from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
 from harness.run.request import standard_corpus
 
@@ -54,7 +54,10 @@ def command(
     expected, moved = once.apply(expected, report)
     for line in renamed + moved:
         out.print(f"note: {line}; conform baseline update takes it over", markup=False, style="yellow")
-    findings = judge(expected, report, selection_of(request, what.suite), datetime.datetime.now(tz=datetime.UTC).date())
+    parts = probation.split(report, expected)
+    findings = judge(expected, parts.deciding, selection_of(request, what.suite), datetime.datetime.now(tz=datetime.UTC).date())
+    if str(parts):
+        out.print(str(parts), style="yellow", markup=False, soft_wrap=True)
     raise typer.Exit(verdict(findings, report, path))
 
 

@@ -41,6 +41,9 @@ CapabilitiesOption = Annotated[
 TimeScaleOption = Annotated[
     float | None, typer.Option(metavar="FACTOR", help="factor on every time limit of a URL target", rich_help_panel=TARGET)
 ]
+ProfileOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="frozen set a URL target promises: peer-2.3 or seed", rich_help_panel=TARGET)
+]
 TimeOption = Annotated[str | None, typer.Option(metavar="MODE", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
 EncodingOption = Annotated[
     list[str] | None,
@@ -98,6 +101,7 @@ class Reach:
     target_name: TargetNameOption = None
     capabilities: CapabilitiesOption = None
     time_scale: TimeScaleOption = None
+    profile: ProfileOption = None
 
     def options(self, spec: str) -> TargetOptions:
         """The target that `spec` names, reached like this."""
@@ -109,6 +113,7 @@ class Reach:
             name=self.target_name,
             capabilities=self.capabilities,
             time_scale=self.time_scale,
+            profile=self.profile,
         )
 
 

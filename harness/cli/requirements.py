@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,11 @@ from harness.cli import options
 from harness.cli.console import out
 from harness.errors import HarnessError
 from harness.requirements import coverage as covering
-from harness.requirements import elsewhere, pages
+from harness.requirements import elsewhere, pages, sets
 from harness.requirements.coverage import Coverage, ReasonKind
 from harness.requirements.model import Document, home, load, writable
 from harness.run import runner
+from harness.run.request import standard_corpus
 from harness.targets import TargetOptions
 
 SHORT = 150
@@ -29,16 +31,25 @@ def command(
     document: Annotated[str | None, typer.Option(help="only this document, such as storage")] = None,
     untested: Annotated[bool, typer.Option("--untested", help="list observable MUSTs without a test, with the reason")] = False,
     write_docs: Annotated[bool, typer.Option("--write-docs", help="write the pages of the specification with links to the tests")] = False,
+    raise_set: Annotated[
+        bool, typer.Option("--raise-set", help="freeze the sets of this release: what is on probation decides from now on")
+    ] = False,
     prune: Annotated[bool, typer.Option("--prune", help="drop reasons that excuse nothing any more from untested.toml")] = False,
 ) -> None:
     """Count, per document, the MUSTs that are observable from outside and have a test; one without test or reason makes the status 1."""
     directory = home(spec)
     if write_docs or prune:
         writable(directory)
+    if raise_set and corpus is None:
+        writable(home())
     documents = load(directory)
     if document is not None and document not in [one.name for one in documents]:
         raise typer.BadParameter(f"no document {document}; there are: {', '.join(one.name for one in documents)}")
     events = collected(corpus)
+    place, version = corpus or standard_corpus(), metadata.version("actor-conformance")
+    if raise_set:
+        sets.save(place, sets.raised(events, version))
+        out.print(f"the sets of {place / sets.FILE} are those of release {version}", markup=False, soft_wrap=True)
     reasons = covering.load_reasons(directory)
     found = covering.measure(documents, events, reasons)
     if prune and found.stale:
@@ -51,7 +62,10 @@ def command(
     if write_docs:
         out.print(f"wrote {len(pages.write(directory, found))} pages to {directory}", markup=False)
     show(found, document, untested=untested)
-    raise typer.Exit(0 if found.complete else 1)
+    late = sets.load(place).overdue(version)
+    if late:
+        out.print(late, markup=False, style="red", soft_wrap=True)
+    raise typer.Exit(0 if found.complete and not late else 1)
 
 
 def collected(corpus: Path | None) -> list[dict[str, Any]]:

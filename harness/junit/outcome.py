@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 
 from harness.junit.document import Node, word
 from harness.junit.words import ALARMING, FLAGS, HARMLESS_CHILDREN, MARKS, MEANING, NO, TEXT_ATTRIBUTES, WORD_ATTRIBUTES, YES
+from harness.requirements.sets import Standing
 from harness.verdicts import Verdict
 
 RANK = (Verdict.PASS, Verdict.FLAKY, Verdict.SKIP, Verdict.BLOCKED, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.ERROR)
 """From best to worst."""
 ATTEMPTS = ("flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun", "retry", "retried")
 MOST_ATTEMPTS = 1_000_000
+STANDING = "conform.standing"
+"""The property by which our own files say that a test decides nothing."""
 PROBLEM = "conform.problem"
 """The type of an error by which our own files say what kept the run from being complete."""
 
@@ -32,6 +35,7 @@ class Outcome:
         attempts: how often the test was tried.
         bad: how many failures and errors there are, as counters count them.
         unknown: what was not understood.
+        standing: how much the test says, as our own files note it.
         problem: the text of a problem that our own files tell in this way.
     """
 
@@ -42,6 +46,7 @@ class Outcome:
     bad: int = 0
     unknown: tuple[str, ...] = ()
     problem: str | None = None
+    standing: Standing = Standing.DECIDES
 
 
 @dataclass(slots=True)
@@ -67,7 +72,7 @@ def of(case: Node) -> Outcome:
     if (problem := next((child for child in case.nodes() if child.value("type") == PROBLEM), None)) is not None:
         return Outcome(Verdict.ERROR, bad=1, problem=_text(problem) or problem.value("message"))
     verdict, message, detail = _worst(said.found)
-    return Outcome(verdict, message, detail, _attempts(case), _bad(case, verdict), tuple(said.unknown))
+    return Outcome(verdict, message, detail, _attempts(case), _bad(case, verdict), tuple(said.unknown), standing=_standing(case))
 
 
 def of_suite(suite: Node, *, failed: bool) -> Outcome | None:
@@ -142,6 +147,11 @@ def _worst(found: list[tuple[Verdict, str, str]]) -> tuple[Verdict, str, str]:
 
 def _text(node: Node) -> str:
     return "".join(node.itertext())
+
+
+def _standing(case: Node) -> Standing:
+    said = [one.value("value").strip() for one in case.iter() if isinstance(one, Node) and one.value("name") == STANDING]
+    return Standing(said[0]) if said and said[0] in list(Standing) else Standing.DECIDES
 
 
 def _attempts(case: Node) -> int:

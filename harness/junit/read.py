@@ -45,4 +45,12 @@ def read(paths: Sequence[Path], duplicates: Duplicates = Duplicates.ERROR) -> Ru
 
 def _result(case: Case, identity: TestId) -> TestResult:
     outcome = case.outcome
-    return TestResult(identity, outcome.verdict, utf8(outcome.message), utf8(outcome.detail), case.seconds, outcome.attempts)
+    return TestResult(
+        identity,
+        outcome.verdict,
+        utf8(outcome.message),
+        utf8(outcome.detail),
+        case.seconds,
+        outcome.attempts,
+        standing=outcome.standing,
+    )

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 from junitparser import Error, Failure, Skipped
 from junitparser.xunit2 import FlakyFailure, JUnitXml, TestCase, TestSuite
 
-from harness.junit.outcome import PROBLEM
+from harness.junit.outcome import PROBLEM, STANDING
 from harness.requirements.model import summaries
+from harness.requirements.sets import Standing
 from harness.text import xml
 from harness.verdicts import Verdict
 
@@ -51,6 +52,8 @@ def _case(result: TestResult) -> TestCase:
     case = TestCase(name=xml(f"{result.id.name}{variant}"), classname=xml(result.id.suite), time=result.seconds)
     for requirement in result.requirements:
         case.add_property("requirement", xml(requirement))
+    if result.standing is not Standing.DECIDES:
+        case.add_property(STANDING, str(result.standing))
     if result.verdict is Verdict.PASS:
         return case
     if result.verdict is Verdict.FLAKY:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.identity import ANY, TestId
 from harness.marks import SPOKEN_BY_ANY
+from harness.requirements.sets import Standing
 from harness.run.results import RunReport, TestResult
 from harness.verdicts import Blame, Verdict
 
@@ -192,4 +193,5 @@ def _result(name: str, about: Mapping[str, Any], found: Mapping[str, Any]) -> Te
         blocked_by=found.get("blocked_by", ""),
         timeline=tuple(found.get("timeline", ())),
         encoded=found.get("encoded"),
+        standing=Standing(about.get("standing", Standing.DECIDES)),
     )

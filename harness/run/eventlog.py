@@ -18,6 +18,7 @@ import jsonschema
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.recorder import VERSION
+from harness.requirements.sets import Standing
 from harness.run.results import RunReport, TestResult, once
 from harness.verdicts import Verdict
 
@@ -122,6 +123,7 @@ def _line(result: TestResult) -> dict[str, Any]:
         "encoding": encoding,
         "storage": storage,
         "verdict": str(result.verdict),
+        "standing": str(result.standing),
         "requirements": list(result.requirements),
         "witnesses": dict(result.witnesses),
         **{name: getattr(result, name) for name in KEPT},
@@ -138,6 +140,7 @@ def _result(line: dict[str, Any]) -> TestResult:
         witnesses=line.get("witnesses", {}),
         timeline=tuple(line.get("timeline", ())),
         encoded=line.get("encoded"),
+        standing=Standing(line.get("standing", Standing.DECIDES)),
         **{name: line[name] for name in KEPT if name in line},
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import has_no_encoding
+from harness.requirements.sets import Standing
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class TestResult:
     timeline: Sequence[Mapping[str, Any]] = ()
     encoded: bool | None = None
     """Whether the test made use of its encoding; None when nobody looked."""
+    standing: Standing = Standing.DECIDES
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -37,7 +37,7 @@ class TargetFile(BaseModel):
     pool: str = "default"
     capabilities: tuple[str, ...] = ()
     time_scale: Annotated[float, Field(gt=0)] | None = None
-    profile: Annotated[str, Field(pattern=r"^(peer-2\.3|seed)$")] = "peer-2.3"
+    profile: Literal["peer-2.3", "seed"] = "peer-2.3"
 
     @field_validator("capabilities")
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import capabilities
 from harness.errors import UsageError
 from harness.masking import VARIABLE, userinfo
+from harness.requirements.sets import PROFILES
 from harness.targets import file
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def resolve(options: TargetOptions) -> Target:
     """
     if options.spec.endswith(file.SUFFIX) and not options.spec.startswith("cmd:"):
         options = file.expand(options, Path(options.spec))
+    if options.profile not in (None, *PROFILES):
+        raise UsageError(f"no profile {options.profile!r}; there are: {', '.join(PROFILES)}")
     if options.spec == "reference":
         from harness.targets.reference import ReferenceTarget
 
