@@ -143,7 +143,7 @@ async def test_on_destroy_reads(conform, boundary, eventually):
     await boundary.destroy(actor, action="triggerDestroy")
     observer = conform.get_or_create("dbInitOrderObserver", ["observer"])
     count = await eventually(
-        lambda: observer.action("getOnDestroyCount", actor_id), until=lambda count: count != -1, timeout=5, what="a count taken by onDestroy"
+        lambda: observer.action("getOnDestroyCount", actor_id), until=lambda count: count != -1, timeout=5, what="what onDestroy counted"
     )
     assert count == 1
 

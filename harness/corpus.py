@@ -7,6 +7,7 @@ of a test without an encoding (`any_encoding`) run once per storage, as `any`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import re
@@ -21,8 +22,12 @@ from harness.requirements.sets import Standing
 from harness.run import shards
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.settings import Settings
     from harness.verdicts import Phase
+
+_NAMED_SUITE = re.compile(r"""\bsuite\(\s*["']([^"']+)["']""")
 
 TEST: pytest.StashKey[CorpusTest] = pytest.StashKey()
 """Set on every item that belongs to the corpus."""
@@ -76,6 +81,25 @@ def adopt_module(collector: pytest.Collector) -> None:
     """Run the tests of a corpus module on the session's loop."""
     if suite_of(collector) is not None and collector.get_closest_marker("asyncio") is None:
         collector.add_marker(pytest.mark.asyncio(loop_scope="session"))
+
+
+def elsewhere(path: Path, settings: Settings) -> bool:
+    """Whether a module only has suites that are not selected, so that it need not be collected.
+
+    Only what the texts say for certain counts: a module whose suite is not written out is collected, and all are when a selected suite is
+    written out nowhere. A share of all suites depends on all of them, so then nothing is left out either.
+    """
+    wanted = {*settings.suites, *(one.partition("::")[0] for one in settings.only)}
+    if not wanted or settings.part != shards.WHOLE:
+        return False
+    named = _suites_by_text(path.parent)
+    return bool(named.get(path)) and not named[path] & wanted and wanted <= set().union(*named.values())
+
+
+@functools.cache
+def _suites_by_text(directory: Path) -> dict[Path, frozenset[str]]:
+    modules = {path: path.read_text(encoding="utf-8", errors="replace") for path in directory.glob("test_*.py")}
+    return {path: frozenset(_NAMED_SUITE.findall(text)) for path, text in modules.items()}
 
 
 def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:

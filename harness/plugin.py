@@ -42,6 +42,7 @@ from harness.virtual_loop import new_virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
+    from pathlib import Path
 
     from harness.masking import Mask
 
@@ -109,6 +110,11 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 def pytest_pycollect_makeitem(collector: pytest.Collector) -> None:
     """Put corpus modules on the session's loop before pytest-asyncio looks at them."""
     corpus.adopt_module(collector)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules that nothing was selected of: loops over one test start in a fraction of the time."""
+    return True if corpus.elsewhere(collection_path, config.stash[SETTINGS]) else None
 
 
 @pytest.hookimpl(tryfirst=True)

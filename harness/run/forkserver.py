@@ -167,10 +167,18 @@ def _warm_up() -> None:
 def main(arguments: Sequence[str]) -> None:
     """Entry point."""
     _warm_up()
+    with tempfile.TemporaryDirectory(prefix="conform-code-") as code:
+        if sys.dont_write_bytecode:
+            # Nobody wants files beside the modules, but forks need not each rewrite the corpus' assertions again.
+            sys.dont_write_bytecode, sys.pycache_prefix = False, code
+        _serve(int(arguments[0]))
+
+
+def _serve(descriptor: int) -> None:
     # Never looked at again, so that forks share these pages for good.
     gc.collect()
     gc.freeze()
-    ForkServer(socket.socket(fileno=int(arguments[0]))).serve()
+    ForkServer(socket.socket(fileno=descriptor)).serve()
 
 
 if __name__ == "__main__":

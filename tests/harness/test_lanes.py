@@ -17,7 +17,7 @@ from harness.run.loops import Budget, loop
 from harness.run.runner import run_lanes
 from harness.run.stop import Stop
 from harness.targets import TargetOptions
-from tests.harness.sample import PLAIN, request, run, verdicts, write_corpus
+from tests.harness.sample import HEAD, PLAIN, request, run, verdicts, write_corpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,3 +265,16 @@ def test_loops_that_are_stopped_report_the_loops_that_ran_to_their_end(corpus):
     report = asyncio.run(go())
     assert report.problems == ["interrupted after 3: the loops that ran to their end count"]
     assert 2 <= report.tallies[0].runs <= 3
+
+
+PLAIN_MODULE = HEAD.format(suite="bad") + PLAIN
+
+
+def test_modules_that_nothing_is_selected_of_are_not_even_imported(corpus):
+    write_corpus(corpus, alpha=PLAIN, beta=PLAIN)
+    (corpus / "test_bad.py").write_text('from harness import suite\npytestmark = [suite("bad")]\nraise RuntimeError("imported")\n')
+    assert len(verdicts(run(corpus, suites=("alpha",)))) == 2
+    assert len(verdicts(run(corpus, only=("beta::test_one",)))) == 1
+    # A name that is nowhere is looked for everywhere.
+    (corpus / "test_bad.py").write_text(f'{PLAIN_MODULE}NAME = "gamma"\npytestmark = [suite(NAME)]\n')
+    assert "gamma::test_one[json-memory]" in verdicts(run(corpus, suites=("gamma",)))
