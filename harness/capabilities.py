@@ -7,6 +7,7 @@ verdict *skip* and names the capability: it is unsupported. A declared capabilit
 from __future__ import annotations
 
 from harness.errors import UsageError
+from harness.meant import named
 
 KNOWN: dict[str, str] = {
     "overload": "bounded inboxes answer actor.overloaded at once (TASK-003, TASK-004, WIRE-840)",
@@ -54,4 +55,4 @@ def check(names: frozenset[str]) -> None:
     """
     unknown = sorted(names - ALL)
     if unknown:
-        raise UsageError(f"unknown capability {', '.join(unknown)}; known: {', '.join(sorted(ALL))}")
+        raise UsageError(f"unknown capability {named(unknown, ALL)}; known: {', '.join(sorted(ALL))}")

@@ -18,6 +18,7 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.identity import TestId, Variant
+from harness.meant import named
 from harness.requirements.sets import Standing
 from harness.run import shards
 
@@ -168,7 +169,8 @@ def _named(test: CorpusTest, settings: Settings) -> bool:
 def unmatched(items: list[pytest.Item], settings: Settings) -> list[str]:
     """What was asked for by `--only` and is not there: a misspelt test beside a good one must not pass for it."""
     tests = [test for item in items if (test := item.stash.get(TEST, None)) is not None]
-    return sorted(settings.only - {str(test.id) for test in tests} - {test.id.test for test in tests})
+    plain, variants = {test.id.test for test in tests}, {str(test.id) for test in tests}
+    return [named([one], variants if one.endswith("]") else plain) for one in sorted(settings.only - plain - variants)]
 
 
 def selected(items: list[pytest.Item], settings: Settings) -> dict[str, int]:

@@ -19,6 +19,7 @@ import pytest
 from harness import capabilities
 from harness.errors import UsageError
 from harness.identity import ANY
+from harness.meant import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ def check_encodings(names: Sequence[str], known: Sequence[str] = ENCODINGS) -> t
     """
     bad = [one for one in names if one not in known]
     if bad or not names:
-        raise UsageError(f"unknown encoding {', '.join(bad) or '(none)'}; known: {', '.join(known)}")
+        raise UsageError(f"unknown encoding {named(bad, known) or '(none)'}; known: {', '.join(known)}")
     return tuple(one for one in known if one in names)
 
 

@@ -17,6 +17,7 @@ from harness.errors import HarnessError, UsageError
 from harness.evidence.collect import write_bundle
 from harness.guard import RUNNING, Guard
 from harness.lost import Lost, returns_nothing
+from harness.meant import named
 from harness.recorder import Recorder, ResultWriter
 from harness.requirements import sets
 from harness.session_fixtures import (
@@ -136,7 +137,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if missing := set(wanted.suites) - known:
         # pytest announces what is left as collected even after this error.
         items.clear()
-        raise pytest.UsageError(f"no such suite: {', '.join(sorted(missing))}; there are: {', '.join(sorted(known))}")
+        raise pytest.UsageError(f"no such suite: {named(sorted(missing), known)}; there are: {', '.join(sorted(known))}")
     if unmatched := corpus.unmatched(items, wanted):
         items.clear()
         raise pytest.UsageError(f"no such test in this selection: {', '.join(unmatched)}")

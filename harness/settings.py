@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.identity import ANY, Variant
 from harness.marks import ENCODINGS, select_encodings
 from harness.masking import VARIABLE
+from harness.meant import named
 from harness.run import shards
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 
@@ -161,7 +162,7 @@ def check_lane(lane: str) -> str:
         UsageError: there is not.
     """
     if lane not in LANES:
-        raise UsageError(f"--lane {lane!r}: use {', '.join(LANES)}")
+        raise UsageError(f"no lane {named([lane], LANES)}; there are: {', '.join(LANES)}")
     return lane
 
 
@@ -173,7 +174,7 @@ def storages(target: Target, asked: tuple[str, ...]) -> tuple[str, ...]:
     """
     unknown = [one for one in asked if one not in target.storages]
     if unknown:
-        raise UsageError(f"target {target.name} has no storage {', '.join(unknown)}; it has {', '.join(target.storages)}")
+        raise UsageError(f"target {target.name} has no storage {named(unknown, target.storages)}; it has {', '.join(target.storages)}")
     return asked or target.storages[:1]
 
 

@@ -14,7 +14,7 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.run import execute, remember, write
 from harness.errors import UsageError
-from harness.identity import ANY, Variant
+from harness.identity import Variant
 from harness.ledger import once, probation, renames, store
 from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
 from harness.run.request import standard_corpus
@@ -65,10 +65,7 @@ def selection_of(request: RunRequest | None, suites: list[str] | None) -> Select
     """Which part of the ledger a run covers; JUnit files cover all of it unless suites are named."""
     if request is None:
         return Selection(suites=options.many(suites))
-    # What has no encoding runs with every selection.
-    encodings = dict.fromkeys([*request.encodings, ANY])
-    variants = tuple(str(Variant(encoding, storage)) for storage in request.storages for encoding in encodings)
-    return Selection(suites=request.suites, variants=variants, partial=request.partial)
+    return Selection(suites=request.suites, variants=request.variants, partial=request.partial)
 
 
 def check_suites(request: RunRequest, expected: Ledger) -> None:

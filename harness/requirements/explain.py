@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.identity import TestId
+from harness.meant import named
 from harness.requirements.model import Check
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.requirements.model import Requirement
 
 WIDTH = 120
-MOST_GUESSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Explainer:
             asked = [known[one] for one in self.checks[name] if one in known]
             return "\n".join([name, f"  {self.sentences[name]}", "  checks:", *(f"    {one.id} {one.summary}" for one in asked)])
         what, names = ("test", list(self.sentences)) if "::" in name else ("requirement", list(known))
-        close = get_close_matches(name if what == "test" else name.upper(), names, MOST_GUESSES, 0.6)
-        raise UsageError(f"no such {what}: {name}" + (f"; did you mean {' or '.join(close)}?" if close else ""))
+        raise UsageError(f"no such {what}: {named([name], names)}")
 
     def _requirement(self, one: Requirement) -> str:
         document = next(each.name for each in self.coverage.documents if one in each.requirements())

@@ -60,7 +60,7 @@ def note(name: str, request: RunRequest, report: RunReport, path: Path = FILE) -
     ran = [result for result in report.results if result.verdict is not Verdict.NOT_RUN]
     if not request.partial and not request.suites and not report.problems:
         # All of it was run in these variants, so what is not there any more is no failure either.
-        before = {test for test in before if TestId.parse(test).variant not in _variants(request)}
+        before = {test for test in before if TestId.parse(test).variant not in request.variants}
     bad = before - {str(result.id) for result in ran} | {str(result.id) for result in ran if not result.verdict.good}
     after = _Record(targets={**record.targets, name: _Target(corpus=str(request.corpus), bad=sorted(bad))})
     if after != record:
@@ -85,17 +85,13 @@ def failed(name: str, request: RunRequest, path: Path = FILE) -> tuple[str, ...]
     chosen = [
         str(test)
         for test in tests
-        if test.variant in _variants(request)
+        if test.variant in request.variants
         and (not request.suites or test.suite in request.suites)
         and (not request.only or str(test) in request.only or test.test in request.only)
     ]
     if not chosen:
         raise UsageError(f"--failed: none of the {len(tests)} tests that failed last time is in this selection of suites and variants")
     return tuple(chosen)
-
-
-def _variants(request: RunRequest) -> set[str]:
-    return {f"{encoding}-{storage}" for storage in request.storages for encoding in request.encodings}
 
 
 def _load(path: Path) -> _Record | None:

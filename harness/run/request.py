@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.identity import ANY, Variant
 from harness.marks import ENCODINGS
 from harness.run.shards import WHOLE
 from harness.targets import TargetOptions, TimeMode
@@ -54,6 +55,12 @@ class RunRequest:
     durations: Path | None = None
     restart_target: bool = False
     corpus: Path = field(default_factory=standard_corpus)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants its tests are in; those without an encoding run whichever was asked for."""
+        encodings = dict.fromkeys([*self.encodings, ANY])
+        return tuple(str(Variant(encoding, storage)) for storage in self.storages for encoding in encodings)
 
     @property
     def partial(self) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from harness import capabilities
 from harness.errors import UsageError
 from harness.masking import VARIABLE, userinfo
+from harness.meant import named
 from harness.requirements.sets import PROFILES
 from harness.targets import file
 
@@ -23,6 +26,9 @@ ENTRY_POINTS = "actor_conformance.targets"
 """The group of entry points with which an installed package offers targets."""
 SPECS = "reference, reference-process, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
 """The forms a target can be named in."""
+NAMES = ("reference", "reference-process", "rivetkit")
+URLS = ("http://", "https://")
+_ADDRESS = re.compile(r"(localhost|\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\])(:\d+)?(/.*)?|[\w.-]+:\d+(/.*)?")
 ATTRIBUTES = ("name", "capabilities", "profile", "time_modes", "storages", "time_scale", "start", "stop")
 
 
@@ -68,9 +74,10 @@ def resolve(options: TargetOptions) -> Target:
         return RivetkitTarget()
     if options.spec.startswith("cmd:"):
         return _command(options)
-    if options.spec.startswith(("http://", "https://")):
+    if options.spec.startswith(URLS):
         from harness.targets.url import UrlTarget
 
+        _check_url(options.spec)
         if userinfo(options.spec) is not None:
             shown = options.spec.replace(f"{userinfo(options.spec)}@", "", 1)
             raise UsageError(f"a URL target takes no user or token: use {shown}, --namespace, and the token in {VARIABLE}")
@@ -85,9 +92,30 @@ def resolve(options: TargetOptions) -> Target:
             time_scale=options.time_scale or 2.0,
             profile=options.profile or "peer-2.3",
         )
+    _check_scheme(options.spec)
     if ":" in options.spec:
         return _from_python(options.spec)
     return _from_entry_point(options.spec)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fine = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise UsageError(f"target {url.partition('://')[0]}://...: there is no host, or no port from 1 to 65535; use http://host:port")
+
+
+def _check_scheme(spec: str) -> None:
+    """An address without its scheme is a URL target by mistake, and no Python module."""
+    scheme, there, _ = spec.partition("://")
+    if there:
+        # The rest is not shown: it may hold a password.
+        raise UsageError(f"target {scheme}://...: a URL target begins with http:// or https://")
+    if _ADDRESS.fullmatch(spec):
+        raise UsageError(f"target {spec!r} is an address without its scheme; use http://{spec}")
 
 
 def _command(options: TargetOptions) -> Target:
@@ -142,7 +170,7 @@ def _from_entry_point(name: str) -> Target:
     found = list(offered.select(name=name))
     if not found:
         installed = f" (installed: {', '.join(sorted(offered.names))})" if offered else ""
-        raise UsageError(f"unknown target {name!r}; use {SPECS}{installed}")
+        raise UsageError(f"unknown target {named([name], [*NAMES, *offered.names])}; use {SPECS}{installed}")
     if len({one.value for one in found}) > 1:
         raise UsageError(f"target {name!r} is offered more than once: {', '.join(sorted(one.value for one in found))}")
     try:

@@ -61,7 +61,7 @@ def test_a_failure_names_the_requirement_and_the_command_to_rerun(conform, tmp_p
         (("--encoding", "xml"), "unknown encoding xml"),
         (("--time", "lunar"), "cannot run in 'lunar' time"),
         (("--storage", "tape"), "has no storage tape"),
-        (("--target", "nonsense"), "unknown target 'nonsense'"),
+        (("--target", "nonsense"), "unknown target nonsense"),
         (("--target", "tests.harness.nowhere:make"), "No module named"),
         (("--suite", "delta"), "no such suite: delta; there are: alpha, beta-timing"),
         (("--target", "http://127.0.0.1:9", "--time", "virtual"), "cannot run in 'virtual' time"),

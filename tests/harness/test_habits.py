@@ -27,6 +27,16 @@ async def test_many(conform, number):
     assert number % 3 or pathlib.Path("mended").exists(), "third"
 '''
 
+NO_ENCODING = '''
+from harness import any_encoding
+
+@any_encoding
+@requirement("TASK-001")
+async def test_bad(conform):
+    """Bad."""
+    assert 0
+'''
+
 
 @pytest.fixture
 def corpus(tmp_path) -> Path:
@@ -163,3 +173,9 @@ def test_a_record_that_cannot_be_written_changes_no_verdict(conform):
     text = conform("run", *FAKE, *JSON, "--only", "alpha::test_many(1)")
     assert f"note: {FILE} cannot be written" in text
     assert "1 passed" in text
+
+
+def test_what_has_no_encoding_is_run_again_in_any(conform, tmp_path):
+    write_corpus(tmp_path / "corpus", alpha=NO_ENCODING)
+    conform("run", *FAKE, status=1)
+    assert "FAIL alpha::test_bad[any-memory]" in conform("run", *FAKE, "--encoding", "cbor", "--failed", status=1)
