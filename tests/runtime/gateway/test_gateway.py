@@ -415,6 +415,7 @@ async def test_failed_upgrades_are_accepted_and_closed(http, path, protocols, na
         assert headers["access-control-allow-origin"] == "*"
 
 
+@pytest.mark.virtual_time
 async def test_an_upgrade_without_protocols_needs_a_token_in_the_path(http, actor_id):
     upgrade = (
         "GET /gateway/{} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
