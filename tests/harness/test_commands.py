@@ -48,6 +48,7 @@ STEPS = (
     (f"gate {FAKE} {SAMPLE} --jobs 1 --baselines b", 0, "GATE PASSED"),
     (f"flake {FAKE} {SAMPLE} --jobs 1 --loops 1 --only alpha::test_good", 0, "1 runs, 0 failures"),
     ("requirements --corpus corpus --spec spec", 2, "no requirements below"),
+    ("explain TASK-001 --corpus corpus", 0, "alpha::test_good"),
     ("doctor --target http://127.0.0.1:9 --capabilities nonsense", 2, "unknown capability nonsense"),
 )
 ELSEWHERE = {"serve"}
