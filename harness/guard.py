@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_timeout
 
 from harness.lost import Lost, check_left_running, check_returned, collect_garbage
+from harness.stopwatch import Stopwatch
 from harness.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Guard:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: Exception | None = None
         self._limit: float | None = None
-        self._timers: list[threading.Timer] = []
+        self._stopwatch: Stopwatch | None = None
         self.before_pass: list[Callable[[], None]] = []
         directory = item.path.parent
 
@@ -84,20 +84,14 @@ class Guard:
         """Start the clock; `settings` are pytest-timeout's."""
         limit: float = settings.timeout
         self._limit, self._error = limit, None
-        self._start(limit, lambda: self._expire(limit))
-        self._start(limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))
+        self._stopwatch = Stopwatch(
+            [(limit, lambda: self._expire(limit)), (limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))]
+        )
 
     def disarm(self) -> None:
         """Stop the clock."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-
-    def _start(self, delay: float, action: Callable[[], None]) -> None:
-        timer = threading.Timer(delay, action)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
+        if self._stopwatch is not None:
+            self._stopwatch.stop()
 
     def _expire(self, limit: float) -> None:
         loop = self._loop

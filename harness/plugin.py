@@ -65,7 +65,7 @@ LOST: pytest.StashKey[Lost] = pytest.StashKey()
 STALL: pytest.StashKey[StallProbe] = pytest.StashKey()
 BEGAN: pytest.StashKey[float] = pytest.StashKey()
 TIME_LIMIT = 60.0
-"""Real seconds per test before scaling by the target; the mark `timeout(seconds)` overrides."""
+"""Real seconds per test before scaling by the target; the mark `timeout(seconds)` overrides. `--timeout` sets another, 0 none."""
 
 MARKS = (
     "suite(name): makes a module part of the corpus",
@@ -160,6 +160,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selected = session.config.stash.get(SELECTED, {"parallel": 0, "timing": 0})
     recorder.session(session.config.stash[SETTINGS], session.config.stash[TARGET], selected)
     scale = session.config.stash[TARGET].time_scale
+    asked: float | None = session.config.getoption("timeout")
     for item in session.items:
         test = item.stash.get(TEST, None)
         if test is None:
@@ -179,7 +180,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             standing=test.standing,
         )
         mark = item.get_closest_marker("timeout")
-        limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT
+        limit = float(mark.args[0]) if mark is not None and mark.args else TIME_LIMIT if asked is None else asked
+        if asked == 0:
+            limit = 0.0
         item.add_marker(pytest.mark.timeout(limit * scale), append=False)
         # Not appended: a mark of the test or its module is applied later, so it wins.
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)

@@ -21,6 +21,8 @@ from tests.harness.sample import request, run, write_corpus
 ROOT = Path(__file__).parents[2]
 MORTAL = f"cmd:{sys.executable} -m tests.harness.mortal_target"
 DIES = '''
+import httpx
+
 @requirement("TASK-001")
 async def test_a(conform):
     """A."""
@@ -29,7 +31,7 @@ async def test_a(conform):
 @requirement("TASK-001")
 async def test_b(conform):
     """B waits for an answer that a dead target does not give."""
-    with pytest.raises(Exception):
+    with pytest.raises(httpx.HTTPError):
         await conform.http.post("/die", content=b"{sign}")
     await asyncio.sleep(600)
 
@@ -129,7 +131,7 @@ def test_an_interrupted_command_writes_what_it_knows_and_leaves_no_process(tmp_p
     source = DIES.format(sign="SIGKILL").replace(
         'await conform.http.post("/die"', 'pathlib.Path("mark").touch(); await conform.http.post("/no"'
     )
-    write_corpus(tmp_path / "corpus", alpha=source.replace("with pytest.raises(Exception):\n        ", ""))
+    write_corpus(tmp_path / "corpus", alpha=source.replace("with pytest.raises(httpx.HTTPError):\n        ", ""))
     arguments = ["--corpus", "corpus", "--target", MORTAL, "--encoding", "json", "--jobs", "1", "--events", "e.ndjson", "--junit", "j.xml"]
     command = subprocess.Popen(
         [sys.executable, "-m", "harness.cli", "run", *arguments],
