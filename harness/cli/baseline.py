@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import junit
-from harness.cli import options, summary
+from harness.cli import measure, options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.gate import selection_of
 from harness.cli.run import execute
 from harness.errors import UsageError
-from harness.ledger import once, probation, renames, store
+from harness.ledger import history, once, probation, renames, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
@@ -61,7 +61,7 @@ def show(
     if known.entries:
         entries = Table("match", "class", "reason", "link", "review by")
         for one in known.entries:
-            kind = f"{one.kind} <= {one.rate:.2%}" if one.rate is not None else str(one.kind)
+            kind = f"{one.kind} <= {one.rate:.2%} ({one.failures}/{one.runs})" if one.rate is not None else str(one.kind)
             entries.add_row(escape(one.subject), kind, one.reason, one.link, str(one.review_by))
         out.print(entries)
 
@@ -93,8 +93,9 @@ def _changing(step: Step) -> Callable[..., None]:
         reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
         link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
         review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
-        kind: Annotated[EntryClass, typer.Option("--class", help="class of new entries; skips become unsupported")] = EntryClass.FAILS,
-        rate: Annotated[float | None, typer.Option(help="highest failure rate of new entries of class flaky")] = None,
+        kind: Annotated[
+            EntryClass, typer.Option("--class", help="class of new entries; skips become unsupported; flaky ones have to be measured")
+        ] = EntryClass.FAILS,
         gone: Annotated[str | None, typer.Option(help="why tests or suites of the ledger are not there any more")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
@@ -109,7 +110,8 @@ def _changing(step: Step) -> Callable[..., None]:
             request = options.build_request(about, what, how, jobs=jobs or default_jobs())
             report = execute(request)
         summary.show(report, request, details=False)
-        excuse = Excuse(reason, link, review_by.date(), kind, rate) if reason and link and review_by else None
+        measured = history.measured(history.read(history.place(path)))
+        excuse = Excuse(reason, link, review_by.date(), kind, measured) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
         today = once.apply(today, report)[0]
         # What is on probation is not taken over: it decides nothing until the set is raised.
@@ -133,6 +135,7 @@ app.command("update", help="Run (or read JUnit files), show the change to the le
 app.command("merge", help="Take over what a part of the corpus showed; suites that it does not have stay as they are.")(
     _changing(Step.MERGE)
 )
+app.command("measure")(measure.command)
 app.command("prune", help="Drop the entries that excuse nothing any more; counts and names stay.")(_changing(Step.PRUNE))
 
 

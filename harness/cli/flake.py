@@ -14,6 +14,7 @@ from harness.cli.expand import expanded
 from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
+from harness.ledger import history
 from harness.run import attribution as attributing
 from harness.run import loops as looping
 from harness.run.loops import Budget, within
@@ -35,6 +36,7 @@ def command(
     where: options.TargetChoice,
     what: options.Selection,
     how: options.Conditions,
+    against: options.LedgerChoice,
     loops: Annotated[
         int | None, typer.Option(metavar="N", help="how many loops (20); at most, with --bound (10 x a clean test's)", min=1)
     ] = None,
@@ -44,20 +46,33 @@ def command(
     budget: Annotated[float | None, typer.Option(metavar="SECONDS", help="begin no further loop after so many seconds", min=1)] = None,
     attribute: Annotated[int, typer.Option(metavar="N", help="replay so many of the worst tests to find the cause; 0 for none", min=0)] = 5,
     jobs: Annotated[int, typer.Option(metavar="N", help="loops at a time; in real time more than one disturbs timing", min=1)] = 1,
+    record: Annotated[bool, typer.Option("--record", help="write the counts to the history of the ledger; fixed loops only")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="list the tests without failures too")] = False,
 ) -> None:
     """Loop over tests. Status 1 when a test failed, or with --bound when one is above it; 2 when the budget decided nothing."""
     if bound is not None and not 0 < bound < 1:
         raise UsageError(f"--bound {bound} is not between 0 and 1")
+    if record and (bound is not None or budget is not None):
+        raise UsageError("--record needs a fixed number of loops: a measurement that ends when it likes says nothing of a rate")
     request = options.build_request(where.options(), what, how, jobs=jobs)
     rule = within(bound) if bound is not None else None
     plan = Budget(loops or (LOOPS if bound is None else MARGIN * clean_runs(bound)), rule, budget)
     with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops") as progress:
         report = run_interruptibly(lambda stop: looping.loop(request, plan, progress.event, stop=stop))
     _show(report, bound, show_all=show_all)
+    if record and not report.problems:
+        place = history.place(against.path(where.options()))
+        history.append(place, measured(report))
+        out.print(f"{len(report.ran)} measurements written to {place}", markup=False)
     if not report.problems:
         _attribute(request, report.flaky[:attribute])
     raise typer.Exit(_status(report, bound))
+
+
+def measured(report: LoopReport) -> list[history.Line]:
+    """What a fixed number of loops measured, as lines of a history."""
+    sources = history.of_run()
+    return [history.line(one.id, history.Source.MEASURED, (one.failures, one.runs), sources) for one in report.ran]
 
 
 def _status(report: LoopReport, bound: float | None) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from harness import junit
-from harness.cli import options, summary
+from harness.cli import flakes, options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.run import execute, remember, write
@@ -58,6 +58,7 @@ def command(
     findings = judge(expected, parts.deciding, selection_of(request, what.suite), datetime.datetime.now(tz=datetime.UTC).date())
     if str(parts):
         out.print(str(parts), style="yellow", markup=False, soft_wrap=True)
+    findings += flakes.settle(expected, against.path(about), parts.deciding, request, junit_in or [])
     raise typer.Exit(verdict(findings, report, path))
 
 
@@ -86,6 +87,9 @@ def verdict(findings: list[Finding], report: RunReport, path: Path) -> int:
     fatal = [finding for finding in findings if finding.fatal]
     for finding in fatal:
         out.print(f"gate: {finding}", style="red", markup=False)
+    for finding in findings:
+        if finding.kind is Kind.FLAKE:
+            out.print(f"note: {finding}", style="yellow", markup=False)
     for finding in new[:MOST_NEW]:
         out.print(f"note: {finding}", style="yellow", markup=False)
     if len(new) > MOST_NEW:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.ledger.gate import ALLOWED
 from harness.ledger.model import NO_VARIANT, Entry, EntryClass
+from harness.ledger.rates import rate_of
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from harness.identity import TestId
     from harness.ledger.model import ExpectedSuite
     from harness.run.results import TestResult
 
@@ -27,13 +29,16 @@ OWN_CLASS = {
 
 @dataclass(frozen=True, slots=True)
 class Excuse:
-    """Why tests newly fail or skip. The class follows the verdict; `kind` is that of failures."""
+    """Why tests newly fail or skip. The class follows the verdict; `kind` is that of failures.
+
+    `measured` are the failures and runs of tests that were looped; flaky ones get their rate from there.
+    """
 
     reason: str
     link: str
     review_by: dt.date
     kind: EntryClass = EntryClass.FAILS
-    rate: float | None = None
+    measured: Mapping[TestId, tuple[int, int]] = field(default_factory=dict)
 
     def kind_of(self, verdict: Verdict) -> EntryClass:
         """The class of an entry that allows this verdict."""
@@ -43,12 +48,34 @@ class Excuse:
         """The entry for one test.
 
         Raises:
-            UsageError: it is of class flaky, and there is no rate.
+            UsageError: it is of class flaky, and its rate was not measured, or what was measured is no flake.
         """
-        if kind is EntryClass.FLAKY and self.rate is None:
-            raise UsageError(f"{test}: an entry of class flaky needs the highest failure rate (--rate)")
         fields = {"test": test, "variants": variants, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
-        return Entry.model_validate({**fields, "rate": self.rate if kind is EntryClass.FLAKY else None})
+        stated = claim(test, self._counts(test, variants)) if kind is EntryClass.FLAKY else {}
+        return Entry.model_validate({**fields, **stated})
+
+    def _counts(self, test: str, variants: list[str] | None) -> tuple[int, int]:
+        mine = [
+            counts
+            for one, counts in self.measured.items()
+            if one.test == test and (variants is None or (one.variant or NO_VARIANT) in variants)
+        ]
+        return sum(failures for failures, _ in mine), sum(runs for _, runs in mine)
+
+
+def claim(test: str, counts: tuple[int, int]) -> dict[str, float]:
+    """What an entry of class flaky says after a measurement of (failures, runs).
+
+    Raises:
+        UsageError: there is none, or it supports no rate.
+    """
+    failures, runs = counts
+    if not runs:
+        raise UsageError(f"{test}: nobody measured how often it fails; first: conform flake --only '{test}' --record")
+    try:
+        return {"rate": rate_of(failures, runs), "failures": failures, "runs": runs}
+    except ValueError as error:
+        raise UsageError(f"{test} cannot be listed as flaky: {error}") from error
 
 
 def new_entries(results: Iterable[TestResult], excuse: Excuse, suites: Mapping[str, ExpectedSuite]) -> list[Entry]:

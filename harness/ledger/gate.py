@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from harness.identity import TestId
+from harness.ledger.flaky import flaws
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, EntryClass
 from harness.run.results import Counts
@@ -15,7 +17,6 @@ from harness.text import plain, short
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Collection, Iterator
     from typing import TypeAlias
 
@@ -49,7 +50,17 @@ class Kind(StrEnum):
     UNMATCHED = "entry matches nothing"
     OVERLAP = "overlapping entries"
     EXPIRED = "expired entry"
+    FAR = "review date too far"
+    UNFOUNDED = "unfounded flaky entry"
+    CONTRADICTED = "flaky rate contradicted"
+    UNDECIDED = "flaky rate undecided"
     NEW_TEST = "new test"
+    FLAKE = "known flake"
+
+
+NOTES = {Kind.NEW_TEST, Kind.FLAKE}
+LONGEST_REVIEW = dt.timedelta(days=366)
+"""How far away the review of an entry may be; a year, leap or not."""
 
 
 def excuses(ledger: Ledger) -> Callable[[TestId, Verdict], bool]:
@@ -64,7 +75,7 @@ def excuses(ledger: Ledger) -> Callable[[TestId, Verdict], bool]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the gate. New tests are only noted; everything else fails it."""
+    """One line of the gate. New tests and known flakes are only noted; everything else fails it."""
 
     kind: Kind
     subject: str
@@ -73,7 +84,7 @@ class Finding:
     @property
     def fatal(self) -> bool:
         """Whether it fails the gate."""
-        return self.kind is not Kind.NEW_TEST
+        return self.kind not in NOTES
 
     def __str__(self) -> str:
         text = short(plain(self.text), LONGEST)
@@ -172,6 +183,10 @@ def _entries(ledger: Ledger, matched: list[Matched], lookup: Lookup, selection: 
     for entry in ledger.entries:
         if entry.review_by < today:
             yield Finding(Kind.EXPIRED, entry.subject, f"to be reviewed by {entry.review_by}: {entry.reason}")
+        elif entry.review_by > today + LONGEST_REVIEW:
+            yield Finding(Kind.FAR, entry.subject, f"to be reviewed by {entry.review_by}; a year from now is the latest")
+        for flaw in flaws(entry):
+            yield Finding(Kind.UNFOUNDED, entry.subject, flaw)
         if not selection.partial and id(entry) not in used and id(entry) not in elsewhere:
             yield Finding(Kind.UNMATCHED, entry.subject, f"listed as {entry.kind}: {entry.reason}")
 

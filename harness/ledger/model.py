@@ -1,6 +1,6 @@
 """The ledger of one target: exact counts, the names of the tests, and every test that is not a plain pass.
 
-    version = 2
+    version = 3
     target = "reference"
 
     [suites.actor-sleep]
@@ -22,8 +22,17 @@
     reason = "its requirement was withdrawn"
     on = 2026-11-28
 
+    [[entries]]
+    test = "actor-sleep::test_late_wake"
+    class = "flaky"
+    rate = 0.284
+    failures = 4
+    runs = 30
+    ...
+
 An entry names one test literally (`test`, in all its variants unless it lists some), or many by a pattern (`match`, the whole id; only `*`
-is special). `passed` and `skipped` count the tests without an entry and those with one alike. `-` is the variant of a test that has none.
+is special). A flaky one names one test; its rate is the highest that the ledger allows, and comes with the failures and runs that were
+measured. `passed` and `skipped` count the tests without an entry and those with one alike. `-` is the variant of a test that has none.
 """
 
 from __future__ import annotations
@@ -35,11 +44,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.identity import TestId, has_no_encoding
+from harness.ledger.rates import contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-VERSION = 2
+VERSION = 3
 NO_VARIANT = "-"
 
 
@@ -72,6 +82,8 @@ class Entry(_Model):
     link: Annotated[str, Field(min_length=1)]
     review_by: datetime.date
     rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    failures: Annotated[int, Field(ge=0)] | None = None
+    runs: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _names_tests_in_one_way(self) -> Entry:
@@ -85,6 +97,19 @@ class Entry(_Model):
     def _rate_belongs_to_flaky(self) -> Entry:
         if (self.rate is not None) != (self.kind is EntryClass.FLAKY):
             raise ValueError(f"entry {self.subject!r}: a rate belongs to class flaky, and to no other")
+        return self
+
+    @model_validator(mode="after")
+    def _rate_was_measured(self) -> Entry:
+        # Older ledgers have rates without runs. They are read, so that `conform baseline measure` can mend them; no gate passes them.
+        if self.failures is None and self.runs is None:
+            return self
+        if self.rate is None or self.failures is None or self.runs is None:
+            raise ValueError(f"entry {self.subject!r}: failures and runs belong together, and to class flaky")
+        if self.test is None:
+            raise ValueError(f"entry {self.subject!r}: a flaky entry names one test (test), because each test has a rate of its own")
+        for sentence in contradictions(self.rate, self.failures, self.runs):
+            raise ValueError(f"entry {self.subject!r}: {sentence}")
         return self
 
     @property
@@ -139,9 +164,9 @@ def usual(variants: Iterable[str], *, once: bool) -> list[str]:
 
 
 class Ledger(_Model):
-    """What is expected of one target. Version 1, which had patterns only, still reads."""
+    """What is expected of one target. Version 1, which had patterns only, and 2, without measured rates, still read."""
 
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     target: str
     suites: dict[str, ExpectedSuite] = Field(default_factory=dict)
     entries: list[Entry] = Field(default_factory=list)

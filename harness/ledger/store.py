@@ -19,8 +19,8 @@ HERE = Path("baselines")
 """Where ledgers are looked for and written."""
 SHIPPED = Path(__file__).parent / "baselines"
 """The ledgers of our own targets: a link to `baselines` of the checkout, a directory of its own in a wheel."""
-READ = (1, VERSION)
-"""Versions that are read. Version 1 knows patterns only, and is written as today's when it is changed."""
+READ = (1, 2, VERSION)
+"""Versions that are read. Version 1 knows patterns only, 2 no measured rates; they are written as today's when they are changed."""
 
 
 def place(target: str, directory: Path | None = None) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.identity import TestId
 from harness.run import account
@@ -128,7 +128,7 @@ async def loop(
         report.loops += count
         problems = add(tallies, outcomes)
         report.problems += [f"{stop.reason}: the loops that ran to their end count"] if stop.reason else problems
-        depends |= prerequisites(outcomes)
+        depends |= prerequisites(event for outcome in outcomes for event in outcome.events)
         report.tallies = sorted(tallies.values(), key=lambda one: one.id)
         if not report.problems and not any(one.runs or one.blocked for one in report.tallies):
             report.problems.append(NOTHING)
@@ -179,14 +179,13 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
     return problems
 
 
-def prerequisites(outcomes: Iterable[LaneOutcome]) -> dict[TestId, set[TestId]]:
-    """Which tests each test depends on, in its own variant."""
+def prerequisites(events: Iterable[Mapping[str, Any]]) -> dict[TestId, set[TestId]]:
+    """Which tests each collected test depends on, in its own variant."""
     found: dict[TestId, set[TestId]] = {}
-    for outcome in outcomes:
-        for event in outcome.events:
-            if event["event"] == "collected":
-                test = TestId.parse(event["id"])
-                found[test] = {replace(TestId.parse(name), variant=test.variant) for name in event.get("depends", ())}
+    for event in events:
+        if event["event"] == "collected":
+            test = TestId.parse(event["id"])
+            found[test] = {replace(TestId.parse(name), variant=test.variant) for name in event.get("depends", ())}
     return found
 
 

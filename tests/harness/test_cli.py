@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
 
 from tests.harness.sample import PLAIN, write_corpus
 
+SOON = str(datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=30))
 FAKE = "tests.harness.fake_target:make"
 FAILING = '''
 @requirement("TASK-009")
@@ -116,7 +118,7 @@ def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
 def test_known_failures_need_a_reason_and_then_pass_the_gate(conform, tmp_path):
     write_corpus(tmp_path / "corpus", gamma=FAILING)
     assert "need a reason" in conform("baseline init", status=2)
-    text = conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
+    text = conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", SOON)
     assert '+test = "gamma::test_bad"' in text
     assert "GATE PASSED" in conform("gate")
     assert "cbor is late" in conform("baseline show")
@@ -135,7 +137,7 @@ def test_known_failures_need_a_reason_and_then_pass_the_gate(conform, tmp_path):
 def test_a_renamed_test_keeps_its_place_in_the_ledger(conform, tmp_path):
     corpus = tmp_path / "corpus"
     write_corpus(corpus, gamma=FAILING)
-    conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", "2999-01-01")
+    conform("baseline init", "--reason", "cbor is late", "--link", "https://example.org/1", "--review-by", SOON)
     write_corpus(corpus, gamma=FAILING.replace("test_bad", "test_cbor"))
     assert "gate: vanished: gamma::test_bad" in conform("gate", status=1)
     (corpus / "renames.toml").write_text('[renames]\n"gamma::test_bad" = "gamma::test_cbor"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -26,7 +27,8 @@ async def test_bad(conform):
 '''
 FAKE = "--target tests.harness.fake_target:make --storage memory"
 SAMPLE = "--corpus corpus --encoding json"
-EXCUSE = "--reason late --link https://example.org/1 --review-by 2999-01-01"
+SOON = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=30)
+EXCUSE = f"--reason late --link https://example.org/1 --review-by {SOON}"
 STEPS = (
     ("init here --url http://127.0.0.1:9", 0, "conformance.toml"),
     (f"list {SAMPLE}", 0, "2 tests, 2 with variants"),
@@ -44,6 +46,7 @@ STEPS = (
     (f"baseline update {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
     (f"baseline prune {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
     (f"baseline merge {FAKE} {SAMPLE} --jobs 1 --baselines b --yes", 0, ""),
+    (f"baseline measure {FAKE} {SAMPLE} --baselines b", 2, "calls no test flaky"),
     ("baseline diff b/fake.toml b/fake.toml", 0, "say the same"),
     (f"gate {FAKE} {SAMPLE} --jobs 1 --baselines b", 0, "GATE PASSED"),
     (f"flake {FAKE} {SAMPLE} --jobs 1 --loops 1 --only alpha::test_good", 0, "1 runs, 0 failures"),

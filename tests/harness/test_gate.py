@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import re
@@ -21,7 +20,8 @@ from harness.ledger import store
 from harness.ledger.excuse import Excuse
 from harness.ledger.gate import Kind, Selection, judge
 from harness.ledger.lookup import Lookup
-from harness.ledger.model import Entry, EntryClass, Ledger
+from harness.ledger.model import Entry, Ledger
+from harness.ledger.rates import rate_of
 from harness.ledger.renames import Renames
 from harness.ledger.update import diff, merge, prune, update
 from harness.run.results import RunReport, TestResult
@@ -47,6 +47,14 @@ def report(**verdicts: str) -> RunReport:
 
 def entry(match: str, kind: str, **fields) -> Entry:
     return Entry.model_validate({"match": match, "class": kind, "reason": "known", "link": "#1", "review_by": "2026-12-31", **fields})
+
+
+MEASURED = {TestId("alpha", "test_a", variant): (2, 25) for variant in VARIANTS}
+
+
+def flaky(test: str) -> Entry:
+    about = {"test": test, "class": "flaky", "rate": 0.2, "failures": 3, "runs": 30}
+    return Entry.model_validate({**about, "reason": "known", "link": "#1", "review_by": "2026-12-31"})
 
 
 def ledger(*entries: Entry, **verdicts: str) -> Ledger:
@@ -136,7 +144,6 @@ def test_known_failures_pass_the_gate_until_they_pass():
     ("kind", "fields", "good", "bad"),
     [
         ("fails", {}, ["fail", "error", "inconclusive"], ["pass", "skip", "flaky"]),
-        ("flaky", {"rate": 0.1}, ["pass", "fail", "flaky", "inconclusive"], ["skip", "error"]),
         ("unsupported", {}, ["skip"], ["pass", "fail"]),
         ("blocked", {}, ["skip", "fail"], ["pass"]),
         ("out-of-scope", {}, ["skip", "fail"], ["pass"]),
@@ -148,17 +155,17 @@ def test_what_each_class_excuses(kind, fields, good, bad):
     assert all(lines(listed, report(alpha__test_a=verdict)) for verdict in bad)
 
 
-def test_a_flaky_test_may_pass_or_fail_without_a_count_finding():
-    listed = ledger(entry("alpha::test_a[*]", "flaky", rate=0.2))
-    assert lines(listed, report()) == []
-    assert lines(listed, report(alpha__test_a="fail")) == []
+def test_what_class_flaky_leaves_to_further_runs_to_decide():
+    listed = ledger(flaky("alpha::test_a"))
+    assert all(not lines(listed, report(alpha__test_a=verdict)) for verdict in ("pass", "fail", "flaky", "inconclusive"))
+    assert all(lines(listed, report(alpha__test_a=verdict)) for verdict in ("skip", "error"))
 
 
 def test_entries_that_match_nothing_overlap_or_expired():
     assert lines(ledger(entry("alpha::test_z[*]", "fails")), report()) == [
         "entry matches nothing: alpha::test_z[*]: listed as fails: known"
     ]
-    both = ledger(entry("alpha::test_a[*]", "fails"), entry("alpha::*[json-memory]", "flaky", rate=0.1))
+    both = ledger(entry("alpha::test_a[*]", "fails"), entry("alpha::*[json-memory]", "out-of-scope"))
     overlap = "overlapping entries: alpha::test_a[json-memory]: 'alpha::test_a[*]' and 'alpha::*[json-memory]'"
     assert overlap in lines(both, report(alpha__test_a="fail"))
     old = ledger(entry("alpha::test_a[*]", "fails", review_by="2026-05-31"))
@@ -232,7 +239,7 @@ def test_update_drops_stale_entries_and_keeps_what_did_not_run():
 
 def test_ledgers_survive_the_file(tmp_path):
     path = tmp_path / "x.toml"
-    made = ledger(entry("alpha::test_a[*]", "flaky", rate=0.25), beta__test_c="fail")
+    made = ledger(flaky("alpha::test_a"), beta__test_c="fail")
     store.save(path, made)
     assert store.load(path).model_dump() == {
         **made.model_dump(),
@@ -251,7 +258,7 @@ def test_ledgers_survive_the_file(tmp_path):
         ('target = "x"\n[[entries]]\nmatch = "a"\nclass = "odd"\nreason = "r"\nlink = "l"\nreview_by = 2026-01-01', "entries.0.class"),
         ('target = "x"\n[[entries]]\nmatch = "a"\nclass = "flaky"\nreason = "r"\nlink = "l"\nreview_by = 2026-01-01', "a rate belongs to"),
         ('target = "x"\nsurprise = 1', "surprise: Extra inputs"),
-        ('version = 3\ntarget = "x"', "is a ledger of version 3; this reads versions 1 and 2"),
+        ('version = 4\ntarget = "x"', "is a ledger of version 4; this reads versions 1 and 2 and 3"),
     ],
 )
 def test_a_malformed_ledger_is_explained(tmp_path, text, message):
@@ -337,9 +344,9 @@ def test_a_ledger_that_would_not_pass_its_report_is_not_made():
 def test_the_class_of_a_new_entry_follows_the_verdict():
     listed = ledger()
     found = report(alpha__test_a="flaky", alpha__test_b="fail", beta__test_c="skip")
-    made = update(listed, found, Selection(), TODAY, Excuse("r", "l", TODAY, rate=0.1))
+    made = update(listed, found, Selection(), TODAY, Excuse("r", "l", TODAY, measured=MEASURED))
     assert {one.test: (str(one.kind), one.rate) for one in made.entries} == {
-        "alpha::test_a": ("flaky", 0.1),
+        "alpha::test_a": ("flaky", rate_of(4, 50)),
         "alpha::test_b": ("fails", None),
         "beta::test_c": ("unsupported", None),
     }
@@ -353,14 +360,16 @@ def test_an_update_in_one_variant_says_nothing_of_the_others():
     assert [(one.test, one.variants) for one in after.entries] == [("alpha::test_a", ["json-memory"])]
 
 
+FINISHED = [verdict for verdict in Verdict if verdict is not Verdict.NOT_RUN]
 NAMES = st.text(st.sampled_from("ab*[]:- \\\n\t\x1b\x85\u2028\ud800é\"'"), min_size=1, max_size=6)
 
 
-@given(st.dictionaries(st.tuples(NAMES, NAMES), st.sampled_from(list(Verdict)), min_size=1, max_size=12))
+@given(st.dictionaries(st.tuples(NAMES, NAMES), st.sampled_from(FINISHED), min_size=1, max_size=12))
 def test_a_ledger_passes_the_report_it_was_made_of_whatever_the_names(verdicts):
     results = {identity: TestResult(identity, verdict, "why") for names, verdict in verdicts.items() for identity in [TestId.of(*names)]}
     found = RunReport(results=sorted(results.values(), key=lambda one: one.id))
-    made = update(Ledger(target="x"), found, Selection(), TODAY, Excuse("r", "l", TODAY, rate=0.1))
+    measured = dict.fromkeys(results, (3, 30))
+    made = update(Ledger(target="x"), found, Selection(), TODAY, Excuse("r", "l", TODAY, measured=measured))
     read = Ledger.model_validate(tomllib.loads(store.dump(made).encode().decode()))
     assert judge(read, found, Selection(), TODAY) == []
     assert update(read, found, Selection(), TODAY) == read
@@ -386,14 +395,6 @@ def test_the_gate_is_linear(literal):
     assert judge(made, found, Selection(variants=("json-memory",)), TODAY) == []
     assert update(made, found, Selection(), TODAY).entries == made.entries
     assert time.process_time() - began < 5
-
-
-def test_a_flaky_entry_needs_a_rate():
-    excuse = Excuse("r", "l", datetime.date(2030, 1, 1), EntryClass.FLAKY)
-    with pytest.raises(UsageError, match="--rate"):
-        update(Ledger(target="x"), report(alpha__test_a="fail"), Selection(), TODAY, excuse)
-    made = update(Ledger(target="x"), report(alpha__test_a="fail"), Selection(), TODAY, dataclasses.replace(excuse, rate=0.2))
-    assert made.entries[0].rate == 0.2
 
 
 def test_renames_are_followed_through_tests_suites_and_entries():
