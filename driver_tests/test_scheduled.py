@@ -49,13 +49,13 @@ async def test_schedule_in_the_past(conform, eventually, clock):
 
 @requirement("TASK-205")
 @depends_on(DELAYED)
-async def test_schedules_fire_in_trigger_order(conform, eventually):
+async def test_schedules_fire_in_trigger_order(conform, eventually, clock):
     """Several schedules fire in the order of their times, whatever the order of their creation."""
     actor = conform.get_or_create("scheduled")
     for task, delay in (("third", 450), ("first", 150), ("second", 300)):
         assert (await actor.action("scheduleTaskAfterWithId", task, delay))["taskId"] == task
     await ran(eventually, actor, 3)
-    assert await actor.action("getTaskHistory") == ["first", "second", "third"]
+    clock.in_order(await actor.action("getTaskHistory"), ["first", "second", "third"])
 
 
 @requirement("TASK-204", "TASK-214")
@@ -89,7 +89,7 @@ async def test_schedule_wakes_a_sleeping_actor(conform, boundary, eventually):
 
 @requirement("TASK-205", "TASK-242")
 @depends_on(DELAYED)
-async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually):
+async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually, clock):
     """Several schedules overdue at a wake fire once each, in order."""
     actor = conform.get_or_create("scheduled")
     for task, delay in (("b", 1300), ("a", 1200), ("c", 1400)):
@@ -97,7 +97,7 @@ async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually)
     await boundary.sleep(actor, via="api")
     actor = conform.get_or_create("scheduled")
     await ran(eventually, actor, 3)
-    assert await actor.action("getTaskHistory") == ["a", "b", "c"]
+    clock.in_order(await actor.action("getTaskHistory"), ["a", "b", "c"])
 
 
 @requirement("TASK-200")

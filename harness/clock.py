@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
+
+from harness.errors import TimingMissed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Clock:
@@ -25,6 +31,33 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds on the loop's clock; only differences mean anything."""
         return asyncio.get_running_loop().time()
+
+    def took(self, since: float, most: float, least: float = 0.0) -> float:
+        """Assert that `least` to `most` seconds have passed since the reading `since` of `monotonic`; returns how many.
+
+        Raises:
+            TimingMissed: it took longer, which a machine that stood still explains.
+            AssertionError: it took less, which nothing explains.
+        """
+        seconds = self.monotonic() - since
+        if seconds > most:
+            raise TimingMissed(f"took {seconds:.3f} s, at most {most:g} s are allowed")
+        if seconds < least:
+            raise AssertionError(f"took {seconds:.3f} s, at least {least:g} s are needed")
+        return seconds
+
+    @staticmethod
+    def in_order(seen: Sequence[str], expected: Sequence[str]) -> None:
+        """Assert that timers fired once each, in the expected order.
+
+        Raises:
+            TimingMissed: only the order is another one, which a machine that stood still explains.
+            AssertionError: others fired, or not as often.
+        """
+        if sorted(seen) != sorted(expected):
+            raise AssertionError(f"fired: {list(seen)}, expected: {list(expected)}")
+        if list(seen) != list(expected):
+            raise TimingMissed(f"fired in the order {list(seen)}, expected {list(expected)}")
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass. Only for "nothing must happen meanwhile": to wait for something, use `eventually`."""

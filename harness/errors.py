@@ -48,6 +48,14 @@ class SchemaViolation(AssertionError):
     """The target sent what no message schema allows; the verdict is `fail` whatever else the test saw."""
 
 
+class TimingMissed(AssertionError):
+    """A limit of time passed, or timers came in another order; the verdict is `fail` unless the machine stood still meanwhile."""
+
+
+class TimedOut(Exception):
+    """The test did not end in time; the verdict is `fail` unless the machine stood still meanwhile."""
+
+
 class Inconclusive(Exception):
     """The test could not tell; the verdict is `inconclusive`, never `pass`."""
 

@@ -6,6 +6,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.errors import TimingMissed
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -35,7 +37,7 @@ class Eventually:
         An exception of `fn` ends the wait: catch inside `fn` what is expected meanwhile.
 
         Raises:
-            AssertionError: it did not happen within `timeout` seconds; names `what` and the last value.
+            TimingMissed: it did not happen within `timeout` seconds; names `what` and the last value.
         """
         limit = timeout * self._scale
         deadline = asyncio.get_running_loop().time() + limit
@@ -57,4 +59,4 @@ class Eventually:
         except TimeoutError:
             if not timer.expired():
                 raise
-        raise AssertionError(f"{what} did not happen within {limit:g} s ({calls} polls); last value: {last!r}")
+        raise TimingMissed(f"{what} did not happen within {limit:g} s ({calls} polls); last value: {last!r}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_timeout
 
+from harness.errors import TimedOut
 from harness.lost import Lost, check_left_running, check_returned, collect_garbage
 from harness.stopwatch import Stopwatch
 from harness.virtual_loop import VirtualLoop
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 RUNNING: pytest.StashKey[Guard] = pytest.StashKey()
 PATIENCE = 15.0
 """Real seconds between the cancellation of a test and the end of the process."""
-
-
-class TimedOut(Exception):
-    """The test did not end in time; the verdict is `fail`."""
 
 
 class Guard:

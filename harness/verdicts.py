@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.errors import Blocked, HarnessError, Inconclusive, SchemaViolation, TargetError
+import httpx
+
+from harness.errors import Blocked, HarnessError, Inconclusive, SchemaViolation, TargetError, TimedOut, TimingMissed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,11 +100,24 @@ def refuse_xfail(report: pytest.TestReport) -> HarnessError | None:
     return refused
 
 
+LATE = (TimingMissed, TimedOut, TimeoutError, httpx.TimeoutException)
+"""What a machine that stood still can do to a test: a limit of time passes, or timers that are due together fire in another order."""
+
+
 def excuse_stall(phase: Phase, seconds: float, raised: BaseException | None) -> Phase:
-    """A timing test that failed while the machine stood still proves nothing; what the target sent malformed, it still did."""
-    if phase.verdict is not Verdict.FAIL or isinstance(raised, SchemaViolation):
+    """A test that came too late while the machine stood still proves nothing; a wrong value is wrong all the same.
+
+    A pass stays a pass: standing still makes nothing happen earlier, and what must not happen meanwhile is proved by a witness.
+    """
+    if phase.verdict is not Verdict.FAIL or not _late(raised):
         return phase
     return Phase(Verdict.INCONCLUSIVE, f"the machine stood still for {seconds:.2f} s meanwhile: {phase.message}", phase.detail)
+
+
+def _late(raised: BaseException | None) -> bool:
+    if isinstance(raised, BaseExceptionGroup):
+        return all(_late(one) for one in raised.exceptions)
+    return isinstance(raised, LATE)
 
 
 def excuse_leftovers(phase: Phase, earlier: Sequence[Phase], raised: BaseException | None) -> Phase:
