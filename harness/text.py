@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -20,6 +21,15 @@ LONGEST_FILE_NAME = 100
 def utf8(text: str) -> str:
     """What can be encoded: lone surrogates are escaped."""
     return _NOT_UTF8.sub(_escape, text)
+
+
+def storable(value: Any) -> Any:
+    """A value for JSON with all its texts in Unicode: half of a surrogate pair is JSON to some readers, and an error to others."""
+    if isinstance(value, str):
+        return utf8(value)
+    if isinstance(value, dict):
+        return {utf8(str(key)): storable(one) for key, one in value.items()}
+    return [storable(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def xml(text: str) -> str:

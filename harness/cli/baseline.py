@@ -12,7 +12,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from harness import junit
 from harness.cli import measure, options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
@@ -25,6 +24,7 @@ from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
 from harness.run.request import default_jobs, standard_corpus
 from harness.targets import TargetOptions
+from harness.text import utf8
 
 if TYPE_CHECKING:
     from harness.ledger.gate import Selection
@@ -88,8 +88,8 @@ def _changing(step: Step) -> Callable[..., None]:
         what: options.Matrix,
         how: options.Conditions,
         against: options.LedgerChoice,
+        given: options.Results,
         jobs: options.JobsOption = None,
-        junit_in: options.JUnitInOption = None,
         reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
         link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
         review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
@@ -104,19 +104,18 @@ def _changing(step: Step) -> Callable[..., None]:
         path = against.path(about)
         before = _existing(step, path)
         request = None
-        if junit_in:
-            report = junit.read(junit_in)
-        else:
+        if (report := given.read()) is None:
             request = options.build_request(about, what, how, jobs=jobs or default_jobs())
             report = execute(request)
         summary.show(report, request, details=False)
         measured = history.measured(history.read(history.place(path)))
-        excuse = Excuse(reason, link, review_by.date(), kind, measured) if reason and link and review_by else None
+        excuse = Excuse(utf8(reason), utf8(link), review_by.date(), kind, measured) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
         today = once.apply(today, report)[0]
+        selection = selection_of(request, what.suite, report)
         # What is on probation is not taken over: it decides nothing until the set is raised.
         report = probation.split(report, today).deciding
-        after = _changed(step, today, report, selection_of(request, what.suite), excuse, gone)
+        after = _changed(step, today, report, selection, excuse, utf8(gone) if gone else None)
         change = diff(before, after)
         _print_change(change)
         if not change:
@@ -130,8 +129,8 @@ def _changing(step: Step) -> Callable[..., None]:
     return command
 
 
-app.command("init", help="Make the ledger of a target: run (or read JUnit files), show it, write it.")(_changing(Step.INIT))
-app.command("update", help="Run (or read JUnit files), show the change to the ledger, write it.")(_changing(Step.UPDATE))
+app.command("init", help="Make the ledger of a target: run (or read files), show it, write it.")(_changing(Step.INIT))
+app.command("update", help="Run (or read files), show the change to the ledger, write it.")(_changing(Step.UPDATE))
 app.command("merge", help="Take over what a part of the corpus showed; suites that it does not have stay as they are.")(
     _changing(Step.MERGE)
 )

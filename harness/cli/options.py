@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from harness.junit import Duplicates
 from harness.ledger import store
 from harness.marks import select_encodings
 from harness.masking import VARIABLE
-from harness.run import last, shards
+from harness.run import intake, last, shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
+from harness.run.results import RunReport
 from harness.settings import check_lane, split, storages, time_mode
 from harness.targets import SPECS, TargetOptions, file, resolve
 
@@ -84,8 +86,18 @@ FirstOption = Annotated[bool, typer.Option("-x", help="end the run after the fir
 FailedOption = Annotated[bool, typer.Option("--failed", help="only the tests that were bad last time", rich_help_panel=SELECTION)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
 EventsOption = Annotated[Path | None, typer.Option("--events", metavar="FILE", help="write the events of the run here, as NDJSON")]
-JUnitInOption = Annotated[
-    list[Path] | None, typer.Option("--junit-in", metavar="FILE", help="read this JUnit file instead of running; repeat to merge")
+ResultsInOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--junit-in",
+        "--events-in",
+        metavar="FILE",
+        help="read this JUnit file or event stream instead of running; repeat to merge",
+    ),
+]
+DuplicatesOption = Annotated[
+    Duplicates,
+    typer.Option(help="what JUnit cases of one name are: an error, attempts of one test (flaky if they differ), or told apart by position"),
 ]
 LedgerOption = Annotated[Path | None, typer.Option(metavar="FILE", help="ledger file; default: baselines/<target>.toml")]
 BaselinesOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the ledgers; default: ./baselines")]
@@ -248,6 +260,22 @@ class Outputs:
 
     junit_file: JUnitOption = None
     events: EventsOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Results that something else produced."""
+
+    results_in: ResultsInOption = None
+    duplicates: DuplicatesOption = Duplicates.ERROR
+
+    def read(self) -> RunReport | None:
+        """The report of the files; None when there are none, and the corpus is to be run.
+
+        Raises:
+            UsageError: a file cannot be read.
+        """
+        return intake.read(self.results_in, self.duplicates) if self.results_in else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import junit
-from harness.cli import options, summary
+from harness.cli import options, outputs, summary
 from harness.cli.console import out
 from harness.errors import UsageError
 from harness.report import markdown, page
@@ -17,6 +17,7 @@ from harness.report.compare import compare
 from harness.report.encodings import misfits
 from harness.requirements.model import Requirement, home, load
 from harness.run import eventlog
+from harness.text import utf8
 
 app = typer.Typer(help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
 EventsArgument = Annotated[list[Path], typer.Argument(metavar="EVENTS...", help="event streams, one per run")]
@@ -96,19 +97,17 @@ def merge(
 ) -> None:
     """Put the shards of one run together; the status is that of the whole run."""
     report = eventlog.merge([eventlog.read(path) for path in events])
-    eventlog.write(output, report)
-    if junit_file is not None:
-        junit.write(junit_file, report)
+    written = outputs.write(report, options.Outputs(junit_file=junit_file, events=output))
     summary.show(report, None)
-    raise typer.Exit(report.status)
+    raise typer.Exit(report.status if written else 2)
 
 
 def _write(text: str, path: Path | None) -> None:
     if path is None:
-        typer.echo(text, nl=False)
+        typer.echo(utf8(text), nl=False)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(utf8(text), encoding="utf-8")
     _wrote(path)
 
 

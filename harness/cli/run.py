@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness import junit
 from harness.cli import options, summary
 from harness.cli.console import err
 from harness.cli.expand import expanded
 from harness.cli.interruptible import run_interruptibly
+from harness.cli.outputs import write
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
-from harness.run import eventlog, last, runner
+from harness.run import last, runner
 from harness.run.limit import Limit
 from harness.run.request import RunRequest
 from harness.run.results import RunReport
@@ -34,10 +34,10 @@ def command(
     """Run the corpus against a target; every test that is not a pass or a skip makes the status 1."""
     request = again.applied(options.build_request(where.options(), what, how))
     report = execute(request, again.most_bad)
-    write(report, files)
+    written = write(report, files)
     summary.show(report, request)
     remember(request, report)
-    raise typer.Exit(report.status)
+    raise typer.Exit(report.status if written else 2)
 
 
 def execute(request: RunRequest, most_bad: int | None = None, excused: Excused | None = None) -> RunReport:
@@ -53,7 +53,10 @@ def execute(request: RunRequest, most_bad: int | None = None, excused: Excused |
         return await runner.run(request, event, stop)
 
     with RunProgress(f"{request.target.spec}, {request.time} time") as progress:
-        return run_interruptibly(limited)
+        report = run_interruptibly(limited)
+    # What reads the stream of this run later must know what it was not meant to hold.
+    report.session |= {"picked": request.picked, "suites": list(request.suites)} if report.session else {}
+    return report
 
 
 def remember(request: RunRequest, report: RunReport) -> None:
@@ -62,11 +65,3 @@ def remember(request: RunRequest, report: RunReport) -> None:
         last.note(options.target_name(request.target), request, report)
     except UsageError as error:
         err.print(f"note: {error}", markup=False, style="yellow", soft_wrap=True)
-
-
-def write(report: RunReport, files: options.Outputs) -> None:
-    """Write the files asked for."""
-    if files.junit_file is not None:
-        junit.write(files.junit_file, report)
-    if files.events is not None:
-        eventlog.write(files.events, report)

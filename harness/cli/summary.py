@@ -11,6 +11,7 @@ from harness.requirements.model import summaries
 from harness.run import rerun
 from harness.run.results import Counts
 from harness.stall import STALL
+from harness.text import plain, short
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_DETAILS = 20
 DETAIL_LINES = 25
+LONGEST = 2000
+"""Characters of a message, and of a line of details."""
 
 
 def table(report: RunReport) -> Table:
@@ -85,17 +88,17 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
     blame = f" (blame: {result.blame})" if result.blame else ""
     out.print(f"\n{result.verdict.upper()} {result.id}{requirements}{blame}", style="bold red", markup=False)
     if result.blocked_by:
-        out.print(f"  {result.message}", markup=False)
+        out.print(f"  {plain(short(result.message, LONGEST))}", markup=False)
         return
     for one in result.requirements:
         if one in summaries():
             out.print(f"  {one}: {summaries()[one]}", markup=False, soft_wrap=True)
     if result.doc:
         out.print(f"  {result.doc.splitlines()[0]}", markup=False)
-    out.print(f"  {result.message}", markup=False)
+    out.print(f"  {plain(short(result.message, LONGEST))}", markup=False)
     if result.verdict in (Verdict.FAIL, Verdict.ERROR):
         for line in result.detail.strip().splitlines()[-DETAIL_LINES:]:
-            out.print(f"  | {line}", markup=False, style="dim")
+            out.print(f"  | {plain(short(line, LONGEST))}", markup=False, style="dim")
     if request is not None:
         again = rerun.command(result.id, request.target, request.time, seed=request.seed, corpus=request.corpus)
         out.print(f"  rerun: {again}", markup=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from client import Exchange, SocketFrame
 from harness.errors import UsageError
+from harness.text import file_name, storable, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,8 +39,8 @@ SECRET = re.compile(r"(?i)authorization|token")
 
 
 def place(root: Path, test: str) -> Path:
-    """The directory of a test's bundle: its id in characters that every file system takes."""
-    return root / re.sub(r"[^A-Za-z0-9._=+-]+", "_", test).strip("_")
+    """The directory of a test's bundle: its id in characters that every file system takes, and a hash that tells ids apart."""
+    return root / file_name(test)
 
 
 def write(
@@ -59,12 +60,12 @@ def write(
     directory.mkdir(parents=True)
     rows = [row(reading, began) for reading in readings]
     _json(directory / "bundle.json", {"version": VERSION, **about, "environment": environment(), "dropped": dropped})
-    lines = (json.dumps(one, default=str, ensure_ascii=False) for one in rows)
+    lines = (json.dumps(storable(one), default=str, ensure_ascii=False) for one in rows)
     (directory / "transcript.ndjson").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    (directory / "transcript.txt").write_text("\n".join(_block(one) for one in rows) + "\n", encoding="utf-8")
+    (directory / "transcript.txt").write_text(utf8("\n".join(_block(one) for one in rows)) + "\n", encoding="utf-8")
     for name, text in files.items():
         if text:
-            (directory / name).write_text(text, encoding="utf-8")
+            (directory / name).write_text(utf8(text), encoding="utf-8")
 
 
 def load(directory: Path) -> dict[str, Any]:
@@ -179,4 +180,4 @@ def _said(message: Mapping[str, Any], raw: str) -> str:
 
 
 def _json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(storable(value), indent=2, default=str, ensure_ascii=False) + "\n", encoding="utf-8")

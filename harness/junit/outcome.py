@@ -14,8 +14,19 @@ from harness.junit.words import ALARMING, FLAGS, HARMLESS_CHILDREN, MARKS, MEANI
 from harness.requirements.sets import Standing
 from harness.verdicts import Verdict
 
-RANK = (Verdict.PASS, Verdict.FLAKY, Verdict.SKIP, Verdict.BLOCKED, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.ERROR)
+RANK = (
+    Verdict.PASS,
+    Verdict.FLAKY,
+    Verdict.SKIP,
+    Verdict.BLOCKED,
+    Verdict.INCONCLUSIVE,
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.NOT_RUN,
+)
 """From best to worst."""
+OURS = {str(one): one for one in (Verdict.INCONCLUSIVE, Verdict.BLOCKED, Verdict.NOT_RUN)}
+"""Verdicts that JUnit does not know; our own files say them by the type of a failure or error."""
 ATTEMPTS = ("flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun", "retry", "retried")
 MOST_ATTEMPTS = 1_000_000
 STANDING = "conform.standing"
@@ -108,9 +119,8 @@ def _children(node: Node, said: _Said) -> None:
     for child in node.nodes():
         if child.kind in MEANING and child.kind not in HARMLESS_CHILDREN:
             verdict = MEANING[child.kind]
-            if verdict is Verdict.FAIL:
-                # Our own files call the kinds of failures that JUnit does not know by their type.
-                verdict = {str(one): one for one in (Verdict.INCONCLUSIVE, Verdict.BLOCKED)}.get(child.value("type"), verdict)
+            if verdict in (Verdict.FAIL, Verdict.ERROR):
+                verdict = OURS.get(child.value("type"), verdict)
             text = _text(child)
             lines = text.strip().splitlines()
             said.found.append((verdict, child.value("message") or (lines[0] if lines else ""), text))

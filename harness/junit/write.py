@@ -61,7 +61,7 @@ def _case(result: TestResult) -> TestCase:
         case.add_property("attempts", str(result.attempts))
         case.add_interim_result(FlakyFailure(xml(result.message), "flaky"))
         return case
-    kind = {Verdict.SKIP: Skipped, Verdict.ERROR: Error}.get(result.verdict, Failure)
+    kind = {Verdict.SKIP: Skipped, Verdict.ERROR: Error, Verdict.NOT_RUN: Error}.get(result.verdict, Failure)
     outcome = kind(xml(result.message), str(result.verdict))
     outcome.text = xml(result.detail)
     # What the target should have done; the text of the failure stays what the test said.

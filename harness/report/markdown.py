@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.requirements.model import summaries
 from harness.run.results import Counts
+from harness.text import plain, short
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     from harness.run.results import RunReport, TestResult
 
 MOST = 25
+LONGEST_COMMENT = 65_536
+"""Characters of a comment on GitHub."""
+LONGEST_TEXT = 500
+"""Characters of what a target says, on one line."""
+CUT = "{} more lines did not fit into a comment; the event stream has them all."
 
 
 def summary(reports: Sequence[RunReport]) -> str:
-    """A table per target and variant, and the bad tests, root causes first, as GitHub-flavoured Markdown."""
+    """A table per target and variant, and the bad tests, root causes first, as GitHub-flavoured Markdown that fits a comment."""
     lines = [
         "## Conformance",
         "",
@@ -26,19 +32,30 @@ def summary(reports: Sequence[RunReport]) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for report in reports:
-        counts = report.counts()
-        for variant in sorted({variant for _, variant in counts}):
-            total = sum((count for (_, one), count in counts.items() if one == variant), Counts())
+        totals: dict[str, Counts] = {}
+        for (_, variant), count in report.counts().items():
+            totals[variant] = totals.get(variant, Counts()) + count
+        for variant, total in sorted(totals.items()):
             cells = (total.collected, total.passed, total.skipped, total.flaky, total.failed)
-            lines.append(f"| {_cell(name(report))} | {variant or '-'} | {' | '.join(map(str, cells))} |")
+            lines.append(f"| {_cell(name(report))} | {_cell(variant) or '-'} | {' | '.join(map(str, cells))} |")
     for report in reports:
         if report.problems:
-            lines += ["", *(f"- :warning: {_cell(problem.splitlines()[0] if problem else 'incomplete')}" for problem in report.problems)]
+            lines += ["", *(f"- :warning: {_cell((problem.splitlines() or [''])[0]) or 'incomplete'}" for problem in report.problems)]
         if report.bad:
             lines += ["", f"### {len(report.bad)} not passing on {_cell(name(report))}", ""]
             ordered = sorted(report.bad, key=lambda one: (bool(one.blocked_by), one.id))
             lines += [_bad(one) for one in ordered[:MOST]]
             lines += [f"- ... and {len(report.bad) - MOST} more"] if len(report.bad) > MOST else []
+    return _fitting(lines)
+
+
+def _fitting(lines: list[str]) -> str:
+    """As many lines as a comment holds; the last says how many it does not."""
+    room = LONGEST_COMMENT - len(CUT.format(len(lines))) - 2
+    for kept, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return "\n".join([*lines[:kept], "", CUT.format(len(lines) - kept)]) + "\n"
     return "\n".join(lines) + "\n"
 
 
@@ -73,12 +90,19 @@ def _bad(result: TestResult) -> str:
 
 def _code(text: str) -> str:
     """As code, whatever is in it: the fence is longer than any run of backquotes inside."""
+    text = _line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if fence != "`" else ""
-    return f"{fence}{pad}{' '.join(text.split())}{pad}{fence}"
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def _cell(text: str) -> str:
     """Text that stays text: no markup, no mention of people or issues, one line."""
-    escaped = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", _line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
+
+
+def _line(text: str) -> str:
+    """One line of bounded length."""
+    # Only the beginning is looked at, so that three megabytes cost nothing.
+    return plain(short(" ".join(text[: 10 * LONGEST_TEXT].split()), LONGEST_TEXT))

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.evidence import bundle
 from harness.report import picture
 from harness.report.markdown import name
+from harness.text import short, xml
 from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_TRANSCRIPT = 40_000
 LONGEST_LOG = 10_000
+MOST_SEARCHED = 2000
+"""Characters of a message that the filter looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Entry:
     @property
     def text(self) -> str:
         """What the text filter looks at."""
-        messages = " ".join(dict.fromkeys(one.result.message for one in self.shown))
+        messages = " ".join(dict.fromkeys(short(one.result.message, MOST_SEARCHED) for one in self.shown))
         return f"{self.suite}::{self.name} {self.doc} {' '.join(self.requirements)} {messages}".lower()
 
 
@@ -147,7 +150,7 @@ def render(reports: Sequence[RunReport], requirements: Sequence[Requirement], ev
     suites: dict[str, list[Entry]] = {}
     for entry in entries:
         suites.setdefault(entry.suite, []).append(entry)
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         runs=[_run(report) for report in reports],
         columns=columns,
         suites=suites,
@@ -160,6 +163,7 @@ def render(reports: Sequence[RunReport], requirements: Sequence[Requirement], ev
         requirements=_requirements(entries, requirements),
         texts={one.id: " ".join(one.text.split()) for one in requirements},
     )
+    return xml(page)
 
 
 def _run(report: RunReport) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from harness.identity import TestId
 from harness.recorder import VERSION
 from harness.requirements.sets import Standing
 from harness.run.results import RunReport, TestResult, once
+from harness.text import storable
 from harness.verdicts import Verdict
 
 SCHEMA = Path(__file__).parent.parent / "events.schema.json"
@@ -32,10 +33,10 @@ SAME = ("target", "profile", "time", "version")
 
 def write(path: Path, report: RunReport) -> None:
     """Write the report as events; equal reports give equal bytes."""
-    head = {"event": "session", "version": VERSION, "shard": "0/1", **report.session, "lane": "all"}
+    head = {"event": "session", "version": VERSION, "target": "?", "shard": "0/1", **report.session, "lane": "all"}
     lines = [head, *map(_line, report.results)]
     lines += [{"event": "problem", "text": problem} for problem in report.problems]
-    body = "".join(json.dumps(line) + "\n" for line in lines)
+    body = "".join(json.dumps(storable(line)) + "\n" for line in lines)
     footer = {"event": "end", **_totals(report), "seconds": round(report.seconds, 3), "digest": _digest(body.encode())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body + json.dumps(footer) + "\n", encoding="utf-8")
@@ -93,6 +94,7 @@ def merge(reports: list[RunReport]) -> RunReport:
     session = dict(ordered[0].session)
     for name in ("capabilities", "encodings", "storages"):
         session[name] = list(dict.fromkeys(one for report in ordered for one in report.session.get(name, ())))
+    session["picked"] = any(report.session.get("picked", False) for report in ordered)
     merged = RunReport({**session, "shard": "0/1"}, seconds=max(report.seconds for report in reports))
     merged.results = once(sorted((result for report in ordered for result in report.results), key=lambda result: result.id))
     found = {problem for report in reports for problem in report.problems}

@@ -65,7 +65,12 @@ class RunRequest:
     @property
     def partial(self) -> bool:
         """Whether only some tests of a suite were picked, so that nothing can be said about missing ones."""
-        return self.keyword is not None or self.lane != "all" or bool(self.only) or self.part != WHOLE
+        return self.picked or self.part != WHOLE
+
+    @property
+    def picked(self) -> bool:
+        """Whether tests were picked by name or lane; the shards of a run that picks nothing are whole together."""
+        return self.keyword is not None or self.lane != "all" or bool(self.only)
 
     def arguments(self) -> list[str]:
         """The options of the plug-in that say the same, but for the token: everybody sees the arguments of a process."""

@@ -89,6 +89,11 @@ def test_the_gate_in_the_life_of_a_ledger(conform, tmp_path):
     assert "+[suites.alpha.counts." in conform("baseline init")
     assert "bring it up to date with" in conform("baseline init", status=2)
     assert "GATE PASSED" in conform("gate")
+    partial = conform("gate", "-k", "test_one", "--suite", "alpha", "--encoding", "json", "--events", "one.ndjson").strip().splitlines()[-1]
+    left = "not looked at: 3 of these, 4 in bare-memory, 4 in cbor-memory"
+    assert partial.startswith("GATE PASSED for 1 of 4 tests in json-memory against")
+    assert partial.endswith(f"({left})")
+    assert conform("gate", "--events-in", "one.ndjson").strip().splitlines()[-1] == partial
 
     corpus = tmp_path / "corpus"
     write_corpus(

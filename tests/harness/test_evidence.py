@@ -34,7 +34,7 @@ def test_a_failure_leaves_a_bundle(tmp_path):
     result = only(run(write_corpus(tmp_path / "corpus", gamma=FAILING), evidence=tmp_path / "e"))
     assert (str(result.verdict), result.blame) == ("fail", "target")
     place = Path(result.bundle)
-    assert place == tmp_path / "e" / "gamma_test_bad_json-memory"
+    assert place == bundle.place(tmp_path / "e", "gamma::test_bad[json-memory]")
     about = json.loads((place / "bundle.json").read_text())
     assert about["test"] == "gamma::test_bad[json-memory]"
     assert about["rerun"].endswith(f"--encoding json --storage memory --corpus {tmp_path}/corpus --only gamma::test_bad")

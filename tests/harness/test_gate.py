@@ -219,6 +219,8 @@ def test_update_refuses_what_nobody_explained():
         update(ledger(), report(alpha__test_a="fail"), Selection(), TODAY)
     with pytest.raises(UsageError, match="selection of tests"):
         update(ledger(), report(), Selection(partial=True), TODAY)
+    with pytest.raises(UsageError, match="not complete"):
+        update(ledger(), report(alpha__test_a="not-run"), Selection(), TODAY)
     broken = report()
     broken.problems.append("worker died")
     with pytest.raises(UsageError, match="worker died"):
