@@ -100,14 +100,19 @@ def seconds(text: str) -> float:
 
 
 def _suite(node: Node, around: Suite) -> Suite:
-    name = node.value("name").strip()
+    name = _said(node.value("name"))
     path = (*around.path, name) if name else around.path
     return Suite(path, node.value("package").strip() or around.package, node.value("hostname").strip() or around.hostname)
 
 
 def _case(node: Node, suite: Suite, file: Path) -> Case:
-    name, classname = node.value("name"), (node.value("classname") or node.value("class")).strip()
-    return Case(file, node.line, suite, classname, name if name.strip() else "", outcome.of(node), seconds(node.value("time")))
+    name, classname = _said(node.value("name")), _said(node.value("classname")) or _said(node.value("class"))
+    return Case(file, node.line, suite, classname, name, outcome.of(node), seconds(node.value("time")))
+
+
+def _said(name: str) -> str:
+    """A name as it is, unless it is blank."""
+    return name if name.strip() else ""
 
 
 def _misunderstood(case: Case, what: str) -> str:

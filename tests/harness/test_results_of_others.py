@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import junit
@@ -205,6 +205,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("*[]:
     policy=st.sampled_from([Duplicates.ATTEMPTS, Duplicates.POSITION]),
     time=st.sampled_from(["nan", "-5", "1e400", "1,234.5", "", "x"]),
 )
+@settings(deadline=None)  # a busy machine is no fault
 def test_files_of_any_names_pass_their_ledger_and_go_into_streams(cases, policy, time, tmp_path_factory):
     place = tmp_path_factory.mktemp("any")
     body = "".join(

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import junit, text
@@ -53,6 +53,7 @@ def test_ids_that_differ_in_case_or_in_odd_characters_only_are_told_apart(tmp_pa
 
 
 @given(message=ANY, detail=ANY, problem=ANY)
+@settings(deadline=None)  # a busy machine is no fault
 def test_every_report_of_any_text_can_be_written_and_ours_read(message, detail, problem, tmp_path_factory):
     place = tmp_path_factory.mktemp("any")
     report = failing(message, detail=detail)
