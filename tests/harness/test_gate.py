@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harness
@@ -366,6 +366,7 @@ FINISHED = [verdict for verdict in Verdict if verdict is not Verdict.NOT_RUN]
 NAMES = st.text(st.sampled_from("ab*[]:- \\\n\t\x1b\x85\u2028\ud800é\"'"), min_size=1, max_size=6)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.dictionaries(st.tuples(NAMES, NAMES), st.sampled_from(FINISHED), min_size=1, max_size=12))
 def test_a_ledger_passes_the_report_it_was_made_of_whatever_the_names(verdicts):
     results = {identity: TestResult(identity, verdict, "why") for names, verdict in verdicts.items() for identity in [TestId.of(*names)]}

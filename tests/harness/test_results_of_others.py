@@ -15,9 +15,10 @@ from harness import junit
 from harness.errors import UsageError
 from harness.identity import TestId
 from harness.junit import Duplicates
-from harness.ledger import store
+from harness.ledger import history, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.gate import Selection, judge
+from harness.ledger.history import Source
 from harness.ledger.model import Ledger
 from harness.ledger.update import update
 from harness.run import eventlog, intake
@@ -26,7 +27,8 @@ from harness.text import xml
 from harness.verdicts import Verdict
 
 SAMPLES = Path(__file__).parent / "junit"
-EXCUSE = ("--reason", "known", "--link", "#1", "--review-by", "2999-01-01", "--rate", "0.5")
+SOON = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=100)
+EXCUSE = ("--reason", "known", "--link", "#1", "--review-by", str(SOON))
 LEDGER = ("--ledger", "ledger.toml")
 TODAY = datetime.date(2026, 6, 1)
 WORKING = {"jest-junit", "gotestsum"}
@@ -45,6 +47,12 @@ def sample(tmp_path):
     return copy
 
 
+def measure(ledger: Path, report: RunReport) -> None:
+    """Somebody looped the flaky tests of a report."""
+    flaky = [one.id for one in report.results if one.verdict is Verdict.FLAKY]
+    history.append(history.place(ledger), [history.line(one, Source.MEASURED, (3, 30), ["run:1"]) for one in flaky])
+
+
 def suite(*cases: str) -> str:
     return f'<testsuite name="s">{"".join(cases)}</testsuite>'
 
@@ -60,6 +68,7 @@ def last(text: str) -> str:
 @pytest.mark.parametrize("name", sorted({path.stem for path in SAMPLES.glob("*.xml")} - WORKING))
 def test_a_ledger_passes_the_file_it_was_made_of(name, sample, conform):
     file = sample(name)
+    measure(Path("ledger.toml"), junit.read([Path(file)]))
     conform("baseline", "init", "--junit-in", file, *LEDGER, *EXCUSE)
     assert "GATE PASSED against ledger.toml" in last(conform("gate", "--junit-in", file, *LEDGER))
     assert "ledger.toml is up to date" in conform("baseline", "update", "--junit-in", file, *LEDGER)
@@ -94,10 +103,13 @@ def test_a_star_in_a_name_is_no_pattern(sample, conform, tmp_path):
     ]
 
 
-def test_a_flaky_test_without_a_rate_is_a_fault_of_use(sample, conform, tmp_path):
-    text = conform("baseline", "init", "--junit-in", sample("flaky-and-fail"), *LEDGER, *EXCUSE[:6], status=2)
-    assert "s::a: an entry of class flaky needs" in text
+def test_a_flaky_test_that_nobody_measured_is_a_fault_of_use(sample, conform, tmp_path):
+    file = sample("flaky-and-fail")
+    assert "s::a: nobody measured how often it fails" in conform("baseline", "init", "--junit-in", file, *LEDGER, *EXCUSE, status=2)
     assert not (tmp_path / "ledger.toml").exists()
+    measure(tmp_path / "ledger.toml", junit.read([tmp_path / file]))
+    conform("baseline", "init", "--junit-in", file, *LEDGER, *EXCUSE)
+    assert {one.test: str(one.kind) for one in store.load(tmp_path / "ledger.toml").entries} == {"s::a": "flaky", "s::b": "fails"}
 
 
 def test_vanished_tests_stay_in_the_ledger_until_somebody_says_why(conform, tmp_path):
@@ -142,6 +154,7 @@ def test_two_cases_of_one_name(sample, conform):
     )
     for policy in ("attempts", "position"):
         place = ("--ledger", f"{policy}.toml", "--duplicates", policy)
+        measure(Path(f"{policy}.toml"), junit.read([Path(file)], Duplicates(policy)))
         conform("baseline", "init", "--junit-in", file, *place, *EXCUSE)
         assert "GATE PASSED" in conform("gate", "--junit-in", file, *place)
 
@@ -214,7 +227,13 @@ def test_files_of_any_names_pass_their_ledger_and_go_into_streams(cases, policy,
     )
     (place / "x.xml").write_text(f"<testsuites><testsuite>{body}</testsuite></testsuites>", encoding="utf-8")
     report = junit.read([place / "x.xml"], policy)
-    ledger = update(Ledger(target="x"), report, Selection(), TODAY, Excuse("r", "l", TODAY, rate=0.5))
+    ledger = update(
+        Ledger(target="x"),
+        report,
+        Selection(),
+        TODAY,
+        Excuse("r", "l", TODAY, measured=dict.fromkeys([one.id for one in report.results], (3, 30))),
+    )
     store.save(place / "ledger.toml", ledger)
     assert judge(store.load(place / "ledger.toml"), report, Selection(), TODAY) == []
     eventlog.write(place / "x.ndjson", report)
