@@ -6,6 +6,7 @@ import pytest
 
 from client import UNDEFINED, ActorError, ConnectionClosedError
 from harness import requirement, suite, timing
+from harness.handles import untracked
 
 pytestmark = [suite("actor-destroy"), timing]
 
@@ -87,7 +88,7 @@ async def test_recreated_actor_shares_nothing(conform, boundary):
 @requirement("DESTROY-042", "QUEUE-078")
 async def test_stale_handle_of_the_client_recovers(conform, boundary):
     """The client's own get-or-create handle works again for actions, sends and raw requests."""
-    stale = conform.client.get_or_create("destroyActor", conform.key)
+    stale = untracked(conform.get_or_create("destroyActor"))
     await stale.action("setValue", 4)
     await boundary.destroy(conform.get_or_create("destroyActor"), via="api")
     assert await stale.action("getValue") == 0
@@ -170,7 +171,7 @@ async def test_calls_during_a_destroy(conform, boundary, eventually):
     """While a destroy is under way calls by id see only success or a lifecycle error, and in the end not_found."""
     actor = conform.get_or_create("destroyActor")
     await actor.action("setValue", 1)
-    by_id = conform.client.get_for_id("destroyActor", await actor.resolve())
+    by_id = conform.get_for_id("destroyActor", await actor.resolve())
     await actor.action("destroy")
     seen = []
 

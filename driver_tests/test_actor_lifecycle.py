@@ -93,7 +93,7 @@ async def test_failing_start_is_retried_and_reported(conform, boundary, expect_e
     actor = conform.get_or_create("stateZodCoercionActor")
     await actor.action("setCount", "no number")
     actor_id = await boundary.sleep(actor)
-    by_id = conform.client.get_for_id("stateZodCoercionActor", actor_id)
+    by_id = conform.get_for_id("stateZodCoercionActor", actor_id)
     async with expect_error("guard", "actor_wake_retries_exceeded") as caught:
         await by_id.action("getState")
     assert caught.error.metadata == {"actor_id": actor_id, "reason": "actor_stopped_before_ready", "wake_retries": 8}

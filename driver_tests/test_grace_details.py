@@ -162,7 +162,7 @@ async def test_newcomers_during_a_destroy_order(conform, boundary, eventually):
 async def test_subscription_in_grace_applies_at_once(conform, eventually):
     """A subscription sent in grace gets the events of the old generation, and is there after the wake."""
     name = "sleepWithLongRpc"
-    actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
+    actor = conform.get_or_create(name)
     async with conform.connected(actor) as watcher, conform.connected(actor) as late:
         started, heard = [], []
         watcher.on("waiting", lambda: started.append(True))
@@ -170,6 +170,7 @@ async def test_subscription_in_grace_applies_at_once(conform, eventually):
         calls = [conform.spawn(actor.action("longRunningRpc"))]
         await eventually(lambda: started, until=bool, what="the call that holds grace")
         await conform.rest.sleep_actor(await actor.resolve())
+        actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
         await eventually(lambda: eager.action("getCounts"), until=lambda counts: counts["sleepCount"] == 1, what="grace")
         late.on("waiting", lambda: heard.append(True))
 

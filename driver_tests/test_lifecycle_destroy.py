@@ -38,10 +38,11 @@ async def in_grace(conform, eventually, witness):
     await conform.get_or_create("lifecycleObserver", ["run-with-early-exit"]).action("getEvents")
     for _ in range(6):
         key = conform.unique_key()
-        actor, eager = conform.get_or_create(EXITING, key), conform.get_or_create(EXITING, key, skip_ready_wait=True)
+        actor = conform.get_or_create(EXITING, key)
         actor_id = await actor.resolve()
         await actor.action("getState")
         await conform.rest.sleep_actor(actor_id)
+        eager = conform.get_or_create(EXITING, key, skip_ready_wait=True)
         state = await eventually(
             lambda eager=eager: attempt(eager.action("getState")),
             until=lambda found: not isinstance(found, Exception) and found["sleepCount"] == 1,

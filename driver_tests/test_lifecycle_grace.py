@@ -33,7 +33,7 @@ async def rows(conform, name):
 async def test_action_in_flight_finishes_in_grace(conform, eventually):
     """An action that is running at a sleep is answered; calls that reach the old generation are served, and one of them releases it."""
     name = "sleepWithLongRpc"
-    actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
+    actor = conform.get_or_create(name)
     async with conform.connected(actor) as conn:
         waiting = []
         conn.on("waiting", lambda: waiting.append(True))
@@ -41,6 +41,7 @@ async def test_action_in_flight_finishes_in_grace(conform, eventually):
         pending = conform.spawn(conform.post_action(actor, "longRunningRpc"))
         await eventually(lambda: waiting, until=bool, what="the long action to start")
         await conform.rest.sleep_actor(await actor.resolve())
+        actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
         counts = await eventually(lambda: eager.action("getCounts"), until=lambda found: found["sleepCount"] == 1, what="grace")
         assert counts == {"startCount": 1, "sleepCount": 1}
         assert not pending.done()
@@ -53,10 +54,11 @@ async def test_action_in_flight_finishes_in_grace(conform, eventually):
 async def test_raw_request_in_flight_finishes_in_grace(conform, eventually):
     """A raw request that is running at a sleep is answered normally, and what it changed is kept."""
     name = "sleepWithRawHttp"
-    actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
+    actor = conform.get_or_create(name)
     pending = conform.spawn(actor.fetch("long-request?duration=1500"))
     await eventually(lambda: actor.action("getCounts"), until=lambda found: found["requestCount"] == 1, what="the request to start")
     await conform.rest.sleep_actor(await actor.resolve())
+    actor, eager = conform.get_or_create(name), conform.get_or_create(name, skip_ready_wait=True)
     await eventually(lambda: eager.action("getCounts"), until=lambda found: found["sleepCount"] == 1, what="grace")
     assert not pending.done()
     response = await pending
@@ -70,6 +72,7 @@ async def test_grace_without_work_ends_at_once(conform, eventually):
     actor = conform.get_or_create("counter")
     assert generation(await conform.post_action(actor, "increment", 1)) == 1
     await conform.rest.sleep_actor(await actor.resolve())
+    actor = conform.get_or_create("counter")
     await next_generation(conform, eventually, actor, "getCount", GRACE / 3)
     assert await actor.action("getCount") == 1
 
@@ -84,6 +87,7 @@ async def test_open_connections_do_not_hold_grace(conform, eventually):
         assert await socket.recv() == '{"type":"connected","connectionCount":1}'
         assert (await conn.action("getCounts"))["startCount"] == 1
         await conform.rest.sleep_actor(await actor.resolve())
+        actor = conform.get_or_create(name)
         await eventually(
             lambda: actor.action("getCounts"), until=lambda found: found["startCount"] == 2, timeout=GRACE / 3, what="the next generation"
         )
@@ -121,7 +125,7 @@ async def test_grace_is_one_budget(conform, boundary, eventually, clock, kind):
     began = clock.monotonic()
     if kind == "sleep":
         await conform.rest.sleep_actor(actor_id)
-        await next_generation(conform, eventually, actor, "ping", 2 * GRACE)
+        await next_generation(conform, eventually, conform.get_or_create("dbActorRaw"), "ping", 2 * GRACE)
     else:
         await conform.rest.destroy_actor(actor_id)
         await boundary.wait_destroyed(actor_id, timeout=2 * GRACE)

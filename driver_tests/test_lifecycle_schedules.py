@@ -33,7 +33,7 @@ async def test_interrupted_fire_is_not_repeated(conform, eventually, boundary, c
     assert counts == {"startCount": 2, "sleepCount": 1}
     await clock.sleep(0.5)
     assert await rows(conform, name) == ["wake", "slow-alarm-start", "sleep", "wake"]
-    await boundary.sleep(actor, via="idle")
+    await boundary.sleep(conform.get_or_create(name), via="idle")
     assert (await rows(conform, name)).count("slow-alarm-start") == 1
 
 

@@ -35,7 +35,7 @@ async def test_waiting_send_holds_grace(conform, boundary, eventually, clock):
     await conform.rest.sleep_actor(actor_id)
     assert (await waiting).status == "timedOut"
     clock.took(started, least=1.9, most=conform.limit(4))
-    await boundary.sleep(actor, via="idle")
+    await boundary.sleep(conform.get_or_create(CONSUMER), via="idle")
     assert clock.monotonic() - started >= 2
     state = await conform.get_or_create(CONSUMER).action("getState")
     assert (state["wakeCount"], state["messagesReceived"]) == (2, [{"name": "messages", "body": "first"}])
@@ -44,13 +44,12 @@ async def test_waiting_send_holds_grace(conform, boundary, eventually, clock):
 @requirement("QUEUE-076", "QUEUE-071", "QUEUE-052")
 async def test_messages_of_grace_wait_for_the_next_generation(conform, boundary, eventually, witness):
     """A message that is sent while the actor goes to sleep is stored and received by the run handler of the next generation."""
-    actor, eager = conform.get_or_create(CONSUMER), conform.get_or_create(CONSUMER, skip_ready_wait=True)
+    actor = conform.get_or_create(CONSUMER)
     actor_id = await actor.resolve()
     waiting = conform.spawn(conform.get_or_create(CONSUMER).send("messages", "first", wait=True, timeout=3.0))
     await eventually(lambda: actor.action("getState"), until=lambda state: state["messagesReceived"], what="the message to be consumed")
-    sleeping = conform.spawn(conform.rest.sleep_actor(actor_id))
-    await eventually(lambda: sleeping.done() or eager.action("getState"), until=bool, what="the order")
-    await sleeping
+    await conform.rest.sleep_actor(actor_id)
+    eager = conform.get_or_create(CONSUMER, skip_ready_wait=True)
     await eager.action("sendMessage", "in grace")
     for _ in range(3):
         state = await eager.action("getState")

@@ -96,7 +96,7 @@ async def test_request_within_grace_is_answered(conform, boundary, eventually):
     await conform.rest.sleep_actor(await actor.resolve())
     response = await pending
     assert (response.status_code, response.json()) == (200, {"completed": True})
-    await boundary.sleep(actor, via="idle")
+    await boundary.sleep(conform.get_or_create(SLOW), via="idle")
     assert await conform.get_or_create(SLOW).action("getCounts") == {"startCount": 2, "sleepCount": 1, "requestCount": 1}
 
 

@@ -40,7 +40,7 @@ async def test_call_waiting_for_a_destroyed_actor(conform, boundary, witness):
     """A call that waits for readiness while the actor is destroyed is answered: served before, or a lifecycle error."""
     created = await conform.create("startStopRaceActor")
     actor_id = await created.resolve()
-    waiting = conform.spawn(conform.client.get_for_id("startStopRaceActor", actor_id).action("ping"))
+    waiting = conform.spawn(conform.get_for_id("startStopRaceActor", actor_id).action("ping"))
     await conform.rest.destroy_actor(actor_id)
     failure = await conform.settled(waiting)
     witness.hit("the actor was destroyed", (await boundary.wait_destroyed(actor_id))["destroy_ts"] is not None)

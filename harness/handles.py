@@ -19,6 +19,7 @@ class Address:
     name: str
     key: tuple[str, ...] | None = None
     actor_id: str | None = None
+    namespace: str | None = None
 
 
 class TrackedHandle:
@@ -50,6 +51,15 @@ class HandleBook:
 
     def __init__(self) -> None:
         self._handles: list[TrackedHandle] = []
+        self._named: dict[str, Address] = {}
+
+    def learn(self, actor_id: str, address: Address) -> None:
+        """An actor's id was found by its name and key."""
+        self._named[actor_id] = address
+
+    def knows(self, actor_id: str) -> Address | None:
+        """The name and key by which an id was found."""
+        return self._named.get(actor_id)
 
     def track(self, handle: Any, address: Address) -> TrackedHandle:
         """Wrap a client handle and remember it."""
@@ -66,11 +76,20 @@ class HandleBook:
         crossed = 0
         for handle in self._handles:
             other = handle._address
-            same_key = address.key is not None and (other.name, other.key) == (address.name, address.key)
+            same_key = address.key is not None and (other.name, other.key, other.namespace) == (
+                address.name,
+                address.key,
+                address.namespace,
+            )
             if handle._stale is None and (same_key or actor_id == other.actor_id or other == address):
                 handle._stale = boundary
                 crossed += 1
         return crossed
+
+
+def untracked(handle: TrackedHandle) -> Any:
+    """The client's own handle, for tests of what the client itself makes of a stale one."""
+    return handle._handle
 
 
 def address_of(handle: TrackedHandle) -> Address:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from client import ActorError, Client, Encoding, HttpFailureError
+from client import ActorError, Encoding, HttpFailureError
 from harness.errors import HarnessError
 from harness.evidence.encoded import EncodingWatch
 from harness.evidence.transcript import ObservedTransport, Transcript
-from harness.handles import Address, HandleBook, TrackedHandle
+from harness.handles import HandleBook, TrackedHandle
 from harness.identity import ANY
 from harness.lost import SPAWNED, describe, name_of, unasked
 from harness.marks import SPOKEN_BY_ANY
+from harness.tracking import TrackedClient
 from runtime.protocol.http import encode_action_request
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ class Conform:
         return self._encoding
 
     @functools.cached_property
-    def client(self) -> Client:
-        """The client of the test, made on first use."""
+    def client(self) -> TrackedClient:
+        """The client of the test, made on first use; its handles and its manager API obey the rule of stale handles."""
         return self.new_client()
 
-    def new_client(self, **options: Any) -> Client:
+    def new_client(self, **options: Any) -> TrackedClient:
         """A further client with other options (encoding, token, headers ...); use it with `async with`."""
         options = {
             "namespace": self.namespace,
@@ -95,7 +96,7 @@ class Conform:
             "observer": self.transcript if "encoding" in options else self.watch,
             **options,
         }
-        return Client(self.endpoint, **options)
+        return TrackedClient(self.handles, self.endpoint, **options)
 
     @property
     def rest(self) -> Any:
@@ -125,13 +126,13 @@ class Conform:
 
     def get_for_id(self, name: str, actor_id: str, **options: Any) -> TrackedHandle:
         """A handle to the actor with this id."""
-        return self.handles.track(self.client.get_for_id(name, actor_id, **options), Address(name, actor_id=actor_id))
+        handle: TrackedHandle = self.client.get_for_id(name, actor_id, **options)
+        return handle
 
     async def create(self, name: str, key: Sequence[str] | str | None = None, **options: Any) -> TrackedHandle:
         """Create an actor (it must not exist) and return a handle to it; the key defaults to `self.key`."""
-        parts = self._key(key)
-        handle = await self.client.create(name, parts, **options)
-        return self.handles.track(handle, Address(name, tuple(parts)))
+        handle: TrackedHandle = await self.client.create(name, self._key(key), **options)
+        return handle
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start `work` beside the test; what the test leaves unfinished is cancelled at its end.
@@ -190,8 +191,8 @@ class Conform:
                         await self.rest.destroy_actor(record["actor_id"])
 
     def _by_key(self, method: str, name: str, key: Sequence[str] | str | None, options: dict[str, Any]) -> TrackedHandle:
-        parts = self._key(key)
-        return self.handles.track(getattr(self.client, method)(name, parts, **options), Address(name, tuple(parts)))
+        handle: TrackedHandle = getattr(self.client, method)(name, self._key(key), **options)
+        return handle
 
     def _key(self, key: Sequence[str] | str | None) -> list[str]:
         if key is None:
