@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLOCKS = frozenset({"monotonic", "wall", "now_ms", "time", "perf_counter"})
-WAITS = {"timeout": 0, "wait_for": 1, "timeout_at": 0, "wait": None}
-"""What waits for a time at most, with the position of the time among its arguments."""
+WAITS = {"timeout": 0, "wait_for": 1, "timeout_at": 0, "wait": None, "took": 1}
+"""What waits for a time or accepts it at most, with the position of the time among its arguments."""
 ADVICE = "is out of the reach of --time-scale; write conform.limit(seconds)"
 
 
@@ -37,14 +37,19 @@ def _of(source: Source, function: Function) -> Iterator[Finding]:
                 low, high = (less, more) if isinstance(operator, (ast.Lt, ast.LtE)) else (more, less)
                 if isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) and _is_time(low, measured) and _is_bare(source, high):
                     yield Finding(node.lineno, f"the upper bound {ast.unparse(high)} of a time {ADVICE}")
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and last_name(node.func.value) == "asyncio":
-            place = WAITS.get(node.func.attr, -1)
-            limits = [one.value for one in node.keywords if one.arg in ("timeout", "delay", "when")]
-            if place is not None and 0 <= place < len(node.args):
-                limits.append(node.args[place])
-            for limit in limits:
+        elif isinstance(node, ast.Call):
+            for limit in _limits(node):
                 if _is_bare(source, limit):
-                    yield Finding(node.lineno, f"the limit {ast.unparse(limit)} of asyncio.{node.func.attr} {ADVICE}")
+                    yield Finding(node.lineno, f"the limit {ast.unparse(limit)} of {ast.unparse(node.func)} {ADVICE}")
+
+
+def _limits(call: ast.Call) -> list[ast.expr]:
+    """The times that a call waits for or accepts at most."""
+    if not isinstance(call.func, ast.Attribute) or not (call.func.attr == "took" or last_name(call.func.value) == "asyncio"):
+        return []
+    place = WAITS.get(call.func.attr, -1)
+    named = [one.value for one in call.keywords if one.arg in ("timeout", "delay", "when", "most")]
+    return named + ([call.args[place]] if place is not None and 0 <= place < len(call.args) else [])
 
 
 def _measured(nodes: list[ast.AST]) -> frozenset[str]:

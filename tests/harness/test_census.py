@@ -260,6 +260,11 @@ async def test_wait_bound(conform):
         await asyncio.sleep(0)
 
 @requirement("TASK-001")
+async def test_took_bound(conform, clock):
+    """A literal limit of the clock's own assertion."""
+    clock.took(clock.monotonic(), most=3)
+
+@requirement("TASK-001")
 async def test_zz_structured(expect_error):
     """Group and code."""
     async with expect_error("actor", "boom"):
@@ -277,6 +282,7 @@ async def test_zz_scaled_bound(conform, clock):
     began = clock.monotonic()
     await clock.sleep(0.1)
     assert 0.1 <= clock.monotonic() - began < conform.limit(3)
+    clock.took(began, most=conform.limit(3), least=0.1)
     assert len("text") < 5
     async with asyncio.timeout(conform.limit(3)):
         await asyncio.sleep(0)
@@ -299,7 +305,7 @@ def test_a_check_that_cannot_fail_is_the_error_of_its_test(corpus):
         if expected == "error":
             assert "test_alpha.py:" in result.message
             assert result.blame == "harness"
-    assert len(found) == 19
+    assert len(found) == 20
 
 
 def test_weak_helpers_concern_every_test_of_the_module_and_other_files_are_problems(corpus):
