@@ -13,10 +13,9 @@ from harness import capabilities as capability_names
 from harness.cli import options
 from harness.cli.console import out
 from harness.errors import UsageError
+from harness.scaffold import origin
 from harness.scaffold.write import TARGET, write
 from harness.targets.file import TargetFile
-
-INSTALL = "./actor-conformance"
 
 
 def command(
@@ -29,12 +28,14 @@ def command(
     pool: options.PoolOption = "default",
     capabilities: options.CapabilitiesOption = None,
     start: Annotated[str | None, typer.Option(help="command with which CI starts a runtime at --url")] = None,
-    install: Annotated[str, typer.Option(help="what pip installs in CI to get this suite")] = INSTALL,
+    install: Annotated[
+        str | None, typer.Option(help="what pip installs in CI to get this suite; default: where this one was installed from")
+    ] = None,
 ) -> None:
     """Write a target file, an empty ledger and a GitHub Actions workflow; nothing that exists is overwritten."""
     if start is not None and url is None:
         raise UsageError("--start belongs to --url; a command or an entry point starts the runtime itself")
-    if any("\n" in text for text in (start or "", install)):
+    if any("\n" in text for text in (start or "", install or "")):
         raise UsageError("--start and --install are one line each")
     declared = tuple(sorted(capability_names.parse(capabilities) - (capability_names.RESERVED if capabilities == "all" else frozenset())))
     slug = re.sub(r"[^a-z0-9]+", "-", directory.resolve().name.lower()).strip("-")
@@ -51,8 +52,12 @@ def command(
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, one['loc'])) or '--url, --cmd, --entry-point'}: {one['msg']}" for one in error.errors())
         raise UsageError(reasons) from error
-    for path in write(directory, target, install=install, start=start):
+    source = origin.complete(install) if install else origin.installable()
+    for path in write(directory, target, install=source, start=start):
         out.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    if source is None:
+        text = "this suite came from this machine: set the repository variable CONFORM_INSTALL to what pip installs in CI, or use --install"
+        out.print(text, style="yellow", markup=False, soft_wrap=True)
     file = directory / TARGET
     out.print("next:", style="bold")
     for line in (

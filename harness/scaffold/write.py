@@ -21,13 +21,13 @@ TARGET = "conformance.toml"
 WORKFLOW = ".github/workflows/conformance.yml"
 
 
-def write(directory: Path, target: TargetFile, *, install: str, start: str | None = None) -> list[Path]:
+def write(directory: Path, target: TargetFile, *, install: str | None, start: str | None = None) -> list[Path]:
     """Write the files and return their paths; nothing is written when one of them exists.
 
     Args:
         directory: The root of the repository.
         target: The runtime.
-        install: What `pip install` gets to install this suite.
+        install: What `pip install` gets to install this suite; None when only the repository can tell.
         start: The command that starts a runtime at a URL.
 
     Raises:
@@ -43,6 +43,8 @@ def write(directory: Path, target: TargetFile, *, install: str, start: str | Non
     )
     # A string of JSON is one of TOML, too, as long as nothing outside the basic plane is escaped.
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # A string of an expression of GitHub Actions.
+    environment.filters["literal"] = lambda text: "'" + text.replace("'", "''") + "'"
     known = sorted(capabilities.ALL - capabilities.RESERVED)
     values = {**target.model_dump(), "known": known, "install": install, "start": start}
     files = {

@@ -118,21 +118,6 @@ def test_init_says_what_is_wrong(call, tmp_path, arguments, message):
     assert not (tmp_path / "there").exists()
 
 
-def test_the_workflow_starts_and_gates(call, tmp_path):
-    call("init", "a", "--url", "http://127.0.0.1:6420", "--start", "./serve --port 6420", "--install", "git+https://example.org/suite")
-    lines = (tmp_path / "a/.github/workflows/conformance.yml").read_text().splitlines()
-    runs = [lines[number + 1].strip() for number, line in enumerate(lines) if line.strip() == "run: |"]
-    assert runs == [
-        "pip install git+https://example.org/suite",
-        "./serve --port 6420 &",
-        "conform gate --target conformance.toml --junit conformance.xml --events conformance.ndjson",
-    ]
-    assert not [line for line in lines if "\t" in line or (len(line) - len(line.lstrip())) % 2]
-    assert "      CONFORM_TOKEN: ${{ secrets.CONFORM_TOKEN }}" in lines
-    call("init", "b", "--entry-point", "mine")
-    assert "          pip install .\n" in (tmp_path / "b/.github/workflows/conformance.yml").read_text()
-
-
 def test_a_target_file_says_what_options_would(tmp_path):
     path = tmp_path / "t.toml"
     path.write_text(
