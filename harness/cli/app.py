@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 
 from harness.cli import baseline, doctor, explain, flake, gate, init, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
+from harness.cli.group import Group
 from harness.errors import HarnessError
 from harness.masking import of_environment
 
+HELP = """Conformance of durable actor runtimes.
+
+Exit status of every command: 2 if the account is incomplete (usage, environment, interrupted, nothing selected, a problem), else 1 if a
+verdict contradicts what was expected, else 0.
+"""
+
 app = typer.Typer(
     name="conform",
-    help="Conformance of durable actor runtimes. Exit status: 0 fine, 1 verdicts, 2 usage or environment.",
+    cls=Group,
+    help=HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -31,6 +40,19 @@ app.command("explain")(explain.command)
 app.command("requirements")(requirements.command)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(report.app, name="report")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"actor-conformance {importlib.metadata.version('actor-conformance')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """What `conform` itself takes; its help is that of the application."""
 
 
 def main() -> None:

@@ -12,10 +12,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from harness.cli import measure, options, summary
+from harness.cli import flags, measure, options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.gate import selection_of
+from harness.cli.group import Group
 from harness.cli.run import execute
 from harness.errors import UsageError
 from harness.ledger import history, once, probation, renames, store
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from harness.ledger.gate import Selection
     from harness.run.results import RunReport
 
-app = typer.Typer(help="Look at the ledger of a target, and bring it up to date.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Look at the ledger of a target, and bring it up to date.", no_args_is_help=True)
 
 
 class Step(StrEnum):
@@ -46,8 +47,8 @@ class Step(StrEnum):
 @expanded
 def show(
     against: options.LedgerChoice,
-    target: options.TargetOption = "reference",
-    target_name: options.TargetNameOption = None,
+    target: flags.TargetOption = "reference",
+    target_name: flags.TargetNameOption = None,
 ) -> None:
     """Print counts and entries."""
     path = against.readable(TargetOptions(spec=target, name=target_name))
@@ -68,8 +69,8 @@ def show(
 
 @app.command("diff")
 def diff_command(
-    before: Annotated[Path, typer.Argument(help="a ledger")],
-    after: Annotated[Path, typer.Argument(help="another")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="a ledger")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="another")],
 ) -> None:
     """Compare two ledgers, whatever the order in their files; the status is 1 when they differ."""
     change = diff(store.load(before), store.load(after))
@@ -89,14 +90,26 @@ def _changing(step: Step) -> Callable[..., None]:
         how: options.Conditions,
         against: options.LedgerChoice,
         given: options.Results,
-        jobs: options.JobsOption = None,
-        reason: Annotated[str | None, typer.Option(help="why tests newly fail or skip")] = None,
-        link: Annotated[str | None, typer.Option(help="where that is discussed")] = None,
-        review_by: Annotated[datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="until when that holds")] = None,
+        jobs: flags.JobsOption = None,
+        reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why tests newly fail or skip")] = None,
+        link: Annotated[str | None, typer.Option(metavar="URL", help="where that is discussed")] = None,
+        review_by: Annotated[
+            datetime.datetime | None,
+            typer.Option(
+                formats=["%Y-%m-%d"],
+                metavar="DATE",
+                help="until when that holds, such as 2027-01-31",
+            ),
+        ] = None,
         kind: Annotated[
-            EntryClass, typer.Option("--class", help="class of new entries; skips become unsupported; flaky ones have to be measured")
+            EntryClass,
+            typer.Option(
+                "--class",
+                metavar="CLASS",
+                help="class of new entries; skips become unsupported; flaky ones have to be measured",
+            ),
         ] = EntryClass.FAILS,
-        gone: Annotated[str | None, typer.Option(help="why tests or suites of the ledger are not there any more")] = None,
+        gone: Annotated[str | None, typer.Option(metavar="TEXT", help="why tests or suites of the ledger are not there any more")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
     ) -> None:

@@ -9,7 +9,7 @@ import io
 import typer
 from rich.table import Table
 
-from harness.cli import options
+from harness.cli import flags, options
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.run import doctor
@@ -24,8 +24,8 @@ STYLE = {Health.GOOD: "green", Health.DOUBTFUL: "yellow", Health.BAD: "red"}
 @expanded
 def command(
     where: options.TargetChoice,
-    storage: options.StorageOption = None,
-    corpus: options.CorpusOption = None,
+    storage: flags.StorageOption = None,
+    corpus: flags.CorpusOption = None,
 ) -> None:
     """Check reach, encodings, fixtures, capabilities, clock and machine in real time; status 1 when something makes verdicts worthless."""
     wanted = resolve(where.options())

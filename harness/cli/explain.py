@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import flags
 from harness.cli.console import out
 from harness.cli.requirements import collected
 from harness.requirements import coverage as covering
@@ -16,9 +16,9 @@ from harness.requirements.model import home, load
 
 
 def command(
-    names: Annotated[list[str], typer.Argument(metavar="ID...", help="requirement ids such as SLEEP-012, or tests such as suite::test")],
-    corpus: options.CorpusOption = None,
-    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: that of this project")] = None,
+    names: Annotated[list[str], typer.Argument(metavar="ID", help="requirement ids such as SLEEP-012, or tests such as suite::test")],
+    corpus: flags.CorpusOption = None,
+    spec: Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the specification; default: that of this project")] = None,
 ) -> None:
     """Print each requirement with its level, its tests, or the reason why it has none."""
     directory, events = home(spec), collected(corpus)

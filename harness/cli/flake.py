@@ -57,7 +57,9 @@ def command(
     request = options.build_request(where.options(), what, how, jobs=jobs)
     rule = within(bound) if bound is not None else None
     plan = Budget(loops or (LOOPS if bound is None else MARGIN * clean_runs(bound)), rule, budget)
-    with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops") as progress:
+    # With a bound, or a budget of time, nobody knows how many runs it will take.
+    rounds = plan.loops if bound is None and budget is None else None
+    with RunProgress(f"{where.target}, {request.time} time, {plan.loops} loops", lane=request.lane, rounds=rounds) as progress:
         report = run_interruptibly(lambda stop: looping.loop(request, plan, progress.event, stop=stop))
     _show(report, bound, show_all=show_all)
     if record and not report.problems:

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from harness import capabilities as capability_names
-from harness.cli import options
+from harness.cli import flags
 from harness.cli.console import out
 from harness.errors import UsageError
 from harness.scaffold import origin
@@ -20,16 +20,21 @@ from harness.targets.file import TargetFile
 
 def command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="root of the runtime's repository")],
-    url: Annotated[str | None, typer.Option(help="the runtime answers here")] = None,
-    cmd: Annotated[str | None, typer.Option(help="this command starts it; {port} in it is replaced by a free port")] = None,
-    entry_point: Annotated[str | None, typer.Option(help="it is Python: an entry point of actor_conformance.targets")] = None,
-    name: Annotated[str | None, typer.Option(help="short name, also of the ledger; default: that of the directory")] = None,
-    namespace: options.NamespaceOption = "default",
-    pool: options.PoolOption = "default",
-    capabilities: options.CapabilitiesOption = None,
-    start: Annotated[str | None, typer.Option(help="command with which CI starts a runtime at --url")] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="the runtime answers here")] = None,
+    cmd: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="this command starts it; {port} in it is replaced by a free port")
+    ] = None,
+    entry_point: Annotated[
+        str | None, typer.Option(metavar="NAME", help="it is Python: an entry point of actor_conformance.targets")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="short name, also of the ledger; default: that of the directory")] = None,
+    namespace: flags.NamespaceOption = "default",
+    pool: flags.PoolOption = "default",
+    capabilities: flags.CapabilitiesOption = None,
+    start: Annotated[str | None, typer.Option(metavar="COMMAND", help="command with which CI starts a runtime at --url")] = None,
     install: Annotated[
-        str | None, typer.Option(help="what pip installs in CI to get this suite; default: where this one was installed from")
+        str | None,
+        typer.Option(metavar="REQUIREMENT", help="what pip installs in CI to get this suite; default: where this one was installed from"),
     ] = None,
 ) -> None:
     """Write a target file, an empty ledger and a GitHub Actions workflow; nothing that exists is overwritten."""

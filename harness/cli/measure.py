@@ -44,7 +44,7 @@ def command(
     wanted = [one for one in flaky_tests(before) if one.variant in request.variants and (not request.suites or one.suite in request.suites)]
     if not wanted:
         raise UsageError(f"{path} calls no test flaky that this would run")
-    with RunProgress(f"{where.target}: {len(wanted)} flaky tests, {loops} loops") as progress:
+    with RunProgress(f"{where.target}: {len(wanted)} flaky tests, {loops} loops", rounds=loops) as progress:
         only = tuple(sorted(map(str, wanted)))
         report = run_interruptibly(lambda stop: loop(replace(request, only=only), Budget(loops), progress.event, stop=stop))
     if report.problems:

@@ -4,116 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from harness.cli import flags
 from harness.junit import Duplicates
 from harness.ledger import store
 from harness.marks import select_encodings
-from harness.masking import VARIABLE
 from harness.run import intake, last, shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.run.results import RunReport
 from harness.settings import check_lane, split, storages, time_mode
-from harness.targets import SPECS, TargetOptions, file, resolve
+from harness.targets import TargetOptions, file, resolve
 
-TARGET = "Target"
-SELECTION = "Selection"
 EVIDENCE = Path("artifacts/evidence")
-
-TargetOption = Annotated[str, typer.Option(metavar="TARGET", help=SPECS, rich_help_panel=TARGET)]
-NamespaceOption = Annotated[str, typer.Option(metavar="NAME", help="namespace at a URL target", rich_help_panel=TARGET)]
-PoolOption = Annotated[str, typer.Option(metavar="NAME", help="pool at a URL target", rich_help_panel=TARGET)]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TOKEN",
-        help="token for a URL target; ps shows it to others, the variable it does not",
-        envvar=VARIABLE,
-        rich_help_panel=TARGET,
-    ),
-]
-TargetNameOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="name of a URL target and of its ledger", rich_help_panel=TARGET)
-]
-CapabilitiesOption = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="capabilities of a URL target, or all", rich_help_panel=TARGET)
-]
-TimeScaleOption = Annotated[
-    float | None, typer.Option(metavar="FACTOR", help="factor on every time limit of a URL target", rich_help_panel=TARGET)
-]
-ProfileOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="frozen set a URL target promises: peer-2.3 or seed", rich_help_panel=TARGET)
-]
-TimeOption = Annotated[str | None, typer.Option(metavar="MODE", help="virtual or real; default: the target's own", rich_help_panel=TARGET)]
-EncodingOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAMES", help="json, cbor, bare; any: only tests without one", rich_help_panel=SELECTION),
-]
-StorageOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="storage; repeat or separate by commas", rich_help_panel=SELECTION)
-]
-SuiteOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="suite; repeat or separate by commas", rich_help_panel=SELECTION)
-]
-KeywordOption = Annotated[
-    str | None, typer.Option("-k", metavar="EXPRESSION", help="only tests matching this pytest expression", rich_help_panel=SELECTION)
-]
-OnlyOption = Annotated[
-    list[str] | None, typer.Option(metavar="TEST", help="only this test: suite::test; repeat", rich_help_panel=SELECTION)
-]
-CorpusOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of another corpus", rich_help_panel=SELECTION)]
-LaneOption = Annotated[
-    str, typer.Option(metavar="LANE", help="all, parallel (no timing suites) or timing (only those)", rich_help_panel=SELECTION)
-]
-ShardOption = Annotated[str, typer.Option(metavar="I/N", help="run share I of N of the suites, such as 1/3", rich_help_panel=SELECTION)]
-DurationsOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="balance shards by this durations.toml or event stream", rich_help_panel=SELECTION)
-]
-JobsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="workers for non-timing suites; default: one per processor, at most 4", min=1)
-]
-RerunOption = Annotated[int, typer.Option(metavar="N", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
-SeedOption = Annotated[int, typer.Option(metavar="N", help="seed of everything random in tests and client", min=0)]
-RestartOption = Annotated[
-    bool, typer.Option("--restart-target", help="start a target that died again and go on, instead of blocking the rest")
-]
-EvidenceOption = Annotated[Path, typer.Option(metavar="DIR", help="where each failure leaves its bundle")]
-TimelinesOption = Annotated[bool, typer.Option("--timelines", help="record a timeline of every test, not only of those that do not pass")]
-MaxFailOption = Annotated[int | None, typer.Option(metavar="N", help="end the run after N bad verdicts", min=1)]
-FirstOption = Annotated[bool, typer.Option("-x", help="end the run after the first bad verdict: --maxfail 1")]
-FailedOption = Annotated[bool, typer.Option("--failed", help="only the tests that were bad last time", rich_help_panel=SELECTION)]
-JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
-EventsOption = Annotated[Path | None, typer.Option("--events", metavar="FILE", help="write the events of the run here, as NDJSON")]
-ResultsInOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--junit-in",
-        "--events-in",
-        metavar="FILE",
-        help="read this JUnit file or event stream instead of running; repeat to merge",
-    ),
-]
-DuplicatesOption = Annotated[
-    Duplicates,
-    typer.Option(help="what JUnit cases of one name are: an error, attempts of one test (flaky if they differ), or told apart by position"),
-]
-LedgerOption = Annotated[Path | None, typer.Option(metavar="FILE", help="ledger file; default: baselines/<target>.toml")]
-BaselinesOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the ledgers; default: ./baselines")]
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How a target that is reached by URL or started by a command is spoken to."""
 
-    namespace: NamespaceOption = "default"
-    pool: PoolOption = "default"
-    token: TokenOption = None
-    target_name: TargetNameOption = None
-    capabilities: CapabilitiesOption = None
-    time_scale: TimeScaleOption = None
-    profile: ProfileOption = None
+    namespace: flags.NamespaceOption = "default"
+    pool: flags.PoolOption = "default"
+    token: flags.TokenOption = None
+    target_name: flags.TargetNameOption = None
+    capabilities: flags.CapabilitiesOption = None
+    time_scale: flags.TimeScaleOption = None
+    profile: flags.ProfileOption = None
 
     def options(self, spec: str) -> TargetOptions:
         """The target that `spec` names, reached like this."""
@@ -133,7 +48,7 @@ class Reach:
 class TargetChoice:
     """Which runtime is judged."""
 
-    target: TargetOption = "reference"
+    target: flags.TargetOption = "reference"
     reach: Reach = Reach()
 
     def options(self) -> TargetOptions:
@@ -145,10 +60,10 @@ class TargetChoice:
 class Matrix:
     """Whole suites of a corpus, in which variants."""
 
-    encoding: EncodingOption = None
-    storage: StorageOption = None
-    suite: SuiteOption = None
-    corpus: CorpusOption = None
+    encoding: flags.EncodingOption = None
+    storage: flags.StorageOption = None
+    suite: flags.SuiteOption = None
+    corpus: flags.CorpusOption = None
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, for these suites and variants.
@@ -168,11 +83,11 @@ class Matrix:
 class Selection(Matrix):
     """Any tests of a corpus, in which variants."""
 
-    keyword: KeywordOption = None
-    only: OnlyOption = None
-    lane: LaneOption = "all"
-    shard: ShardOption = "1/1"
-    durations: DurationsOption = None
+    keyword: flags.KeywordOption = None
+    only: flags.OnlyOption = None
+    lane: flags.LaneOption = "all"
+    shard: flags.ShardOption = "1/1"
+    durations: flags.DurationsOption = None
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, for these tests.
@@ -195,10 +110,10 @@ class Selection(Matrix):
 class Conditions:
     """Under which conditions tests run."""
 
-    time: TimeOption = None
-    seed: SeedOption = 0
-    evidence: EvidenceOption = EVIDENCE
-    restart_target: RestartOption = False
+    time: flags.TimeOption = None
+    seed: flags.SeedOption = 0
+    evidence: flags.EvidenceOption = EVIDENCE
+    restart_target: flags.RestartOption = False
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, under these conditions.
@@ -214,9 +129,9 @@ class Conditions:
 class Effort(Conditions):
     """How much is done in one run, and what is kept of it."""
 
-    jobs: JobsOption = None
-    rerun: RerunOption = 0
-    timelines: TimelinesOption = False
+    jobs: flags.JobsOption = None
+    rerun: flags.RerunOption = 0
+    timelines: flags.TimelinesOption = False
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, with this effort.
@@ -236,9 +151,9 @@ class Effort(Conditions):
 class Iteration:
     """What a person who mends failures asks for, run after run."""
 
-    failed: FailedOption = False
-    maxfail: MaxFailOption = None
-    first: FirstOption = False
+    failed: flags.FailedOption = False
+    maxfail: flags.MaxFailOption = None
+    first: flags.FirstOption = False
 
     def applied(self, request: RunRequest) -> RunRequest:
         """The request, for what was bad last time if that is asked for.
@@ -258,16 +173,16 @@ class Iteration:
 class Outputs:
     """The files a run leaves."""
 
-    junit_file: JUnitOption = None
-    events: EventsOption = None
+    junit_file: flags.JUnitOption = None
+    events: flags.EventsOption = None
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """Results that something else produced."""
 
-    results_in: ResultsInOption = None
-    duplicates: DuplicatesOption = Duplicates.ERROR
+    results_in: flags.ResultsInOption = None
+    duplicates: flags.DuplicatesOption = Duplicates.ERROR
 
     def read(self) -> RunReport | None:
         """The report of the files; None when there are none, and the corpus is to be run.
@@ -282,8 +197,8 @@ class Results:
 class LedgerChoice:
     """Which ledger is looked at."""
 
-    ledger: LedgerOption = None
-    baselines: BaselinesOption = None
+    ledger: flags.LedgerOption = None
+    baselines: flags.BaselinesOption = None
 
     def path(self, target: TargetOptions) -> Path:
         """The ledger of a target; that of a target file is called as the file says, and is in `baselines` beside it."""

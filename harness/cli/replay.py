@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options, summary
+from harness.cli import flags, options, summary
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.run import execute
@@ -25,9 +25,9 @@ def command(
     directory: Annotated[Path, typer.Argument(metavar="BUNDLE", help="directory of a failure bundle")],
     reach: options.Reach,
     target: Annotated[str | None, typer.Option(metavar="TARGET", help="another target than the one it failed on")] = None,
-    time: options.TimeOption = None,
-    corpus: options.CorpusOption = None,
-    evidence: options.EvidenceOption = Path("artifacts/replay"),
+    time: flags.TimeOption = None,
+    corpus: flags.CorpusOption = None,
+    evidence: flags.EvidenceOption = Path("artifacts/replay"),
 ) -> None:
     """Say whether the failure comes back; the status is that of the new run."""
     about = bundle.load(directory)

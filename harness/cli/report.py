@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from harness import junit
-from harness.cli import options, outputs, summary
+from harness.cli import flags, options, outputs, summary
 from harness.cli.console import out
+from harness.cli.group import Group
 from harness.errors import UsageError
 from harness.report import markdown, page
 from harness.report.compare import compare
@@ -19,18 +20,32 @@ from harness.requirements.model import Requirement, home, load
 from harness.run import eventlog
 from harness.text import utf8
 
-app = typer.Typer(help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
-EventsArgument = Annotated[list[Path], typer.Argument(metavar="EVENTS...", help="event streams, one per run")]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="write to this file")]
-MaybeOutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="write to this file; default: standard output")]
+app = typer.Typer(cls=Group, help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
+EventsArgument = Annotated[list[Path], typer.Argument(metavar="EVENTS", help="event streams, one per run")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="write to this file")]
+MaybeOutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="write to this file; default: standard output",
+    ),
+]
 
 
 @app.command("html")
 def html(
     events: EventsArgument,
     output: OutputOption,
-    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: that of this project")] = None,
-    evidence: Annotated[Path | None, typer.Option(help="where the failure bundles are, when they were moved since the run")] = None,
+    spec: Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the specification; default: that of this project")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="where the failure bundles are, when they were moved since the run",
+        ),
+    ] = None,
 ) -> None:
     """Make one self-contained page; several streams (targets) become columns beside each other."""
     if evidence is not None and not evidence.is_dir():
@@ -48,7 +63,7 @@ def markdown_command(events: EventsArgument, output: MaybeOutputOption = None) -
 def badge(
     events: EventsArgument,
     output: MaybeOutputOption = None,
-    label: Annotated[str, typer.Option(help="what stands on the left of the badge")] = "conformance",
+    label: Annotated[str, typer.Option(metavar="TEXT", help="what stands on the left of the badge")] = "conformance",
 ) -> None:
     """Make the JSON of a shields.io endpoint: how many of the tests that apply to the target pass."""
     _write(json.dumps(markdown.badge([eventlog.read(path) for path in events], label)) + "\n", output)
@@ -72,8 +87,8 @@ def encodings(events: EventsArgument) -> None:
 
 @app.command("diff")
 def diff(
-    before: Annotated[Path, typer.Argument(help="an event stream")],
-    after: Annotated[Path, typer.Argument(help="a later one")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="an event stream")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="a later one")],
 ) -> None:
     """Compare two runs test by test; the status is 1 when something got worse."""
     old, new = eventlog.read(before), eventlog.read(after)
@@ -92,8 +107,8 @@ def diff(
 @app.command("merge")
 def merge(
     events: EventsArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="the merged event stream")],
-    junit_file: options.JUnitOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="the merged event stream")],
+    junit_file: flags.JUnitOption = None,
 ) -> None:
     """Put the shards of one run together; the status is that of the whole run."""
     report = eventlog.merge([eventlog.read(path) for path in events])

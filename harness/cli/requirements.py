@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from harness.cli import options
+from harness.cli import flags, options
 from harness.cli.console import out
 from harness.errors import HarnessError
 from harness.requirements import coverage as covering
@@ -26,9 +26,9 @@ SHORT = 150
 
 
 def command(
-    corpus: options.CorpusOption = None,
-    spec: Annotated[Path | None, typer.Option(help="directory of the specification; default: that of this project")] = None,
-    document: Annotated[str | None, typer.Option(help="only this document, such as storage")] = None,
+    corpus: flags.CorpusOption = None,
+    spec: Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the specification; default: that of this project")] = None,
+    document: Annotated[str | None, typer.Option(metavar="NAME", help="only this document, such as storage")] = None,
     untested: Annotated[bool, typer.Option("--untested", help="list observable MUSTs without a test, with the reason")] = False,
     write_docs: Annotated[bool, typer.Option("--write-docs", help="write the pages of the specification with links to the tests")] = False,
     raise_set: Annotated[

@@ -52,7 +52,7 @@ def execute(request: RunRequest, most_bad: int | None = None, excused: Excused |
 
         return await runner.run(request, event, stop)
 
-    with RunProgress(f"{request.target.spec}, {request.time} time") as progress:
+    with RunProgress(f"{request.target.spec}, {request.time} time", lane=request.lane, rounds=1) as progress:
         report = run_interruptibly(limited)
     # What reads the stream of this run later must know what it was not meant to hold.
     report.session |= {"picked": request.picked, "suites": list(request.suites)} if report.session else {}

@@ -14,11 +14,12 @@ from harness.targets.reference import serve_standard
 
 
 def command(
-    host: Annotated[str, typer.Option(help="interface to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port; 0 picks a free one")] = 6420,
-    storage: Annotated[str, typer.Option(help="memory, or a directory for durable data")] = "memory",
+    host: Annotated[str, typer.Option(metavar="HOST", help="interface to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", help="port; 0 picks a free one")] = 6420,
+    storage: Annotated[str, typer.Option(metavar="STORAGE", help="memory, or a directory for durable data")] = "memory",
     token: Annotated[
-        str | None, typer.Option(help="bearer token of the operators' requests; none by default", envvar="CONFORM_SERVE_TOKEN")
+        str | None,
+        typer.Option(metavar="TOKEN", help="bearer token of the operators' requests; none by default", envvar="CONFORM_SERVE_TOKEN"),
     ] = None,
 ) -> None:
     """Serve until interrupted; the first line on stdout is a JSON object with the endpoint, printed when it answers."""

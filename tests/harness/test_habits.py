@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.run.stop import Stop
 from harness.verdicts import Verdict
 from tests.harness.sample import write_corpus
 
+SOON = str(datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=30))
 FAKE = ("--target", "tests.harness.fake_target:make", "--storage", "memory", "--corpus", "corpus", "--jobs", "1")
 JSON = ("--encoding", "json")
 MANY = '''
@@ -63,7 +65,7 @@ def test_the_nth_bad_verdict_asks_the_run_to_stop(most, ends):
 
 
 def test_what_a_ledger_excuses_does_not_count():
-    entry = {"test": "s::test_0", "class": "fails", "reason": "late", "link": "x", "review_by": "2999-01-01"}
+    entry = {"test": "s::test_0", "class": "fails", "reason": "late", "link": "x", "review_by": SOON}
     suite = {"tests": ["test_0", "test_1"], "counts": {"json-memory": {"collected": 2, "passed": 1, "skipped": 0}}}
     excused = excuses(Ledger.model_validate({"target": "t", "suites": {"s": suite}, "entries": [entry]}))
     assert excused(TestId.parse("s::test_0[json-memory]"), Verdict.FAIL)
@@ -106,7 +108,7 @@ def test_a_limit_reached_with_the_last_verdict_leaves_a_complete_account(conform
 @pytest.mark.usefixtures("corpus")
 def test_a_gate_ends_at_failures_that_the_ledger_does_not_know(conform):
     ledger = ("--baselines", "b")
-    conform("baseline", "init", *FAKE, *JSON, *ledger, "--reason", "r", "--link", "l", "--review-by", "2999-01-01", "--yes")
+    conform("baseline", "init", *FAKE, *JSON, *ledger, "--reason", "r", "--link", "l", "--review-by", SOON, "--yes")
     assert "GATE PASSED" in conform("gate", *FAKE, *JSON, *ledger, "-x")
     Path("mended").touch()
     conform("baseline", "update", *FAKE, *JSON, *ledger, "--yes")
@@ -131,7 +133,7 @@ def test_only_what_failed_last_time_is_run_again(conform):
 @pytest.mark.usefixtures("corpus")
 def test_a_gate_keeps_a_record_too_and_runs_what_failed(conform):
     ledger = ("--baselines", "b")
-    conform("baseline", "init", *FAKE, *JSON, *ledger, "--reason", "r", "--link", "l", "--review-by", "2999-01-01", "--yes")
+    conform("baseline", "init", *FAKE, *JSON, *ledger, "--reason", "r", "--link", "l", "--review-by", SOON, "--yes")
     assert not FILE.exists()
     conform("gate", *FAKE, *JSON, *ledger)
     assert "3 collected, 0 passed, 0 skipped, 3 failed" in conform("gate", *FAKE, *JSON, *ledger, "--failed")
