@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import corpus
+from harness.session_fixtures import SETTINGS
 from harness.source.bounds import bare_bounds
 from harness.source.inventory import first_line, uncounted
 from harness.source.module import Source
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FAULTS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What its source says against a collected test."""
+TAIL = 2000
+"""Characters of a traceback that are told; its end says what was raised."""
 NARROWING = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
 """Options with which pytest itself leaves out tests or files."""
 
@@ -52,8 +55,9 @@ class Census:
         report = yield
         if isinstance(collector, pytest.File) and report.skipped:
             self._skipped[collector.path] = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-        elif isinstance(collector, pytest.File) and report.failed:
+        elif report.failed:
             self._failed.add(collector.path)
+            self._problems.append(f"{collector.nodeid}: cannot be collected, so nothing is run:\n{report.longreprtext.strip()[-TAIL:]}")
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -75,7 +79,7 @@ class Census:
             here = by_file.get(path, [])
             place = str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
             source = Source.read(path, _names(path, here))
-            if source is None or path in self._failed:
+            if source is None or path in self._failed or corpus.elsewhere(path, config.stash[SETTINGS]):
                 continue
             if here or path in self._skipped or not narrowed:
                 self._problems += uncounted(source, here, place, self._skipped.get(path))

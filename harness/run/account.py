@@ -44,7 +44,7 @@ def close(outcomes: Sequence[LaneOutcome], *, repeated: bool = False, reason: st
     problems += [f"{name} has {len(places)} results" for name, places in twice.items() if name in collected]
     problems += [f"{name} has a result, but was never collected" for name in results if name not in collected]
     if not repeated:
-        problems += _shares(outcomes, len(collected))
+        problems += _shares(outcomes, sum(1 for _ in _all(outcomes, "collected")))
     for outcome in outcomes:
         problems += _unexplained(outcome)
     fates = _fates(outcomes, reason)
@@ -89,14 +89,14 @@ def _badness(event: Mapping[str, Any]) -> int:
     return list(Verdict).index(Verdict(verdict)) if verdict is not None and not Verdict(verdict).good else -1
 
 
-def _shares(outcomes: Sequence[LaneOutcome], collected: int) -> list[str]:
+def _shares(outcomes: Sequence[LaneOutcome], announced: int) -> list[str]:
     """The shares of the workers must add up to what each of them saw as the whole."""
     wholes = {_selected(event, outcomes) for event in _all(outcomes, "session") if "selected" in event}
     if len(wholes) > 1:
         return [f"the workers do not agree on what is selected: {', '.join(map(str, sorted(wholes)))} tests"]
     # A worker that never began has said why; what it would have run is missing in the sum.
-    if wholes and all(outcome.events for outcome in outcomes) and wholes != {collected}:
-        return [f"{wholes.pop()} tests are selected, but the workers were given {collected}"]
+    if wholes and all(outcome.events for outcome in outcomes) and wholes != {announced}:
+        return [f"{wholes.pop()} tests are selected, but the workers were given {announced}"]
     return []
 
 
