@@ -80,7 +80,7 @@ class ForkServer:
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
         if _threads() > 1:
-            os.write(report, f"{UNSAFE}\n".encode())
+            _say(report, UNSAFE)
             os.close(report)
         elif (process := os.fork()) == 0:
             selector.close()
@@ -90,7 +90,8 @@ class ForkServer:
             _lane(order, events, output)
         else:
             self._running[process] = report
-            os.write(report, f"{process}\n".encode())
+            if not _say(report, process):
+                os.kill(process, signal.SIGKILL)
         os.close(events)
         os.close(output)
         return True
@@ -102,14 +103,22 @@ class ForkServer:
                 return
             report = self._running.pop(process, None)
             if report is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    os.write(report, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+                _say(report, os.waitstatus_to_exitcode(status))
                 os.close(report)
 
     def _end(self) -> None:
         for process in self._running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process, signal.SIGKILL)
+
+
+def _say(report: int, what: object) -> bool:
+    """Tell whoever ordered; whether they are still there. One who left must not end the lanes of the others."""
+    try:
+        os.write(report, f"{what}\n".encode())
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _threads() -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,6 @@ from harness.run.runner import run_lanes
 from harness.run.stop import Stop
 from harness.targets import TargetOptions
 from tests.harness.sample import HEAD, PLAIN, request, run, verdicts, write_corpus
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIXED = (
     PLAIN
@@ -156,6 +154,21 @@ def test_a_target_that_must_not_be_forked_is_spawned(corpus):
     run(corpus)  # there is a server to fork from
     report = run(corpus, target=TargetOptions(spec="tests.harness.test_lanes:Threaded"))
     assert report.problems[0] == f"target threaded: RuntimeError: parent {os.getpid()}"
+
+
+def test_whoever_leaves_before_the_answer_takes_no_other_lane_along(corpus, tmp_path):
+    write_corpus(corpus, alpha=PLAIN)
+    run(corpus)
+    server = launch._server()
+    order = {"arguments": ["--version"], "environment": dict(os.environ), "directory": str(tmp_path), "preload": []}
+    (tmp_path / "order.json").write_text(json.dumps(order))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (tmp_path / "order.json").open() as file, Path(os.devnull).open("w") as nothing:
+        server.order([file.fileno(), nothing.fileno(), nothing.fileno(), writing])
+    os.close(writing)
+    assert len(verdicts(run(corpus))) == 2
+    assert launch._server() is server
 
 
 def test_a_server_that_is_gone_is_a_problem_and_the_next_run_has_another(corpus):
