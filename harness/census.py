@@ -76,10 +76,12 @@ class Census:
             by_file[item.path].append(item)
         chosen = {item.path for item in items}
         for path in self._files(config, by_file):
+            if path in self._failed or corpus.elsewhere(path, config.stash[SETTINGS]):
+                continue
             here = by_file.get(path, [])
             place = str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
             source = Source.read(path, _names(path, here))
-            if source is None or path in self._failed or corpus.elsewhere(path, config.stash[SETTINGS]):
+            if source is None:
                 continue
             if here or path in self._skipped or not narrowed:
                 self._problems += uncounted(source, here, place, self._skipped.get(path))
