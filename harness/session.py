@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from client import ActorError, Encoding, HttpFailureError
+from client import ActorError, HttpFailureError
+from harness.codec.bodies import encode_action_request
 from harness.errors import HarnessError
 from harness.evidence.encoded import EncodingWatch
 from harness.evidence.transcript import ObservedTransport, Transcript
@@ -21,7 +22,6 @@ from harness.identity import ANY
 from harness.lost import SPAWNED, describe, name_of, unasked
 from harness.marks import SPOKEN_BY_ANY
 from harness.tracking import TrackedClient
-from runtime.protocol.http import encode_action_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -164,7 +164,7 @@ class Conform:
     ) -> httpx.Response:  # fmt: skip
         """Call an action by plain HTTP, without the client's decoding and retries; `content` replaces the encoded arguments."""
         chosen = encoding or self.encoding
-        body = encode_action_request(list(args), Encoding(chosen)) if content is None else content
+        body = encode_action_request(list(args), chosen) if content is None else content
         url = f"/gateway/{await handle.resolve()}/action/{action}"
         return await self.http.post(url, content=body, headers={"x-rivet-encoding": chosen, **(headers or {})})
 

@@ -1,13 +1,13 @@
-"""Wire helpers for driver tests, which may not reach into the runtime: URLs, ids, inputs, values and BARE by the protocol's own rules."""
+"""Wire helpers for driver tests: messages, values, BARE, URLs and ids by the judge's own codecs."""
 
-from runtime.protocol.bare import Reader, Writer
-from runtime.protocol.connection import decode_to_client, encode_to_server
-from runtime.protocol.encodings import Encoding
-from runtime.protocol.gateway_url import encode_input, query_path
-from runtime.protocol.ids import new_id
-from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, SubscriptionRequest
-from runtime.protocol.payload import blob as dump_value
-from runtime.protocol.payload import load_value
+from harness.codec.addresses import encode_input, new_id, query_path
+from harness.codec.bare import Reader, Writer
+from harness.codec.documents import dump_value, load_value
+from harness.codec.encodings import Encoding
+from harness.codec.errors import SchemaError
+from harness.codec.frames import decode_to_client, encode_to_server
+from harness.codec.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, SubscriptionRequest
+from harness.codec.values import same
 
 __all__ = [
     "ActionRequest",
@@ -17,6 +17,7 @@ __all__ = [
     "Event",
     "Init",
     "Reader",
+    "SchemaError",
     "SubscriptionRequest",
     "Writer",
     "decode_to_client",
@@ -26,4 +27,5 @@ __all__ = [
     "load_value",
     "new_id",
     "query_path",
+    "same",
 ]

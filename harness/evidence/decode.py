@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from client import ActorError, Encoding, Exchange, SocketFrame
-from harness.evidence.transcript import Mark, RawExchange
-from runtime.protocol import cbor, subprotocols
-from runtime.protocol.connection import decode_to_client, decode_to_server
-from runtime.protocol.errors import DecodeError
-from runtime.protocol.gateway_url import parse_gateway_path
-from runtime.protocol.http import (
+from client import Exchange, SocketFrame
+from harness.codec.addresses import encoding_offered, route_of
+from harness.codec.bodies import (
     decode_action_request,
     decode_action_response,
     decode_error,
     decode_queue_request,
     decode_queue_response,
 )
+from harness.codec.documents import load_cbor
+from harness.codec.encodings import Encoding
+from harness.codec.errors import SchemaError
+from harness.codec.frames import decode_to_client, decode_to_server
+from harness.evidence.transcript import Mark, RawExchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -81,7 +82,7 @@ class Reader:
         decode: Callable[[bytes | str, Encoding], Any] = decode_to_client if from_target else decode_to_server
         try:
             value = decode(frame.data, encoding)
-        except DecodeError as error:
+        except SchemaError as error:
             return Reading(frame, violations=(Violation(side, f"{encoding} frame on socket {frame.socket}: {error}"),))
         return Reading(frame, received=value) if from_target else Reading(frame, sent=value)
 
@@ -94,19 +95,14 @@ def violations(entries: Iterable[Entry]) -> list[Violation]:
 
 def actor_path(url: str) -> str | None:
     """The path the actor sees, without query; None when the URL does not lead to an actor by its path."""
-    parts = urlsplit(url)
-    try:
-        route = parse_gateway_path(parts.path.encode(), parts.query.encode())
-    except (ActorError, ValueError):
-        return None
-    return None if route is None else route.forward.partition("?")[0]
+    route = route_of(url)
+    return None if route is None else route.path
 
 
 def _connect_encoding(frame: SocketFrame) -> Encoding | None:
     """The encoding of a `/connect` socket; None for raw sockets, which have no schema."""
     path = actor_path(frame.url) or urlsplit(frame.url).path
-    name = subprotocols.entry_value(frame.protocols, subprotocols.ENCODING_PREFIX)
-    return _encoding(name) if path == "/connect" else None
+    return _encoding(encoding_offered(frame.protocols)) if path == "/connect" else None
 
 
 def _exchange(exchange: Exchange, *, raw: bool) -> Reading:
@@ -118,7 +114,7 @@ def _exchange(exchange: Exchange, *, raw: bool) -> Reading:
     def attempt(side: str, what: str, decode: Callable[[], Any]) -> Any:
         try:
             return decode()
-        except (DecodeError, ValueError) as error:
+        except ValueError as error:
             found.append(Violation(side, f"{what} of {exchange.method} {urlsplit(exchange.url).path}: {error}"))
             return None
 
@@ -140,7 +136,7 @@ def _exchange(exchange: Exchange, *, raw: bool) -> Reading:
         elif said is Encoding.JSON:
             received = _quietly(lambda: json.loads(body)) if is_raw_request else attempt(TARGET, "JSON body", lambda: json.loads(body))
         elif said is Encoding.CBOR:
-            received = _quietly(lambda: cbor.loads(body))
+            received = _quietly(lambda: load_cbor(body))
     return Reading(exchange, raw, sent, received, tuple(found))
 
 

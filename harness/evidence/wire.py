@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from client import ActorError, Exchange, SocketFrame
+from client import UNDEFINED, Exchange, SocketFrame
+from harness.codec.addresses import route_of
+from harness.codec.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueSend, SubscriptionRequest
 from harness.evidence.decode import FIRST_ERROR_STATUS
 from harness.evidence.span import Span, brief
 from harness.evidence.transcript import Mark
-from runtime.protocol.gateway_url import DirectRoute, QueryRoute, parse_gateway_path
-from runtime.protocol.keys import serialize_key
-from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueSend, SubscriptionRequest
-from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +88,7 @@ class Wire:
     def exchange(self, reading: Reading, entry: Exchange, began: float) -> None:
         """One HTTP request and its answer."""
         started, ended = entry.started - began, entry.ended - began
-        route = _route(entry.url)
+        route = route_of(entry.url)
         ok = entry.status is not None and entry.status < FIRST_ERROR_STATUS
         dropped = (entry.error or "").startswith("CancelledError")
         failure = "given up by the test" if dropped else entry.error or _said(reading.received) or entry.status
@@ -100,8 +98,8 @@ class Wire:
             shown = f"{entry.method} {urlsplit(entry.url).path}"
             self.spans.append(Span(MANAGER, "manager" if ok else "failed", shown + outcome, started, ended))
             return
-        actor = _actor(route)
-        path = route.forward.partition("?")[0]
+        actor = route.actor
+        path = route.path
         kind, _, name = path.strip("/").partition("/")
         if kind == "action" and name:
             arguments = ", ".join(map(brief, reading.sent)) if isinstance(reading.sent, list) else ""
@@ -120,10 +118,10 @@ class Wire:
         """One event of a WebSocket."""
         at = entry.at - began
         if entry.kind == "open":
-            route = _route(entry.url)
-            path = urlsplit(entry.url).path if route is None else route.forward.partition("?")[0]
+            route = route_of(entry.url)
+            path = urlsplit(entry.url).path if route is None else route.path
             row = f"socket {len(self._sockets) + 1} {path}"
-            self._sockets[entry.socket] = _Socket(row, path, at, _actor(route) if route is not None else "")
+            self._sockets[entry.socket] = _Socket(row, path, at, "" if route is None else route.actor)
             self.touches.append((self._sockets[entry.socket].actor, at, at))
         elif (socket := self._sockets.get(entry.socket)) is None:
             return  # its opening was dropped from a long transcript
@@ -195,19 +193,6 @@ def read(readings: Iterable[Reading], began: float) -> Wire:
                 wire.frame(reading, entry, began)
     wire.finish()
     return wire
-
-
-def _route(url: str) -> DirectRoute | QueryRoute | None:
-    parts = urlsplit(url)
-    try:
-        return parse_gateway_path(parts.path.encode(), parts.query.encode())
-    except (ActorError, ValueError):
-        return None
-
-
-def _actor(route: DirectRoute | QueryRoute) -> str:
-    """The id of the actor, or its name and key as the manager writes them."""
-    return route.actor_id if isinstance(route, DirectRoute) else f"{route.name}/{serialize_key(route.key)}"
 
 
 def _result(output: Any) -> str:

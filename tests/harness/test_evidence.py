@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from client import Encoding, Exchange, SocketFrame
+from harness.codec import messages
 from harness.errors import UsageError
 from harness.evidence import bundle
 from harness.evidence.decode import Reader, violations
@@ -89,14 +90,14 @@ def _open(encoding: str) -> SocketFrame:
 
 @pytest.mark.parametrize("encoding", list(Encoding))
 def test_socket_frames_are_decoded_in_their_encoding(encoding):
-    messages = [Init(ACTOR, "c"), Event("news", [1, "two"]), ErrorFrame(WireError("user", "oops", "Oops"), 7)]
-    frames = [SocketFrame(1, "received", 0.1, data=encode_to_client(one, encoding)) for one in messages]
+    told = [Init(ACTOR, "c"), Event("news", [1, "two"]), ErrorFrame(WireError("user", "oops", "Oops"), 7)]
+    frames = [SocketFrame(1, "received", 0.1, data=encode_to_client(one, encoding)) for one in told]
     request = ActionRequest(1, "add", [2])
     frames.append(SocketFrame(1, "sent", 0.2, data=encode_to_server(request, encoding)))
     reader = Reader()
     readings = [reader.read(one) for one in [_open(encoding), *frames]]
-    assert [one.received for one in readings[1:4]] == messages
-    assert readings[4].sent == request
+    assert [repr(one.received) for one in readings[1:4]] == [repr(one) for one in told]  # of equal classes of two codecs
+    assert repr(readings[4].sent) == repr(request)
     assert violations([_open(encoding), *frames]) == []
     spoiled = [SocketFrame(1, kind, 0.3, data=b"\x04\x00\xff") for kind in ("received", "sent")]
     assert [one.side for one in violations([_open(encoding), *spoiled])] == ["target", "client"]
@@ -119,7 +120,7 @@ def test_both_directions_of_an_action_call_are_validated(encoding):
     error = encode_error(WireError("user", "oops", "Oops"), encoding)
     good = Reader().read(_action(encoding, sent, 200, answer))
     assert (good.sent, good.received, good.violations) == ([1], {"a": 1}, ())
-    assert Reader().read(_action(encoding, sent, 400, error)).received == WireError("user", "oops", "Oops")
+    assert Reader().read(_action(encoding, sent, 400, error)).received == messages.WireError("user", "oops", "Oops")
     assert violations([_action(encoding, sent, 502, b"bad gateway", "text/plain")]) == []
     for exchange, side in [
         (_action(encoding, b"\xff\xfe", 200, answer), "client"),

@@ -125,7 +125,7 @@ def test_actions_on_a_connection_last_from_the_request_to_the_answer():
         frame("received", 0.1, json.dumps({"body": {"tag": "Init", "val": {"actorId": ACTOR, "connectionId": "c"}}})),
         frame("sent", 0.2, json.dumps({"body": {"tag": "ActionRequest", "val": {"id": 1, "name": "add", "args": [2]}}})),
         frame("sent", 0.3, json.dumps({"body": {"tag": "ActionRequest", "val": {"id": 2, "name": "hang", "args": []}}})),
-        frame("received", 0.4, json.dumps({"body": {"tag": "ActionResponse", "val": {"id": 1, "output": 3}}})),
+        frame("received", 0.4, json.dumps({"body": {"tag": "ActionResponse", "val": {"id": ["$BigInt", "1"], "output": 3}}})),
         frame("received", 0.5, json.dumps({"body": {"tag": "Event", "val": {"name": "alarmRang", "args": [1]}}})),
         frame("closed", 0.9, code=1006, reason="lost"),
     )  # fmt: skip
