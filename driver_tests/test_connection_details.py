@@ -7,7 +7,6 @@ import asyncio
 from client import UNDEFINED
 from driver_tests.inspecting import inspect
 from driver_tests.metering import scrape
-from driver_tests.plain_connection import accepted_connection, plain_connection
 from harness import capability, requirement, suite, timing
 from harness.wire import ActionResponse, ErrorFrame
 
@@ -127,7 +126,7 @@ async def test_error_frame_precedes_the_close(conform, expect_error):
     params = {"shouldThrow": True}
     actor = conform.get_or_create("connErrorSerializationActor", params=params)
     actor_id = await actor.resolve()
-    async with plain_connection(conform, actor_id, params) as connection:
+    async with conform.frames(actor_id, params, accepted=False) as connection:
         assert await connection.wait_closed() == (1011, "connection.custom_error")
     (frame,) = connection.received
     assert isinstance(frame, ErrorFrame)
@@ -141,7 +140,7 @@ async def test_error_frame_precedes_the_close(conform, expect_error):
 async def test_error_frame_is_masked(conform):
     """The text of an ordinary exception does not reach a refused connection."""
     actor_id = await conform.get_or_create("beforeConnectGenericErrorActor").resolve()
-    async with plain_connection(conform, actor_id, {"shouldFail": True}) as connection:
+    async with conform.frames(actor_id, {"shouldFail": True}, accepted=False) as connection:
         assert await connection.wait_closed() == (1011, "rivetkit.internal_error")
     (frame,) = connection.received
     assert frame.error.message == "An internal error occurred"
@@ -175,7 +174,7 @@ async def test_removed_connection_gets_nothing_more(conform, eventually):
         heard = []
         stays.on("userDisconnected", heard.append)
         await stays.action("getConnectionState")
-        async with accepted_connection(conform, actor_id, {}) as goes:
+        async with conform.frames(actor_id, {}) as goes:
             gone = goes.received[-1].connection_id
             await goes.subscribe("userDisconnected")
             await goes.request(1, "getConnectionState")
@@ -194,7 +193,7 @@ async def test_removed_connection_gets_nothing_more(conform, eventually):
 async def test_lost_socket_cancels_no_handler(conform, eventually):
     """An action goes on when its connection is lost; its answer is dropped, and the actor serves on."""
     actor = conform.get_or_create("concurrentActionActor")
-    async with accepted_connection(conform, await actor.resolve()) as connection:
+    async with conform.frames(await actor.resolve()) as connection:
         await connection.request(1, "runWithDelay", "lost", 400)
         await eventually(lambda: actor.action("getEvents"), until=lambda seen: seen == ["start:lost"], what="the handler's start")
         connection.abort()
@@ -206,7 +205,7 @@ async def test_lost_socket_cancels_no_handler(conform, eventually):
 async def test_slow_subscriber_delays_nobody(conform):
     """Broadcasts return although a subscriber reads nothing; it gets everything in order once it does."""
     actor = conform.get_or_create("accessControlActor")
-    async with accepted_connection(conform, await actor.resolve()) as lazy:
+    async with conform.frames(await actor.resolve()) as lazy:
         await lazy.subscribe("allowedEvent")
         await lazy.request(1, "allowedAction", "x")
         assert await lazy.until(ActionResponse) is not None

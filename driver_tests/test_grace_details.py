@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from client import SocketClosedError
-from driver_tests.plain_connection import accepted_connection, plain_connection
 from harness import capability, requirement, suite, timing
 
 pytestmark = [suite("grace-details"), timing]
@@ -56,7 +55,7 @@ async def test_destroy_disconnects_only_what_cannot_hibernate(conform, boundary,
     (raw,) = await eventually(
         lambda: actor.action("getConnectionIds"), until=lambda found: len(found) == 1, what="the connection of the raw socket"
     )
-    async with accepted_connection(conform, actor_id, {}) as first, accepted_connection(conform, actor_id, {}) as second:
+    async with conform.frames(actor_id, {}) as first, conform.frames(actor_id, {}) as second:
         for number, connection in enumerate((first, second)):
             await connection.subscribe("userDisconnected")
             await connection.request(number, "getConnectionState")
@@ -119,7 +118,7 @@ async def test_connection_made_in_grace_survives(conform, eventually, witness):
 async def refusals(conform, actor, actor_id):
     """What a new call and a new connection get that do not wait until the actor is ready."""
     response = await conform.post_action(actor, "nothing", encoding="json", headers={"x-rivet-skip-ready-wait": "1"})
-    async with plain_connection(conform, actor_id, skip_ready_wait=True) as connection:
+    async with conform.frames(actor_id, skip_ready_wait=True, accepted=False) as connection:
         code, reason = await connection.wait_closed()
     assert (response.status_code, code) in ((500, 1011), (404, 1011))
     return f"{response.json()['group']}.{response.json()['code']}", reason.partition("#")[0]

@@ -12,7 +12,6 @@ from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
 from client.transport import Transport
-from driver_tests.plain_connection import accepted_connection
 from harness import any_encoding, encodings, requirement, suite, timing
 
 pytestmark = [suite("wire-sockets"), timing]
@@ -117,7 +116,7 @@ async def test_idle_connection_is_silent(conform, boundary):
     """A connection that asks for nothing gets nothing, awake, asleep and awake again."""
     actor = conform.get_or_create("hibernationActor")
     actor_id = await actor.resolve()
-    async with accepted_connection(conform, actor_id) as connection:
+    async with conform.frames(actor_id) as connection:
         pending = conform.spawn(connection.receive())
         await boundary.sleep(actor)
         await boundary.sleep(conform.get_or_create("hibernationActor"))

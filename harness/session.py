@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import ActorError, HttpFailureError
-from harness.codec.bodies import encode_action_request
+from client.transport import Transport
+from harness.codec.addresses import direct_path, offered
+from harness.codec.bodies import encode_action_request, encode_queue_request
+from harness.codec.messages import Init, QueueSend
 from harness.errors import HarnessError
 from harness.evidence.encoded import EncodingWatch
-from harness.evidence.transcript import ObservedTransport, Transcript
+from harness.evidence.transcript import ObservedTransport, OwnFrames, Transcript
+from harness.frames.connection import Frames
 from harness.handles import HandleBook, TrackedHandle
 from harness.identity import ANY
 from harness.lost import SPAWNED, describe, name_of, unasked
@@ -158,15 +162,68 @@ class Conform:
         finally:
             await connection.dispose()
 
+    @asynccontextmanager
+    async def frames(
+        self, actor: TrackedHandle | str, params: Any = None, *, accepted: bool = True, encoding: str | None = None,
+        skip_ready_wait: bool = False,
+    ) -> AsyncIterator[Frames]:  # fmt: skip
+        """A `/connect` socket, frame by frame, closed at the end of the block.
+
+        Args:
+            actor: A handle, or the id of an actor.
+            params: Connection parameters.
+            accepted: Whether the block begins after `Init` was read; False reads nothing.
+            encoding: Instead of the encoding of the test.
+            skip_ready_wait: Reach the actor even when it is not ready (WIRE-230).
+        """
+        chosen = encoding or self.encoding
+        entries = offered(chosen, params, skip_ready_wait=skip_ready_wait)
+        actor_id = actor if isinstance(actor, str) else await actor.resolve()
+        transport = Transport(OwnFrames(self.transcript))
+        socket = await transport.open(self.endpoint + direct_path(actor_id, "/connect", self.token), entries, {})
+        try:
+            frames = Frames(socket, chosen, self.limit)
+            if accepted and await frames.until(Init) is None:
+                raise AssertionError(f"the connection was refused\n{frames.told()}")
+            yield frames
+        finally:
+            await socket.close()
+            await transport.close()
+
+    async def request(
+        self, actor: TrackedHandle | str, path: str, *, method: str = "POST", content: bytes = b"", headers: dict[str, str] | None = None,
+        encoding: str | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """One HTTP request to an actor and the answer as it came: no retries, nothing decoded; see `harness.frames.decoded`.
+
+        Args:
+            actor: A handle, or the id of an actor.
+            path: What the actor sees, such as `/action/add`.
+            method: Any word.
+            content: The bytes of the body.
+            headers: Further ones.
+            encoding: Instead of the encoding of the test.
+        """
+        actor_id = actor if isinstance(actor, str) else await actor.resolve()
+        given = {"x-rivet-encoding": encoding or self.encoding, **(headers or {})}
+        return await self.http.request(method, direct_path(actor_id, path, self.token), content=content, headers=given)
+
     async def post_action(
-        self, handle: TrackedHandle, action: str, *args: Any, encoding: str | None = None, content: bytes | None = None,
+        self, actor: TrackedHandle | str, action: str, *args: Any, encoding: str | None = None, content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:  # fmt: skip
-        """Call an action by plain HTTP, without the client's decoding and retries; `content` replaces the encoded arguments."""
+        """`request` of an action; `content` replaces the encoded arguments."""
         chosen = encoding or self.encoding
         body = encode_action_request(list(args), chosen) if content is None else content
-        url = f"/gateway/{await handle.resolve()}/action/{action}"
-        return await self.http.post(url, content=body, headers={"x-rivet-encoding": chosen, **(headers or {})})
+        return await self.request(actor, f"/action/{action}", content=body, headers=headers, encoding=chosen)
+
+    async def post_queue(
+        self, actor: TrackedHandle | str, queue: str, message: Any, *, wait: bool = False, timeout_ms: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """`request` of a queue send; `timeout_ms` in milliseconds."""
+        body = encode_queue_request(QueueSend(message, wait, timeout_ms), self.encoding)
+        return await self.request(actor, f"/queue/{queue}", content=body, headers=headers)
 
     async def aclose(self) -> list[str]:
         """Cancel spawned work, dispose the client and close the raw one; returns the errors of spawned work that nobody asked for."""

@@ -1,9 +1,9 @@
 """Wire helpers for driver tests: messages, values, BARE, URLs and ids by the judge's own codecs."""
 
+from client import Encoding
 from harness.codec.addresses import encode_input, new_id, query_path
 from harness.codec.bare import Reader, Writer
 from harness.codec.documents import dump_value, load_value
-from harness.codec.encodings import Encoding
 from harness.codec.errors import SchemaError
 from harness.codec.frames import decode_to_client, encode_to_server
 from harness.codec.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, SubscriptionRequest

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from client import UNDEFINED
+from client import UNDEFINED, Encoding
 from harness.codec.documents import dump_document, dump_value, load_document, load_value, members
-from harness.codec.encodings import Encoding
 from harness.codec.envelope import OLDEST, OLDEST_QUEUE, args_of, error_of, opened, read_actor, read_metadata, versioned
 from harness.codec.errors import SchemaError
 from harness.codec.messages import QueueResult, QueueSend, WireError

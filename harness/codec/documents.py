@@ -10,8 +10,7 @@ from typing import Any
 
 import cbor2
 
-from client import UNDEFINED
-from harness.codec.encodings import Encoding
+from client import UNDEFINED, Encoding
 from harness.codec.errors import SchemaError
 from harness.codec.values import SAFE, Tagged, from_wire, to_wire
 

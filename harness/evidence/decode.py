@@ -1,7 +1,7 @@
 """Reading a transcript: every message decoded in its encoding and held against its schema, in both directions.
 
 A message of the target that its schema does not allow is the target's fault; one of the client library is ours. What the test itself sends
-through the raw HTTP client may be malformed on purpose, so only the answers to it are checked.
+through the raw HTTP client or on a socket of its own may be malformed on purpose, so only the answers to it are checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from client import Exchange, SocketFrame
+from client import Encoding, Exchange, SocketFrame
 from harness.codec.addresses import encoding_offered, route_of
 from harness.codec.bodies import (
     decode_action_request,
@@ -22,10 +22,9 @@ from harness.codec.bodies import (
     decode_queue_response,
 )
 from harness.codec.documents import load_cbor
-from harness.codec.encodings import Encoding
 from harness.codec.errors import SchemaError
 from harness.codec.frames import decode_to_client, decode_to_server
-from harness.evidence.transcript import Mark, RawExchange
+from harness.evidence.transcript import Mark, OwnFrame, RawExchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,6 +82,8 @@ class Reader:
         try:
             value = decode(frame.data, encoding)
         except SchemaError as error:
+            if isinstance(frame, OwnFrame) and not from_target:
+                return Reading(frame, raw=True)
             return Reading(frame, violations=(Violation(side, f"{encoding} frame on socket {frame.socket}: {error}"),))
         return Reading(frame, received=value) if from_target else Reading(frame, sent=value)
 

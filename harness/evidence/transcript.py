@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import httpx
@@ -105,6 +105,27 @@ class Transcript:
             return
         self.dropped += len(self._last) == LAST
         self._last.append(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFrame(SocketFrame):
+    """A frame of a socket that the test itself speaks on: what it sends may be malformed on purpose."""
+
+
+class OwnFrames:
+    """An observer of such a socket; tells a transcript."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        """Passes on to `transcript`."""
+        self._transcript = transcript
+
+    def on_exchange(self, exchange: Exchange) -> None:
+        """A socket makes none."""
+        self._transcript.on_exchange(exchange)
+
+    def on_frame(self, frame: SocketFrame) -> None:
+        """Something happened on the socket."""
+        self._transcript.on_frame(OwnFrame(**{one.name: getattr(frame, one.name) for one in fields(frame)}))
 
 
 class ObservedTransport(httpx.AsyncHTTPTransport):

@@ -6,12 +6,11 @@ import re
 
 import pytest
 
-from client import UNDEFINED
+from client import UNDEFINED, Encoding
 from harness.codec import bodies, frames
 from harness.codec.addresses import direct_path, encode_input, new_id, offered, query_path, route_of, serialize_key
 from harness.codec.bare import Reader, Writer
 from harness.codec.documents import dump_document, dump_value, load_value
-from harness.codec.encodings import Encoding
 from harness.codec.errors import SchemaError
 from harness.codec.messages import (
     ActionRequest,
