@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from client import Client
+from harness.codec.addresses import key_parts, serialize_key
 from harness.handles import Address, HandleBook, TrackedHandle, untracked
-from runtime.protocol.keys import normalize_key, serialize_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class TrackedManager:
         return called
 
     def _address(self, name: str, key: Any) -> Address:
-        return Address(name, normalize_key(key), namespace=self._namespace)
+        return Address(name, key_parts(key), namespace=self._namespace)
 
 
 class TrackedClient(Client):
@@ -94,4 +94,4 @@ class TrackedClient(Client):
         return self._track(untracked(handle), name, key)
 
     def _track(self, handle: Any, name: str, key: Any) -> TrackedHandle:
-        return self._book.track(handle, Address(name, normalize_key(key), namespace=self.config.namespace))
+        return self._book.track(handle, Address(name, key_parts(key), namespace=self.config.namespace))

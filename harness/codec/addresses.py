@@ -31,6 +31,11 @@ def new_id() -> str:
     return digits
 
 
+def key_parts(key: Sequence[str] | str | None) -> tuple[str, ...]:
+    """A key as its parts: a text is one part, None the empty key (WIRE section 3.2)."""
+    return (key,) if isinstance(key, str) else tuple(key or ())
+
+
 def serialize_key(parts: Sequence[str]) -> str:
     """A key as the manager writes it (WIRE-160)."""
     escaped = [part.replace("\\", "\\\\").replace("/", "\\/") if part else "\\0" for part in parts]

@@ -8,7 +8,7 @@ import pytest
 
 from client import UNDEFINED, Encoding
 from harness.codec import bodies, frames
-from harness.codec.addresses import direct_path, encode_input, new_id, offered, query_path, route_of, serialize_key
+from harness.codec.addresses import direct_path, encode_input, key_parts, new_id, offered, query_path, route_of, serialize_key
 from harness.codec.bare import Reader, Writer
 from harness.codec.documents import dump_document, dump_value, load_value
 from harness.codec.errors import SchemaError
@@ -393,3 +393,7 @@ def test_queue_results():
     for encoding, body in (("json", b'{"status":"timedOut"}'), ("bare", bytes.fromhex("0400 0874696d65644f7574 00"))):
         assert bodies.decode_queue_response(body, encoding) == QueueResult("timedOut")
     assert bodies.decode_queue_response(b'{"status":"completed","response":null}', "json") == QueueResult("completed", None)
+
+
+def test_keys_as_parts():
+    assert (key_parts("a/b"), key_parts(["a", ""]), key_parts(None), key_parts([])) == (("a/b",), ("a", ""), (), ())
