@@ -37,9 +37,9 @@ def test_it_has_the_commands_of_the_readme_word_for_word():
     [
         ("nothing", 0, "tox -q -e lint,types"),
         ("python3*", 3, "python3 -m venv .venv"),
-        ("pip*", 3, "pip install -q -e ."),
+        ("pip*", 3, "pip install -q -e .[conform]"),
         ("conform*", 3, "conform gate"),
-        ("pip*tox", 3, "pip install -q -e . tox"),
+        ("pip*tox", 3, "pip install -q -e .[conform] tox"),
         ("tox*test", 3, "tox -q -e test"),
         ("tox*types", 3, "tox -q -e lint,types"),
     ],

@@ -16,7 +16,7 @@ from harness.targets import TargetOptions
 from harness.targets.reference import CAPABILITIES
 from tests.harness.lesser_reference import BREAK
 
-VARIANT = "[json-sqlite]"
+VARIANTS = ("[json-sqlite]", "[any-sqlite]")
 NEIGHBOURS = 5
 """Tests per suite that do not need the capability and must not notice its absence: the quickest ones."""
 
@@ -63,7 +63,7 @@ def world(collected, tmp_path_factory):
         shutil.copy(standard_corpus() / name, corpus / name)
     suites = {event["suite"] for event in collected if event["capabilities"]}
     needs = {
-        event["id"]: frozenset(event["capabilities"]) for event in collected if event["suite"] in suites and event["id"].endswith(VARIANT)
+        event["id"]: frozenset(event["capabilities"]) for event in collected if event["suite"] in suites and event["id"].endswith(VARIANTS)
     }
     # Of suites most of which need nothing, some neighbours are enough.
     plain = defaultdict(list)
@@ -120,6 +120,7 @@ def test_a_capability_switched_off_makes_its_tests_unsupported_and_changes_nothi
 def test_declared_but_broken_fails(world, capability):
     suite = {"overload": "overload", "reentrancy": "state-change", "metric_labels": "metrics"}[capability]
     only = tuple(test for test in world.concerned(capability) if test.startswith(f"{suite}::"))
+    assert only
     results = asyncio.run(_verdicts(_request(world.corpus, f"tests.harness.lesser_reference:broken_{capability}", only=only)))
     changed = {test: result for test, result in results.items() if result.verdict != world.verdicts[test]}
     assert changed

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from harness.cli.app import app
+from harness.evidence import bundle
 from tests.harness.conftest import ROOT
 from tests.harness.sample import write_corpus
 
@@ -33,7 +34,7 @@ STEPS = (
     ("init here --url http://127.0.0.1:9", 0, "conformance.toml"),
     (f"list {SAMPLE}", 0, "2 tests, 2 with variants"),
     (f"run {FAKE} {SAMPLE} --jobs 1 --events run.ndjson --evidence e", 1, "FAIL alpha::test_bad"),
-    ("replay e/alpha_test_bad_json-memory", 1, "reproduced"),
+    (f"replay {bundle.place(Path('e'), 'alpha::test_bad[json-memory]')}", 1, "reproduced"),
     ("report html run.ndjson -o run.html", 0, ""),
     ("report markdown run.ndjson", 0, "alpha::test_bad"),
     ("report badge run.ndjson", 0, "50% of 2"),
@@ -69,7 +70,7 @@ def test_every_command_is_here():
     assert {leaf for leaf in _leaves(typer.main.get_command(app)) if not any(line.startswith(f"{leaf} ") for line in lines)} == ELSEWHERE
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_commands_as_a_person_types_them(tmp_path):
     """One after the other: some work on what others wrote."""
     write_corpus(tmp_path / "corpus", alpha=CORPUS)

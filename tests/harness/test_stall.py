@@ -28,7 +28,7 @@ async def test_window(conform, clock, witness):
     %s
     witness.hit("in time", True)
     %s
-    clock.took(before, most=0.15)
+    clock.took(before, most=conform.limit(0.15))
 '''
 
 
