@@ -23,9 +23,11 @@ from harness.evidence.transcript import ObservedTransport, OwnFrames, Transcript
 from harness.frames.connection import Frames
 from harness.handles import HandleBook, TrackedHandle
 from harness.identity import ANY
+from harness.latch import Latch
 from harness.lost import SPAWNED, describe, name_of, unasked
 from harness.marks import SPOKEN_BY_ANY
 from harness.tracking import TrackedClient
+from harness.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -54,6 +56,7 @@ class Conform:
         http: an `httpx.AsyncClient` on the endpoint, for raw requests.
         key: a key nobody else uses; the default key of every handle made here.
         endpoint, namespace, pool, token: where the target answers.
+        witness: counts the windows that the test hit; the latches of the test count here.
     """
 
     def __init__(self, target: Target, endpoint: Endpoint, variant: Variant, test: TestId, transcript: Transcript) -> None:
@@ -69,6 +72,7 @@ class Conform:
         self.handles = HandleBook()
         self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
+        self.witness = Witness()
         self.transcript = transcript
         self.watch = EncodingWatch(transcript)
         self.http = httpx.AsyncClient(base_url=endpoint.url, timeout=30.0, transport=ObservedTransport(transcript))
@@ -137,6 +141,10 @@ class Conform:
         """Create an actor (it must not exist) and return a handle to it; the key defaults to `self.key`."""
         handle: TrackedHandle = await self.client.create(name, self._key(key), **options)
         return handle
+
+    def latch(self, name: str) -> Latch:
+        """The latch of that name in the programs of the test's interpreter actors."""
+        return Latch(self, name)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start `work` beside the test; what the test leaves unfinished is cancelled at its end.

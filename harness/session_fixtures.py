@@ -73,6 +73,7 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
     target, endpoint = deployment.target, deployment.endpoint
     evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None), request.config.stash[MASK])
     session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
+    session.witness = request.node.stash.setdefault(WITNESS, session.witness)
     guard = request.node.stash.get(RUNNING, None)
     with deployment.watched(corpus_test, guard.abort if guard is not None else None):
         yield session
@@ -124,8 +125,7 @@ def boundary(conform: Conform, eventually: Eventually) -> Boundary:
 @pytest.fixture
 def witness(request: pytest.FixtureRequest) -> Witness:
     """`witness.hit("window", bool)`: a timing test proves that it hit its window."""
-    made = Witness()
-    request.node.stash[WITNESS] = made
+    made = request.node.stash.setdefault(WITNESS, Witness())
     guard = request.node.stash.get(RUNNING, None)
     if guard is not None:
         guard.before_pass.append(made.check)

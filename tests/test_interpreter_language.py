@@ -1,0 +1,64 @@
+"""The language of the interpreter actors: schema, fixture and documentation know the same operations; malformed programs are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import harness
+from fixtures.interpreter import OPERATIONS
+from harness.errors import HarnessError
+from harness.interpreter import SCHEMA, made, op, play
+
+HOUSE = Path(str(harness.__file__)).parent.parent
+
+
+def operations() -> set[str]:
+    return set(json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]["step"]["properties"]["op"]["enum"])
+
+
+def test_schema_and_fixture_have_the_same_operations() -> None:
+    assert operations() == set(OPERATIONS)
+
+
+def test_the_page_describes_every_operation_and_place() -> None:
+    page = (HOUSE / "docs" / "reference" / "interpreter.md").read_text(encoding="utf-8")
+    places = json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]["place"]["enum"]
+    assert {name for name in [*operations(), *places] if f"`{name}`" not in page} == set()
+
+
+def test_every_operation_is_used_by_the_suite() -> None:
+    suite = (HOUSE / "driver_tests" / "test_interpreter.py").read_text(encoding="utf-8")
+    used = set(re.findall(r"\bop\(\s*\"([A-Za-z.]+)\"", suite))
+    helpers = {"trace", "latch", "wf.step"}
+    assert operations() - used - helpers == set()
+
+
+class _Nowhere:
+    async def action(self, *_: object) -> None:
+        raise AssertionError("a malformed program was sent")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (op("no.such"), "'no.such' is not one of"),
+        (op("set", at="state.x"), "'value' is a required property"),
+        (op("incr", at="elsewhere.x"), "does not match"),
+        (op("try", do=[op("wait", ms=1), op("wait", ms=1, m=1)]), "'m' was unexpected"),
+        (op("if", value=1, then=op("return")), "is not of type 'array'"),
+    ],
+    ids=["unknown operation", "missing field", "bad path", "unknown field, nested", "a step for a program"],
+)
+async def test_a_malformed_program_is_the_tests_error(step: dict[str, object], words: str) -> None:
+    with pytest.raises(HarnessError, match=r"the program is malformed at \[0\]") as caught:
+        await play(_Nowhere(), step)
+    assert words in str(caught.value)
+
+
+def test_a_malformed_place_is_the_tests_error() -> None:
+    with pytest.raises(HarnessError, match="the programs of interpreter"):
+        made(None, onWhatever=[])  # type: ignore[arg-type]
