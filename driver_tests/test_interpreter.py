@@ -226,7 +226,7 @@ async def test_life_from_a_program(conform, boundary, eventually):
 
 
 @any_encoding
-@requirement("RUN-012", "CLIENT-001")
+@requirement("RUN-012")
 async def test_programs_for_later_and_for_others(conform, eventually):
     """A program stores another one, has the run handler started, and calls other actors."""
     actor = made(conform)

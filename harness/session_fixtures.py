@@ -125,7 +125,7 @@ def boundary(conform: Conform, eventually: Eventually) -> Boundary:
 @pytest.fixture
 def witness(request: pytest.FixtureRequest) -> Witness:
     """`witness.hit("window", bool)`: a timing test proves that it hit its window."""
-    made = request.node.stash.setdefault(WITNESS, Witness())
+    made: Witness = request.node.stash.setdefault(WITNESS, Witness())
     guard = request.node.stash.get(RUNNING, None)
     if guard is not None:
         guard.before_pass.append(made.check)
