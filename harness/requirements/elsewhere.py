@@ -23,13 +23,12 @@ def root_of(directory: Path) -> Path | None:
 
 def lost(reasons: Iterable[Reason], root: Path) -> list[str]:
     """One line per test that is named and does not exist below `root`."""
-    return [
-        f"{name}: {test} does not exist"
-        for reason in reasons
-        for name, tests in reason.tests.items()
-        for test in tests
-        if test.partition("::")[2] not in _tests(root / test.partition("::")[0])
-    ]
+    return [f"{name}: {test} does not exist" for reason in reasons for name, tests in reason.tests.items() for test in missing(tests, root)]
+
+
+def missing(tests: Iterable[str], root: Path) -> list[str]:
+    """Those of the tests (`path/test_x.py::test_y`) that do not exist below `root`."""
+    return [test for test in tests if test.partition("::")[2] not in _tests(root / test.partition("::")[0])]
 
 
 @cache

@@ -1,0 +1,28 @@
+"""The page that says which test holds which promise names tests that exist, and leaves out no item of the review."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.requirements.elsewhere import missing
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+ITEMS = {
+    *(f"V{number}" for number in range(1, 14)),
+    *(f"1{letter}" for letter in "bcdef"),
+    *(f"F{number}" for number in (1, 2, 3, 4, 6, 7, 9, 10, 11)),
+}
+
+
+def test_every_test_that_is_named_exists():
+    named = re.findall(r"`((?:\w+/)*test_\w+\.py(?:::\w+)?)`", PAGE)
+    assert len(named) > 60
+    assert missing((f"tests/{name}" for name in named if "::" in name), ROOT) == []
+
+
+def test_every_item_has_a_row():
+    rows = [row.split("|") for row in PAGE.splitlines() if row.startswith("| ") and ".py" in row]
+    held = {item.strip() for row in rows for item in row[1].split(",")}
+    assert held >= ITEMS
