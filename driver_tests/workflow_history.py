@@ -1,0 +1,60 @@
+"""What the inspector shows of the workflow of an interpreter actor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from driver_tests.inspecting import inspect
+from harness.interpreter import made, op
+
+NAME = "interpreterWorkflow"
+
+
+@dataclass(frozen=True)
+class History:
+    """The history at one moment: the state, the kinds of entries and their metadata by path (`loop/~0/step`)."""
+
+    state: str
+    entries: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, shown: Any) -> History:
+        """Read an answer of the inspector."""
+        if shown["history"] is None:
+            return cls(shown["workflowState"], {}, {})
+        names = shown["history"]["nameRegistry"]
+
+        def path(entry: Any) -> str:
+            parts = entry["location"]
+            return "/".join(names[part["val"]] if part["tag"] == "WorkflowNameIndex" else f"~{part['val']['iteration']}" for part in parts)
+
+        entries = {path(entry): entry["kind"] for entry in shown["history"]["entries"]}
+        found = shown["history"]["entryMetadata"]
+        return cls(shown["workflowState"], entries, {path(one): found.get(one["id"]) for one in shown["history"]["entries"]})
+
+
+def workflow(conform: Any, *program: Any, **places: Any) -> Any:
+    """The test's actor, made with this workflow."""
+    return made(conform, NAME, run=list(program), **places)
+
+
+async def history(conform: Any) -> History:
+    """The history of the test's actor now."""
+    return History.of(await (await inspect(conform, NAME)).get("workflow-history"))
+
+
+async def ended(conform: Any, eventually: Any, state: str = "completed", timeout: float = 15) -> History:
+    """The history once the workflow is in a state."""
+    inspector = await inspect(conform, NAME)
+    shown = await eventually(
+        lambda: inspector.get("workflow-history"),
+        until=lambda found: found["workflowState"] == state,
+        what=f"workflow state {state}",
+        timeout=timeout,
+    )
+    return History.of(shown)
+
+
+FAIL = op("throw", kind="critical", message="the end")
