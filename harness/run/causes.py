@@ -2,8 +2,8 @@
 
 Each kind of flake is a model of the failure rates under the conditions:
 
-    race    the same rate everywhere
-    load    one rate on a calm machine, maybe zero, and odds at least three times as high on a busy one
+    race    the same rate everywhere, but that a busy machine may raise the odds less than threefold: every race moves with load a little
+    load    a busy machine raises the odds more than threefold, or it fails on a busy machine only
     order   never alone on a fresh target, busy or not; some rate among other tests; after itself either never or at some rate
     none    never again: what made it fail while it was looped is not there any more
 
@@ -25,8 +25,9 @@ from harness.verdicts import Blame
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-ODDS = 3.0
-"""A test whose odds to fail a busy machine raises less than this is called a race: every race moves with load a little."""
+RACE_RAISES = (1.0, 1.5, 2.0, 2.5)
+LOAD_RAISES = (3.5, 6.0, 12.0, 50.0)
+"""How often the odds are multiplied by a busy machine: a race, and a test that depends on load. Three, between them, is the border."""
 GRID = tuple((place + 0.5) / 60 for place in range(60))
 """The rates over which models are averaged; fine enough for the hundreds of replays there are."""
 
@@ -82,20 +83,28 @@ def probabilities(seen: Mapping[Condition, Observed]) -> dict[Cause, float]:
 
 
 def _race(seen: Mapping[Condition, Observed]) -> float:
-    return _mean(_likelihoods(_sum(seen.values())))
+    return _raised(seen, RACE_RAISES)
 
 
 def _load(seen: Mapping[Condition, Observed]) -> float:
-    busy = _likelihoods(seen[Condition.CONTENTION])
-    calm = _sum(one for condition, one in seen.items() if condition is not Condition.CONTENTION)
-    only_busy = _never(calm) + _mean(busy)
-    worse: list[float] = []
-    for rate, likelihood in zip(GRID, _likelihoods(calm), strict=True):
-        raised = ODDS * rate / (1 - rate)
-        higher = [one for other, one in zip(GRID, busy, strict=True) if other / (1 - other) >= raised]
-        if higher:
-            worse.append(likelihood + _mean(higher))
-    return _mean([only_busy, _mean(worse)])
+    only_busy = _never(_calm(seen)) + _mean(_likelihoods(seen[Condition.CONTENTION]))
+    return _mean([only_busy, _raised(seen, LOAD_RAISES)])
+
+
+def _raised(seen: Mapping[Condition, Observed], raises: Iterable[float]) -> float:
+    calm, busy = _likelihoods(_calm(seen)), seen[Condition.CONTENTION]
+    return _mean(
+        [
+            likelihood + _likelihood(busy, raised / (1 - rate + raised))
+            for raising in raises
+            for rate, likelihood in zip(GRID, calm, strict=True)
+            for raised in [raising * rate]
+        ]
+    )
+
+
+def _calm(seen: Mapping[Condition, Observed]) -> Observed:
+    return _sum(one for condition, one in seen.items() if condition is not Condition.CONTENTION)
 
 
 def _order(seen: Mapping[Condition, Observed]) -> float:
@@ -119,7 +128,11 @@ def _never(seen: Observed) -> float:
 
 def _likelihoods(seen: Observed) -> list[float]:
     """The log-likelihood of every rate of the grid."""
-    return [seen.failures * math.log(rate) + (seen.runs - seen.failures) * math.log1p(-rate) for rate in GRID]
+    return [_likelihood(seen, rate) for rate in GRID]
+
+
+def _likelihood(seen: Observed, rate: float) -> float:
+    return seen.failures * math.log(rate) + (seen.runs - seen.failures) * math.log1p(-rate)
 
 
 def _mean(logarithms: Sequence[float]) -> float:
