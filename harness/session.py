@@ -16,11 +16,12 @@ from client import ActorError, HttpFailureError
 from client.transport import Transport
 from harness.codec.addresses import direct_path, offered
 from harness.codec.bodies import encode_action_request, encode_queue_request
-from harness.codec.messages import Init, QueueSend
+from harness.codec.messages import QueueSend
 from harness.errors import HarnessError
 from harness.evidence.encoded import EncodingWatch
 from harness.evidence.transcript import ObservedTransport, OwnFrames, Transcript
 from harness.frames.connection import Frames
+from harness.frames.volley import volley
 from harness.handles import HandleBook, TrackedHandle
 from harness.identity import ANY
 from harness.latch import Latch
@@ -191,8 +192,8 @@ class Conform:
         socket = await transport.open(self.endpoint + direct_path(actor_id, "/connect", self.token), entries, {})
         try:
             frames = Frames(socket, chosen, self.limit)
-            if accepted and await frames.until(Init) is None:
-                raise AssertionError(f"the connection was refused\n{frames.told()}")
+            if accepted:
+                await frames.accept()
             yield frames
         finally:
             await socket.close()
@@ -215,6 +216,15 @@ class Conform:
         actor_id = actor if isinstance(actor, str) else await actor.resolve()
         given = {"x-rivet-encoding": encoding or self.encoding, **(headers or {})}
         return await self.http.request(method, direct_path(actor_id, path, self.token), content=content, headers=given)
+
+    async def volley(self, actor: TrackedHandle, paths_and_bodies: Sequence[tuple[str, bytes]]) -> list[tuple[httpx.Response, float]]:
+        """POST all of these at the same moment; the answers in their order, each with the loop time at which it was complete."""
+        actor_id, headers = await actor.resolve(), {"x-rivet-encoding": self.encoding}
+        requests = [
+            self.http.build_request("POST", direct_path(actor_id, path, self.token), content=body, headers=headers)
+            for path, body in paths_and_bodies
+        ]
+        return await volley(requests, self.transcript)
 
     async def post_action(
         self, actor: TrackedHandle | str, action: str, *args: Any, encoding: str | None = None, content: bytes | None = None,

@@ -59,6 +59,7 @@ class Frames:
         self._encoding = encoding
         self._limit = limit
         self._checked = 0
+        self._accepted: Init | None = None
 
     @property
     def received(self) -> list[Any]:
@@ -68,10 +69,18 @@ class Frames:
     @property
     def init(self) -> Init:
         """The accepting message."""
-        found = next((message for message in self.received if isinstance(message, Init)), None)
-        if found is None:
+        if self._accepted is None:
             raise HarnessError("the connection was not accepted yet: no Init was read")
-        return found
+        return self._accepted
+
+    async def accept(self) -> None:
+        """Read on to `Init`, which `exactly` does not ask for then; what came before it is still to be explained.
+
+        Raises:
+            AssertionError: the connection was refused.
+        """
+        self._accepted = await self.until(Init)
+        assert self._accepted is not None, f"the connection was refused\n{self.told()}"
 
     @property
     def close(self) -> tuple[int | None, str]:
@@ -138,7 +147,9 @@ class Frames:
         return [message.args for message in self.received if isinstance(message, Event) and message.name == name]
 
     async def exactly(self, *expected: Any, within: float = 5.0, fence: bool = True, closed: tuple[int, str] | None = None) -> list[Any]:
-        """All that came since the last `exactly` (at first: since the socket opened) is this and no other, and nothing follows.
+        """All that came since the last `exactly` is this and no other, and nothing follows; at first all since the socket opened.
+
+        The `Init` that `accept` read is not asked for.
 
         That nothing follows is proved by a fence, an action request that nobody serves: frames keep their order, so what was on its way
         before its answer comes before it. A moment of silence follows, for what was still to be made.
@@ -160,12 +171,12 @@ class Frames:
             async with asyncio.timeout(self._limit(within)):
                 await self._read(count(expected), fence=fence and closed is None, to_end=closed is not None)
         except TimeoutError:
-            came = self.received[self._checked :]
+            came = self._unexplained()
             lacking = "the socket is still open" if closed else "the fence was not answered"
             late = difference(expected, came) or lacking
             complaint = f"{late} (after {self._limit(within):g} s)\n{self.told()}"
             raise (TimingMissed if late.startswith(("missing", lacking)) else AssertionError)(complaint) from None
-        came = self.received[self._checked :]
+        came = self._unexplained()
         wrong = difference(expected, came)
         if wrong is None and closed is not None and self.close != closed:
             wrong = f"the socket was closed with {self.close}, expected {closed}"
@@ -173,8 +184,11 @@ class Frames:
         self._checked = len(self.received)
         return came
 
+    def _unexplained(self) -> list[Any]:
+        return [message for message in self.received[self._checked :] if message is not self._accepted]
+
     async def _read(self, expected: int, *, fence: bool, to_end: bool) -> None:
-        while to_end or len(self.received) - self._checked < expected:
+        while to_end or len(self._unexplained()) < expected:
             if await self.receive() is None:
                 return
         if fence:

@@ -138,10 +138,19 @@ async def test_accepted_and_answered():
     frames = speaks((0.0, messages.Init("x", "c")), (0.1, THEIR), (0.2, messages.ActionResponse(0, False)))
     with pytest.raises(HarnessError, match="no Init"):
         _ = frames.init
-    assert await frames.answer(0) == ActionResponse(0, False)
+    await frames.accept()
     assert frames.init == Init("x", "c")
+    assert await frames.answer(0) == ActionResponse(0, False)
+    await frames.exactly(ONE, ActionResponse(0, False))
+    early = speaks((0.0, THEIR), (0.1, messages.Init("x", "c")))
+    await early.accept()
+    with pytest.raises(AssertionError, match="nothing more may come, but came: Event"):
+        await early.exactly()
+    with pytest.raises(AssertionError, match="refused"):
+        await speaks((0.0, THEIR), close=(0.1, 1011, "user.no")).accept()
     await frames.send(b"\x04\x00\x01\x00\x01")
-    assert [seen.sent for seen in frames.transcript] == [False, False, False, True]
+    assert frames.transcript[-1].sent
+    assert frames.transcript[-1].data == b"\x04\x00\x01\x00\x01"
 
 
 def test_tests_may_send_nonsense_and_the_client_may_not():
