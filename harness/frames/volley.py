@@ -54,17 +54,24 @@ def _written(request: httpx.Request, talk: h11.Connection) -> bytes:
     return b"".join(part for part in parts if part is not None)
 
 
+def _next(request: httpx.Request, talk: h11.Connection) -> object:
+    try:
+        return talk.next_event()
+    except h11.RemoteProtocolError as error:
+        raise httpx.RemoteProtocolError(f"no complete answer to {request.url}: {error}", request=request) from error
+
+
 async def _answer(request: httpx.Request, reader: asyncio.StreamReader, talk: h11.Connection) -> tuple[httpx.Response, float]:
     head: h11.Response | None = None
     body = bytearray()
-    while not isinstance(event := talk.next_event(), h11.EndOfMessage):
+    while not isinstance(event := _next(request, talk), h11.EndOfMessage):
         if event is h11.NEED_DATA:
             talk.receive_data(await reader.read(_CHUNK))
         elif isinstance(event, h11.Response):
             head = event
         elif isinstance(event, h11.Data):
             body += event.data
-        else:
+        elif not isinstance(event, h11.InformationalResponse):
             raise httpx.RemoteProtocolError(f"the connection ended without a complete answer to {request.url}", request=request)
     assert head is not None
     response = httpx.Response(head.status_code, headers=list(head.headers), content=bytes(body), request=request)

@@ -11,9 +11,10 @@ from harness.codec.frames import decode_to_server
 from harness.codec.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueResult, WireError
 from harness.errors import HarnessError, SchemaViolation, TimingMissed
 from harness.evidence.decode import Reader, violations
-from harness.evidence.transcript import OwnFrame
+from harness.evidence.transcript import OwnFrame, Transcript
 from harness.frames import Frames, decoded, in_any_order
 from harness.frames.match import difference
+from harness.frames.volley import volley
 from runtime.protocol import connection, messages
 from runtime.protocol.http import encode_action_response, encode_error, encode_queue_response
 
@@ -195,3 +196,44 @@ def test_an_error_of_an_actor_has_the_encoding_that_was_asked_for():
     json = encode_error(messages.WireError("g", "c", "m"), Encoding.JSON)
     with pytest.raises(SchemaViolation, match="content type 'application/json', expected 'application/octet-stream'"):
         decoded(answer("action/a", json, Encoding.BARE, status=500, content_type="application/json"))
+
+
+async def test_a_volley_arrives_at_once():
+    """Every connection is open before the first request is written, and answers keep the order of their requests."""
+    opened, seen, all_there = [], [], asyncio.Event()
+
+    async def serve(reader, writer):
+        opened.append(writer)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        seen.append((len(opened), head.split()[1]))
+        body = head.split()[1].encode()
+        if len(seen) == 3:
+            all_there.set()
+        await all_there.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nset-cookie: b=2\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transcript = Transcript()
+    requests = [httpx.Request("POST", f"http://127.0.0.1:{port}/{number}?q=1", content=b"x") for number in range(3)]
+    answers = await volley(requests, transcript)
+    server.close()
+    assert [response.text for response, _ in answers] == ["/0?q=1", "/1?q=1", "/2?q=1"]
+    assert answers[0][0].headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert {count for count, _ in seen} == {3}
+    assert [entry.exchange().status for entry in transcript] == [200, 200, 200]
+
+
+async def test_a_volley_says_when_an_answer_is_cut():
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(httpx.RemoteProtocolError, match="complete"):
+        await volley([httpx.Request("POST", f"http://127.0.0.1:{port}/", content=b"")], Transcript())
+    server.close()
