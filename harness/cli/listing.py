@@ -14,7 +14,7 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.errors import HarnessError
 from harness.identity import TestId
-from harness.run import runner
+from harness.run import hosted, runner
 from harness.targets import TargetOptions
 
 
@@ -23,6 +23,7 @@ def command(
     what: options.Selection,
     tests: Annotated[bool, typer.Option("--tests", help="one line per test, with what it checks")] = False,
     requirements: Annotated[bool, typer.Option("--requirements", help="one line per requirement, with its tests")] = False,
+    fixtures: Annotated[bool, typer.Option("--fixtures", help="one line per suite, with the fixture actors it needs")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per test and variant")] = False,
 ) -> None:
     """List suites, tests, or requirements with the tests that check them; nothing is run."""
@@ -31,7 +32,12 @@ def command(
     problems = [event["text"] for event in events if event["event"] == "problem"]
     if problems:
         raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
-    if as_json:
+    if fixtures:
+        chosen = {event["suite"] for event in events}
+        for name, actors in hosted.by_suite(request.corpus).items():
+            if name in chosen:
+                out.print(f"{name}  {', '.join(actors)}", markup=False, soft_wrap=True)
+    elif as_json:
         for event in events:
             out.print(json.dumps(event), markup=False, soft_wrap=True)
     elif requirements:

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from client import Client
 
-_CALL = re.compile(r"\b(?:get_or_create|create)\(\s*\"([A-Za-z][A-Za-z0-9]*)\"")
+_CALL = re.compile(r"\b(?:get_or_create|create|made\(conform,)\(?\s*\"([A-Za-z][A-Za-z0-9]*)\"")
+_LITERAL = re.compile(r"\"([A-Za-z][A-Za-z0-9]*)\"")
+_SUITE = re.compile(r"\bsuite\(\s*\"([^\"]+)\"")
+_HELPER = re.compile(r"^from [A-Za-z_]+\.([A-Za-z_]+) import", re.MULTILINE)
+_INTERPRETER = re.compile(r"^from harness\.interpreter import", re.MULTILINE)
+OBSERVERS = frozenset({"interpreterTrace", "interpreterLatch"})
+"""What a suite that uses the interpreter actors needs besides them."""
 ABSENT = "noSuch"
 """Names that begin so are those that a corpus calls because no runtime hosts them."""
 DOOMED = frozenset({"dbLifecycleFailing"})
@@ -71,6 +77,26 @@ def mentioned(corpus: Path) -> list[str]:
     """The actor names that the tests of a corpus call, without those that are there to be absent."""
     names = {name for path in corpus.glob("test_*.py") for name in _CALL.findall(path.read_text(encoding="utf-8"))}
     return sorted(name for name in names if not name.startswith(ABSENT))
+
+
+def by_suite(corpus: Path) -> dict[str, list[str]]:
+    """The actor names that each suite of a corpus needs, as its text and that of the helpers it imports have them.
+
+    A name counts where it stands as a text: also in the parameters of a test.
+    """
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in corpus.glob("*.py")}
+    known = {name for text in texts.values() for name in _CALL.findall(text) if not name.startswith(ABSENT)}
+    known |= {name for text in texts.values() for name in _LITERAL.findall(text) if name.startswith("interpreter")}
+    needed: dict[str, set[str]] = {}
+    for stem, text in texts.items():
+        if not stem.startswith("test_") or (suite := _SUITE.search(text)) is None:
+            continue
+        read = [text, *(texts[helper] for helper in _HELPER.findall(text) if helper in texts)]
+        names = {name for one in read for name in _LITERAL.findall(one)} & known
+        if any(_INTERPRETER.search(one) for one in read):
+            names |= OBSERVERS
+        needed.setdefault(suite[1], set()).update(names)
+    return {suite: sorted(names) for suite, names in sorted(needed.items())}
 
 
 async def starts(client: Client, names: Iterable[str], patience: float = PATIENCE) -> Mapping[str, Start]:

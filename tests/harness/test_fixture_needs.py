@@ -1,0 +1,29 @@
+"""Which suite needs which fixture actors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fixtures import standard_registry
+from harness.run.hosted import by_suite
+from harness.run.request import standard_corpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text('NAME = "interpreterDb"\n')
+    (tmp_path / "test_one.py").write_text(
+        'from corpus.helper import NAME\nfrom harness.interpreter import made\npytestmark = [suite("one")]\n'
+        'conform.get_or_create("counter")\nconform.create("noSuchActor")\n'
+    )
+    (tmp_path / "test_two.py").write_text('pytestmark = suite("two")\nfor name in ("counter", "words"):\n    pass\n')
+    assert by_suite(tmp_path) == {"one": ["counter", "interpreterDb", "interpreterLatch", "interpreterTrace"], "two": ["counter"]}
+
+
+def test_every_name_of_the_corpus_is_one_of_the_fixtures() -> None:
+    found = by_suite(standard_corpus())
+    hosted = {definition.name for definition in standard_registry()}
+    assert {name for names in found.values() for name in names} - hosted == set()
+    assert "interpreterWorkflow" in found["workflow-steps"] and "workflowCounterActor" in found["workflow-details"]
