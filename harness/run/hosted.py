@@ -82,7 +82,7 @@ def mentioned(corpus: Path) -> list[str]:
 def by_suite(corpus: Path) -> dict[str, list[str]]:
     """The actor names that each suite of a corpus needs, as its text and that of the helpers it imports have them.
 
-    A name counts where it stands as a text: also in the parameters of a test.
+    A name counts where it stands as a text, also in the parameters of a test; one in small letters in calls only.
     """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in corpus.glob("*.py")}
     known = {name for text in texts.values() for name in _CALL.findall(text) if not name.startswith(ABSENT)}
@@ -92,7 +92,14 @@ def by_suite(corpus: Path) -> dict[str, list[str]]:
         if not stem.startswith("test_") or (suite := _SUITE.search(text)) is None:
             continue
         read = [text, *(texts[helper] for helper in _HELPER.findall(text) if helper in texts)]
-        names = {name for one in read for name in _LITERAL.findall(one)} & known
+        names = {name for one in read for name in _CALL.findall(one)} | {
+            # A name in small letters is a word as well, such as "sleep": it counts in calls only.
+            name
+            for one in read
+            for name in _LITERAL.findall(one)
+            if not name.islower() or name == "interpreter"
+        }
+        names &= known
         if any(_INTERPRETER.search(one) for one in read):
             names |= OBSERVERS
         needed.setdefault(suite[1], set()).update(names)

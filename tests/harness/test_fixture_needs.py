@@ -16,10 +16,13 @@ def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None
     (tmp_path / "helper.py").write_text('NAME = "interpreterDb"\n')
     (tmp_path / "test_one.py").write_text(
         'from corpus.helper import NAME\nfrom harness.interpreter import made\npytestmark = [suite("one")]\n'
-        'conform.get_or_create("counter")\nconform.create("noSuchActor")\n'
+        'conform.get_or_create("counter")\nconform.create("noSuchActor")\nconform.create("destroyActor")\n'
     )
-    (tmp_path / "test_two.py").write_text('pytestmark = suite("two")\nfor name in ("counter", "words"):\n    pass\n')
-    assert by_suite(tmp_path) == {"one": ["counter", "interpreterDb", "interpreterLatch", "interpreterTrace"], "two": ["counter"]}
+    (tmp_path / "test_two.py").write_text('pytestmark = suite("two")\nfor name in ("destroyActor", "words", "counter"):\n    pass\n')
+    assert by_suite(tmp_path) == {
+        "one": ["counter", "destroyActor", "interpreterDb", "interpreterLatch", "interpreterTrace"],
+        "two": ["destroyActor"],
+    }
 
 
 def test_every_name_of_the_corpus_is_one_of_the_fixtures() -> None:
