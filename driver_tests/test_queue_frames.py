@@ -7,7 +7,7 @@ import pytest
 from client import UNDEFINED
 from harness import requirement, suite, timing
 from harness.codec.documents import dump_value
-from harness.codec.messages import QueueResult
+from harness.codec.messages import QueueResult, WireError
 from harness.frames import decoded
 from harness.wire import same
 
@@ -18,9 +18,9 @@ ROOM = 64
 """The largest record of `queueLimitedActor`, in bytes."""
 
 
-def of(error):
-    """What an error says, apart from the actor it names."""
-    return error.group, error.code, error.message, error.metadata
+def of(answer):
+    """What an error says, apart from the actor it names; any other answer is itself."""
+    return (answer.group, answer.code, answer.message, answer.metadata) if isinstance(answer, WireError) else answer
 
 
 async def received(conform, actor, name):
