@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+from jsonschema.exceptions import best_match
 
 from client import ActorError
 from harness.errors import HarnessError
@@ -113,7 +114,7 @@ def _check(value: Any, kind: str, what: str) -> None:
     Raises:
         HarnessError: says where and why.
     """
-    error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(value))
+    error = best_match(_validator(kind).iter_errors(value))
     if error is not None:
         place = "".join(f"[{part!r}]" for part in error.absolute_path)
         raise HarnessError(f"{what} is malformed at {place or 'its root'}: {error.message}")
