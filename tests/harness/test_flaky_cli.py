@@ -40,6 +40,7 @@ def flaky(conform, tmp_path):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.soak
 def test_a_flaky_test_is_measured_listed_gated_and_found_out(flaky, tmp_path):
     why = ("--reason", "a lost race", "--link", "https://example.org/7", "--review-by", SOON, "--class", "flaky")
     ledger = tmp_path / "baselines" / "fake.toml"
