@@ -92,7 +92,8 @@ async def test_schedule_wakes_a_sleeping_actor(conform, boundary, eventually):
 async def test_overdue_schedules_all_fire_on_wake(conform, boundary, eventually, clock):
     """Several schedules overdue at a wake fire once each, in order."""
     actor = conform.get_or_create("scheduled")
-    for task, delay in (("b", 1300), ("a", 1200), ("c", 1400)):
+    # Each delay counts from its own call: the times are so far apart that a slow call does not change their order.
+    for task, delay in (("b", 1600), ("a", 1200), ("c", 2000)):
         await actor.action("scheduleTaskAfterWithId", task, delay)
     await boundary.sleep(actor, via="api")
     actor = conform.get_or_create("scheduled")
