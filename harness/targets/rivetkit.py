@@ -6,12 +6,17 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import harness
 from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
 from harness.targets.process import TargetProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOME = Path(str(harness.__file__)).parent.parent / "targets" / "rivetkit"
 OLDEST_NODE = (18, 3)
@@ -74,6 +79,8 @@ class RivetkitTarget:
 def installed() -> Path:
     """A directory with the target and its packages: the checkout when they are there, else a copy in the user's cache.
 
+    A copy is named by what is in it, so that checkouts with different fixtures don't overwrite each other's under a running registry.
+
     Raises:
         TargetError: the target's files are not there, or npm failed.
     """
@@ -82,22 +89,55 @@ def installed() -> Path:
     if (HOME / "node_modules").is_dir():
         return HOME
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actor-conformance"
-    place = cache / f"rivetkit-{hashlib.sha256((HOME / 'package.json').read_bytes()).hexdigest()[:12]}"
-    shutil.copytree(HOME, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "test"))
-    done = place / ".installed"
-    if not done.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            raise TargetError(f"{NEED}; npm was not found")
-        command = [npm, "install", "--legacy-peer-deps", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
-        try:
-            outcome = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=INSTALL, check=False)
-        except subprocess.TimeoutExpired:
-            raise TargetError(f"npm did not install the target's packages within {INSTALL:g} s in {place}") from None
-        if outcome.returncode != 0:
-            raise TargetError(f"npm could not install the target's packages in {place}:\n{outcome.stderr.strip()[-2000:]}")
-        done.touch()
+    files = sorted(path for path in HOME.rglob("*") if path.is_file() and path.relative_to(HOME).parts[0] != "test")
+    packages = cache / f"rivetkit-packages-{_digest([HOME / 'package.json'])}"
+    place = cache / f"rivetkit-{_digest(files)}"
+    _made(packages, _install)
+    _made(place, lambda made: _copy(made, packages))
     return place
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(HOME)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _made(place: Path, make: Callable[[Path], None]) -> None:
+    """Make a directory of the cache whole or not at all: two runs may need it at the same moment, and one may be interrupted."""
+    if place.is_dir():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix="making-") as directory:
+        made = Path(directory) / "made"
+        made.mkdir()
+        make(made)
+        try:
+            made.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+
+
+def _install(made: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise TargetError(f"{NEED}; npm was not found")
+    shutil.copy(HOME / "package.json", made)
+    command = [npm, "install", "--legacy-peer-deps", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        outcome = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=INSTALL, check=False)
+    except subprocess.TimeoutExpired:
+        raise TargetError(f"npm did not install the target's packages within {INSTALL:g} s in {made.parent.parent}") from None
+    if outcome.returncode != 0:
+        raise TargetError(f"npm could not install the target's packages in {made.parent.parent}:\n{outcome.stderr.strip()[-2000:]}")
+
+
+def _copy(made: Path, packages: Path) -> None:
+    shutil.copytree(HOME, made, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "test"))
+    (made / "node_modules").symlink_to(packages / "node_modules", target_is_directory=True)
 
 
 def _check_node() -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import inspect
+import types
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import make_error
@@ -18,9 +20,28 @@ if TYPE_CHECKING:
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@functools.lru_cache(maxsize=4096)
-def arity(function: Callable[..., Any]) -> tuple[int, int | None, tuple[Any, ...]]:
+Arity = tuple[int, int | None, tuple[Any, ...]]
+
+# Weak, because hooks may be closures over one generation of an actor: a cache that held them would hold its whole state.
+_arities: weakref.WeakKeyDictionary[Callable[..., Any], Arity] = weakref.WeakKeyDictionary()
+
+
+def arity(function: Callable[..., Any]) -> Arity:
     """Required positional parameters, accepted ones (None: any number), and the defaults of the rest."""
+    # A bound method is made anew at every access, so what is remembered is the function under it, for all instances.
+    if isinstance(function, types.MethodType):
+        required, accepted, defaults = arity(function.__func__)
+        return max(0, required - 1), None if accepted is None else max(0, accepted - 1), defaults
+    try:
+        return _arities[function]
+    except (KeyError, TypeError):
+        found = _read(function)
+    with contextlib.suppress(TypeError):  # some callables can't be referred to weakly, or have no hash
+        _arities[function] = found
+    return found
+
+
+def _read(function: Callable[..., Any]) -> Arity:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

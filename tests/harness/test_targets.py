@@ -120,7 +120,12 @@ def test_missing_packages_are_installed_into_the_cache_once(tmp_path, monkeypatc
     assert (place / "node_modules").is_dir()
     assert rivetkit.installed() == place
     assert (tmp_path / "npm.calls").read_text().count("install") == 1
-    (place / ".installed").unlink()
+    (home / "start.mjs").write_text("// another checkout's\n")
+    other = rivetkit.installed()
+    assert (place / "start.mjs").read_text() == "", "what a registry may be running on is never overwritten"
+    assert (other / "start.mjs").read_text() == "// another checkout's\n"
+    assert (tmp_path / "npm.calls").read_text().count("install") == 1
+    (home / "package.json").write_text('{"private": true}')
     npm.write_text("#!/bin/sh\necho offline >&2\nexit 1\n")
     with pytest.raises(TargetError, match=r"(?s)could not install.*offline"):
         rivetkit.installed()
