@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from harness.codec.documents import dump_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_LENGTH = 30
-_SAFE = "!'()*"
-"""What a JS client leaves as it is in a path segment, besides letters, digits and -_.~"""
-_LABEL = b"\x00\x01"
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ESCAPES = {"\\": r"\\", "/": r"\/"}
+_GATEWAY = re.compile(r"/gateway/(?P<who>[^/]+)(?P<path>/.*)?")
+_ID = re.compile(r"(?P<id>[^@]+)(?:@(?P<token>.+))?")
 _ENCODING = "rivet_encoding."
-
-
-def new_id() -> str:
-    """A fresh id that no actor has (WIRE-150)."""
-    number, digits = int.from_bytes(b"\x01" + uuid.uuid4().bytes + _LABEL, "little"), ""
-    for _ in range(_LENGTH):
-        number, digit = divmod(number, len(_DIGITS))
-        digits += _DIGITS[digit]
-    return digits
-
-
-def key_parts(key: Sequence[str] | str | None) -> tuple[str, ...]:
-    """A key as its parts: a text is one part, None the empty key (WIRE section 3.2)."""
-    return (key,) if isinstance(key, str) else tuple(key or ())
-
-
-def serialize_key(parts: Sequence[str]) -> str:
-    """A key as the manager writes it (WIRE-160)."""
-    escaped = [part.replace("\\", "\\\\").replace("/", "\\/") if part else "\\0" for part in parts]
-    return "/".join(escaped) if escaped else "/"
-
-
-def encode_input(value: Any) -> bytes:
-    """Creation input as CBOR (WIRE-170)."""
-    return dump_value(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +32,44 @@ class Route:
 
 def route_of(url: str) -> Route | None:
     """Take a URL apart; None when its path does not lead to an actor (WIRE-220 to WIRE-224)."""
-    parts = urlsplit(url)
-    pieces = parts.path.split("/", 3)
-    if "//" in parts.path or len(pieces) < 3 or pieces[1] != "gateway" or not pieces[2]:
+    address = urlsplit(url)
+    found = None if "//" in address.path else _GATEWAY.fullmatch(address.path)
+    if found is None:
         return None
-    path = "/" + (pieces[3] if len(pieces) > 3 else "")
-    ours = dict(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0].startswith("rvt-"))
-    if ours:
-        key = ours.get("rvt-key")
-        return Route(f"{unquote(pieces[2])}/{serialize_key(key.split(',') if key else [])}", path)
-    actor_id, at, token = pieces[2].partition("@")
-    return None if not actor_id or (at and not token) else Route(unquote(actor_id), path)
+    who, path = found["who"], found["path"] or "/"
+    named = re.findall(r"(?:^|&)(rvt-[^=&]*)=?([^&]*)", address.query)
+    if named:
+        parts = [unquote_plus(value).split(",") for name, value in named if name == "rvt-key" and value]
+        return Route(f"{unquote(who)}/{serialize_key(parts[0] if parts else [])}", path)
+    direct = _ID.fullmatch(who)
+    return direct and Route(unquote(direct["id"]), path)
+
+
+def key_parts(key: Sequence[str] | str | None) -> tuple[str, ...]:
+    """A key as its parts: a text is one part, None the empty key (WIRE section 3.2)."""
+    match key:
+        case None:
+            return ()
+        case str():
+            return (key,)
+        case _:
+            return tuple(key)
+
+
+def serialize_key(parts: Sequence[str]) -> str:
+    """A key as the manager writes it (WIRE-160)."""
+    return "/".join("".join(_ESCAPES.get(one, one) for one in part) or r"\0" for part in parts) if parts else "/"
+
+
+def new_id() -> str:
+    """A fresh id that no actor has (WIRE-150): version, 16 random bytes, the label of the datacenter; least significant digit first."""
+    number = sum(byte << 8 * place for place, byte in enumerate((1, *uuid.uuid4().bytes, 0, 1)))
+    return "".join(_BASE36[number // 36**place % 36] for place in range(30))
+
+
+def encode_input(value: Any) -> bytes:
+    """Creation input as CBOR (WIRE-170)."""
+    return dump_value(value)
 
 
 def query_path(
@@ -84,40 +86,49 @@ def query_path(
     skip_ready_wait: bool = False,
 ) -> str:
     """`/gateway/<name><path>?rvt-...`, parameters in the order of WIRE-905; pool, input and region belong to getOrCreate."""
-    creating = method == "getOrCreate"
-    packed = None if input_cbor is None else base64.urlsafe_b64encode(input_cbor).rstrip(b"=").decode()
-    params = {
-        "rvt-namespace": namespace,
-        "rvt-method": method,
-        "rvt-runner": pool if creating else None,
-        "rvt-key": ",".join(key) or None,
-        "rvt-input": packed if creating else None,
-        "rvt-region": region if creating else None,
-        "rvt-crash-policy": "sleep" if creating else None,
-        "rvt-token": token,
-        "rvt-skip-ready-wait": "true" if skip_ready_wait else None,
-    }
-    query = urlencode({label: value for label, value in params.items() if value is not None}, safe="*").replace("~", "%7E")
-    joint = "" if path.endswith(("?", "&")) else "&" if "?" in path else "?"
-    return f"/gateway/{quote(name, safe=_SAFE)}{path}{joint}{query}"
+    creates = method == "getOrCreate"
+    given: list[tuple[str, str | None]] = [("namespace", namespace), ("method", method)]
+    given += [("runner", pool)] if creates else []
+    given += [("key", ",".join(key) or None)]
+    given += [("input", _unpadded(input_cbor)), ("region", region), ("crash-policy", "sleep")] if creates else []
+    given += [("token", token), ("skip-ready-wait", "true" if skip_ready_wait else None)]
+    query = "&".join(f"rvt-{label}={_form(value)}" for label, value in given if value is not None)
+    joint = "?" if "?" not in path else "" if path[-1] in "?&" else "&"
+    return f"/gateway/{_segment(name)}{path}{joint}{query}"
 
 
 def direct_path(actor_id: str, path: str = "", token: str | None = None) -> str:
     """`/gateway/<id>[@<token>]<path>`."""
-    at = f"@{quote(token, safe=_SAFE)}" if token else ""
-    return f"/gateway/{quote(actor_id, safe=_SAFE)}{at}{path}"
+    who = [actor_id, token] if token else [actor_id]
+    return "/gateway/" + "@".join(map(_segment, who)) + path
 
 
 def offered(encoding: str | None, params: Any = None, *, skip_ready_wait: bool = False) -> list[str]:
-    """The sub-protocol entries of a `/connect` socket whose path names the actor, in the order of the npm client."""
-    entries = ["rivet"] if encoding is None else ["rivet", _ENCODING + encoding]
-    if skip_ready_wait:
-        entries.append("rivet_skip_ready_wait")
-    if params is not None:
-        entries.append("rivet_conn_params." + quote(json.dumps(params), safe=_SAFE))
-    return entries
+    """The sub-protocol entries of a `/connect` socket whose path names the actor, in the order of WIRE section 8.1."""
+    entries = {
+        "rivet": True,
+        f"{_ENCODING}{encoding}": encoding is not None,
+        "rivet_skip_ready_wait": skip_ready_wait,
+        f"rivet_conn_params.{_segment(json.dumps(params))}": params is not None,
+    }
+    return [entry for entry, wanted in entries.items() if wanted]
 
 
 def encoding_offered(entries: Iterable[str]) -> str | None:
     """The encoding a client asked for in its sub-protocols; None when it named none."""
-    return next((entry.removeprefix(_ENCODING) for entry in entries if entry.startswith(_ENCODING)), None)
+    named = [entry[len(_ENCODING) :] for entry in entries if entry.startswith(_ENCODING)]
+    return named[0] if named else None
+
+
+def _unpadded(data: bytes | None) -> str | None:
+    return None if data is None else base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _segment(text: str) -> str:
+    """As a JS client escapes a path segment."""
+    return quote(text, safe="!'()*")
+
+
+def _form(text: str) -> str:
+    """As a JS client escapes a value of a query."""
+    return quote_plus(text, safe="*").replace("~", "%7E")

@@ -1,127 +1,131 @@
-"""BARE primitives (WIRE section 7.3)."""
+"""BARE primitives (WIRE section 7.3).
+
+What is read is bitten off the front of what is left, so a position that is off by one cannot go unnoticed. Numbers have one form only: a
+client of the peer refuses an unsigned integer that is longer than it has to be, and so does this reader.
+"""
 
 from __future__ import annotations
 
 from harness.codec.errors import SchemaError
 
-U64 = 2**64
-_LONGEST_UINT = 10
-
-
-class Writer:
-    """Collects primitives; every method returns the writer."""
-
-    def __init__(self, prefix: bytes = b"") -> None:
-        """Begins with `prefix`."""
-        self._out = bytearray(prefix)
-
-    def finish(self) -> bytes:
-        """All that was written."""
-        return bytes(self._out)
-
-    def byte(self, value: int) -> Writer:
-        """One byte: a union tag or a flag."""
-        self._out.append(value)
-        return self
-
-    def uint(self, value: int) -> Writer:
-        """LEB128, least significant group first."""
-        if not 0 <= value < U64:
-            raise ValueError(f"{value} is no unsigned 64-bit integer")
-        while value >= 0x80:
-            self._out.append(value & 0x7F | 0x80)
-            value >>= 7
-        return self.byte(value)
-
-    def u16(self, value: int) -> Writer:
-        """Two bytes, little endian."""
-        self._out += value.to_bytes(2, "little")
-        return self
-
-    def u64(self, value: int) -> Writer:
-        """Eight bytes, little endian."""
-        self._out += value.to_bytes(8, "little")
-        return self
-
-    def bool(self, value: bool) -> Writer:
-        """One byte, 0 or 1."""
-        return self.byte(1 if value else 0)
-
-    def data(self, value: bytes) -> Writer:
-        """Bytes behind their length."""
-        self.uint(len(value))
-        self._out += value
-        return self
-
-    def str(self, value: str) -> Writer:
-        """UTF-8 behind its length in bytes."""
-        return self.data(value.encode())
+LIMIT = 1 << 64
+_MORE = 0x80
 
 
 class Reader:
-    """Reads primitives from bytes; every method raises `SchemaError` when the bytes do not fit."""
+    """Bites primitives off; every method raises `SchemaError` when what is left does not begin with one."""
 
     def __init__(self, data: bytes) -> None:
         """Begins at the first byte."""
-        self._data = data
-        self._at = 0
+        self._left = memoryview(data)
+        self._size = len(data)
 
     def at_end(self) -> bool:
         """Whether everything was read."""
-        return self._at == len(self._data)
+        return not self._left
 
     def finish(self, what: str) -> None:
         """Nothing may follow a complete message (WIRE-413)."""
-        if not self.at_end():
-            raise SchemaError(f"{len(self._data) - self._at} bytes follow the end of {what}")
+        if self._left:
+            raise SchemaError(f"{len(self._left)} bytes follow the end of {what}")
 
     def take(self, size: int) -> bytes:
         """This many bytes."""
-        end = self._at + size
-        if end > len(self._data):
-            raise SchemaError(f"the message ends at byte {len(self._data)}, inside a field of {size} bytes that begins at byte {self._at}")
-        taken = self._data[self._at : end]
-        self._at = end
-        return taken
+        if size > len(self._left):
+            at = self._size - len(self._left)
+            raise SchemaError(f"the message ends at byte {self._size}, inside a field of {size} bytes that begins at byte {at}")
+        bite, self._left = bytes(self._left[:size]), self._left[size:]
+        return bite
 
     def byte(self) -> int:
-        """One byte."""
+        """One byte: a union tag."""
         return self.take(1)[0]
 
     def uint(self) -> int:
-        """LEB128, at most ten bytes and 64 bits."""
-        value = 0
-        for position in range(_LONGEST_UINT):
-            group = self.byte()
-            value |= (group & 0x7F) << (7 * position)
-            if group < 0x80:
-                if value >= U64:
-                    break
-                return value
-        raise SchemaError("an unsigned integer has more than 64 bits")
+        """Groups of seven bits, the least significant first, each but the last marked by its high bit."""
+        groups = [self.byte()]
+        while groups[-1] & _MORE:
+            groups.append(self.byte())
+            if len(groups) > 10:
+                raise SchemaError("an unsigned integer has more than 64 bits")
+        if len(groups) > 1 and groups[-1] == 0:
+            raise SchemaError("an unsigned integer is longer than it has to be")
+        value: int = sum((group % _MORE) * _MORE**place for place, group in enumerate(groups))
+        if value >= LIMIT:
+            raise SchemaError("an unsigned integer has more than 64 bits")
+        return value
 
     def u16(self) -> int:
-        """Two bytes, little endian."""
-        return int.from_bytes(self.take(2), "little")
+        """Two bytes, the low one first."""
+        low, high = self.take(2)
+        return high << 8 | low
 
     def u64(self) -> int:
-        """Eight bytes, little endian."""
-        return int.from_bytes(self.take(8), "little")
+        """Eight bytes, the low one first."""
+        return sum(byte << 8 * place for place, byte in enumerate(self.take(8)))
 
     def bool(self) -> bool:
         """One byte, 0 or 1."""
-        value = self.byte()
-        if value > 1:
-            raise SchemaError(f"a flag is 0 or 1, not {value}")
-        return value == 1
+        flag = self.byte()
+        if flag not in (0, 1):
+            raise SchemaError(f"a flag is 0 or 1, not {flag}")
+        return flag == 1
 
     def data(self) -> bytes:
-        """Bytes behind their length."""
+        """Bytes behind their count."""
         return self.take(self.uint())
 
     def str(self) -> str:
-        """UTF-8 behind its length."""
+        """UTF-8 behind the count of its bytes."""
         try:
-            return self.data().decode()
+            return str(self.data(), "utf-8")
         except UnicodeDecodeError as error:
             raise SchemaError(f"a text is not UTF-8: {error.reason}") from None
+
+
+class Writer:
+    """Lines primitives up; every method returns the writer."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._pieces: list[bytes] = []
+
+    def finish(self) -> bytes:
+        """All that was written."""
+        return b"".join(self._pieces)
+
+    def raw(self, piece: bytes) -> Writer:
+        """These bytes as they are."""
+        self._pieces.append(piece)
+        return self
+
+    def byte(self, value: int) -> Writer:
+        """One byte."""
+        return self.raw(bytes([value]))
+
+    def uint(self, value: int) -> Writer:
+        """Groups of seven bits, the least significant first."""
+        if value not in range(LIMIT):
+            raise ValueError(f"{value} is no unsigned 64-bit integer")
+        rest, group = divmod(value, _MORE)
+        return self.byte(group + _MORE).uint(rest) if rest else self.byte(group)
+
+    def u16(self, value: int) -> Writer:
+        """Two bytes, the low one first."""
+        return self.byte(value & 0xFF).byte(value >> 8)
+
+    def u64(self, value: int) -> Writer:
+        """Eight bytes, the low one first."""
+        return self.raw(bytes(value >> 8 * place & 0xFF for place in range(8)))
+
+    def bool(self, value: bool) -> Writer:
+        """One byte, 0 or 1."""
+        return self.raw(b"\1" if value else b"\0")
+
+    def data(self, value: bytes) -> Writer:
+        """Bytes behind their count."""
+        return self.uint(len(value)).raw(value)
+
+    def str(self, value: str) -> Writer:
+        """UTF-8 behind the count of its bytes."""
+        return self.data(bytes(value, "utf-8"))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cbor2
 
 from client import UNDEFINED, Encoding
+from harness.codec.cbor import load_cbor
 from harness.codec.errors import SchemaError
 from harness.codec.values import SAFE, Tagged, from_wire, to_wire
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _SHORT = 2**32
-_BYTES = 64
-_KEPT = frozenset({27, 68, *range(65, 68), *range(69, 88), 259})
-"""Tags of WIRE-403 that have no plain form here."""
 
 
 def dump_value(value: Any) -> bytes:
@@ -33,18 +32,6 @@ def load_value(data: bytes) -> Any:
 def dump_cbor(value: Any) -> bytes:
     """CBOR as the npm client writes it: whole numbers beyond 32 bits are floats, for a JS reader takes long integers for big ones."""
     return cbor2.dumps(_numbers(value), default=_write, datetime_as_timestamp=True, timezone=UTC)
-
-
-def load_cbor(data: bytes) -> Any:
-    """Exactly one CBOR value; raises `SchemaError`."""
-    source = io.BytesIO(data)
-    try:
-        value = cbor2.CBORDecoder(source, tag_hook=_tag).decode()
-    except Exception as error:  # the library raises many kinds for malformed input
-        raise SchemaError(f"malformed CBOR: {error}") from None
-    if source.tell() != len(data):
-        raise SchemaError(f"{len(data) - source.tell()} bytes follow the CBOR value")
-    return _thawed(value)
 
 
 def dump_json(value: Any) -> str:
@@ -142,25 +129,3 @@ def _write(encoder: Any, value: Any) -> None:
         encoder.encode(cbor2.CBORTag(value.tag, _numbers(value.content)))
     else:
         raise ValueError(f"{_shown(value)} has no CBOR form")
-
-
-def _tag(*args: Any, **_: Any) -> Any:
-    tag = next(arg for arg in args if isinstance(arg, cbor2.CBORTag))
-    if tag.tag == _BYTES:
-        return bytes(tag.value)
-    if tag.tag in _KEPT:
-        return Tagged(tag.tag, tag.value)
-    raise SchemaError(f"CBOR tag {tag.tag} is none of the protocol")
-
-
-def _thawed(value: Any) -> Any:
-    """Plain containers: inside a tag the library hands out immutable ones; `undefined` is ours."""
-    if value is cbor2.undefined:
-        return UNDEFINED
-    if isinstance(value, Tagged):
-        return Tagged(value.tag, _thawed(value.content))
-    if isinstance(value, Mapping):
-        return {name: _thawed(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_thawed(item) for item in value]
-    return set(value) if isinstance(value, frozenset) else value

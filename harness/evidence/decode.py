@@ -21,7 +21,7 @@ from harness.codec.bodies import (
     decode_queue_request,
     decode_queue_response,
 )
-from harness.codec.documents import load_cbor
+from harness.codec.cbor import load_cbor
 from harness.codec.errors import SchemaError
 from harness.codec.frames import decode_to_client, decode_to_server
 from harness.evidence.transcript import Mark, OwnFrame, RawExchange
