@@ -70,6 +70,7 @@ class Boundary:
             until=lambda record: record["sleep_ts"] is not None,
             timeout=timeout,
             what=f"sleep of actor {actor_id}",
+            window="asleep",
         )
 
     async def wait_destroyed(self, actor_id: str, timeout: float = 15.0) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class Boundary:
             until=lambda record: record["destroy_ts"] is not None,
             timeout=timeout,
             what=f"destruction of actor {actor_id}",
+            window="destroyed",
         )
 
     async def record(self, actor_id: str) -> dict[str, Any]:

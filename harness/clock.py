@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from harness.errors import TimingMissed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Clock:
     """Time as the test and (in virtual mode) the target see it."""
 
-    def __init__(self, *, virtual: bool) -> None:
-        """`virtual` tells a test whether waiting costs anything; it must not change what is tested."""
+    def __init__(self, *, virtual: bool, saw: Callable[..., None] | None = None) -> None:
+        """`virtual` tells a test whether waiting costs anything; it must not change what is tested. `saw` is told of waits and measures."""
         self.virtual = virtual
+        self._saw = saw
 
     def wall(self) -> float:
         """Seconds since the Unix epoch."""
@@ -44,6 +45,8 @@ class Clock:
             raise TimingMissed(f"took {seconds:.3f} s, at most {most:g} s are allowed")
         if seconds < least:
             raise AssertionError(f"took {seconds:.3f} s, at least {least:g} s are needed")
+        if self._saw is not None:
+            self._saw("measured a time", whole=True)
         return seconds
 
     @staticmethod
@@ -61,4 +64,7 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass. Only for "nothing must happen meanwhile": to wait for something, use `eventually`."""
+        began = self.monotonic()
         await asyncio.sleep(seconds)
+        if self._saw is not None and seconds > 0:
+            self._saw(f"waited {seconds:g} s", since=began)

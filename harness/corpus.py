@@ -53,6 +53,8 @@ class CorpusTest:
     location: str
     depends: tuple[str, ...] = ()
     standing: Standing = Standing.DECIDES
+    needs_window: bool = False
+    """Whether the test may only pass with a window that was hit; see `harness.windowless`."""
 
     def check(self) -> None:
         """Every test says what it checks.

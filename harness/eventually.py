@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.05
+UNNAMED = "the condition"
 LONG_WAIT = 20.0
 """Seconds; what may take longer is asked for about a hundred times."""
 
@@ -21,20 +22,24 @@ LONG_WAIT = 20.0
 class Eventually:
     """`await eventually(fn, until=..., timeout=..., what=...)`."""
 
-    def __init__(self, scale: float = 1.0) -> None:
-        """`scale` multiplies every time-out, for slow targets."""
+    def __init__(self, scale: float = 1.0, saw: Callable[[str], None] | None = None) -> None:
+        """`scale` multiplies every time-out, for slow targets; `saw` is told what was waited for and came."""
         self._scale = scale
+        self._saw = saw
 
     async def __call__(
         self,
         fn: Callable[[], Awaitable[T] | T],
         until: Callable[[T], Any] = bool,
         timeout: float = 5.0,
-        what: str = "the condition",
+        what: str = UNNAMED,
+        *,
+        window: str | None = None,
     ) -> T:
         """Call `fn` (sync or async) again and again until `until(value)` is true; return that value.
 
-        An exception of `fn` ends the wait: catch inside `fn` what is expected meanwhile.
+        An exception of `fn` ends the wait: catch inside `fn` what is expected meanwhile. What came is a window of the test when the test
+        goes on from there (`harness.windows`), under the name `window` or `what`; without a name it is none.
 
         Raises:
             TimingMissed: it did not happen within `timeout` seconds; names `what` and the last value.
@@ -53,6 +58,8 @@ class Eventually:
                     last = await result if inspect.isawaitable(result) else result
                     calls += 1
                     if until(last):
+                        if self._saw is not None and (window or what) != UNNAMED:
+                            self._saw(window or what)
                         return last  # type: ignore[no-any-return]
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, longest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import corpus, masking, settings, verdicts
+from harness import corpus, masking, settings, verdicts, windowless
 from harness.census import FAULTS, Census
 from harness.corpus import PHASES, TEST
 from harness.errors import HarnessError, UsageError
@@ -34,6 +34,7 @@ from harness.session_fixtures import (
     deployments,
     eventually,
     expect_error,
+    look_for_windows,
     variant,
     witness,
 )
@@ -132,7 +133,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and (test := corpus.describe(item)) is not None:
             standing = sets.load(item.path.parent).standing(test, target.profile, target.name)
-            item.stash[TEST] = replace(test, standing=standing)
+            item.stash[TEST] = replace(test, standing=standing, needs_window=windowless.load(item.path.parent).needs_window(test))
             known.add(test.id.suite)
     if missing := set(wanted.suites) - known:
         # pytest announces what is left as collected even after this error.
@@ -221,6 +222,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     item.config.stash[RECORDER].started(str(test.id))
     random.seed(f"{item.config.stash[SETTINGS].seed}:{test.id}")
+    look_for_windows(item, test)
     test.check()
     if faults := item.stash.get(FAULTS, []):
         raise HarnessError("; ".join(faults))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from harness.evidence.collect import Evidence
 from harness.guard import RUNNING
 from harness.session import Conform
 from harness.targets import Target, TimeMode
+from harness.windows import observed
 from harness.witness import Witness
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
     target, endpoint = deployment.target, deployment.endpoint
     evidence = request.node.stash[EVIDENCE] = Evidence(getattr(target, "log_file", None), request.config.stash[MASK])
     session = Conform(target, endpoint, corpus_test.variant, corpus_test.id, evidence.transcript)
-    session.witness = request.node.stash.setdefault(WITNESS, session.witness)
+    session.witness = request.node.stash[WITNESS]
     guard = request.node.stash.get(RUNNING, None)
     with deployment.watched(corpus_test, guard.abort if guard is not None else None):
         yield session
@@ -101,13 +103,13 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
 @pytest.fixture
 def clock(request: pytest.FixtureRequest) -> Clock:
     """The clock, virtual or real."""
-    return Clock(virtual=request.config.stash[SETTINGS].time is TimeMode.VIRTUAL)
+    return Clock(virtual=request.config.stash[SETTINGS].time is TimeMode.VIRTUAL, saw=partial(_saw, request.node))
 
 
 @pytest.fixture
 def eventually(request: pytest.FixtureRequest) -> Eventually:
     """Waiting for what is observed, with a deadline; see `harness.eventually`."""
-    return Eventually(request.config.stash[TARGET].time_scale)
+    return Eventually(request.config.stash[TARGET].time_scale, partial(_saw, request.node))
 
 
 @pytest.fixture
@@ -125,8 +127,26 @@ def boundary(conform: Conform, eventually: Eventually) -> Boundary:
 @pytest.fixture
 def witness(request: pytest.FixtureRequest) -> Witness:
     """`witness.hit("window", bool)`: a timing test proves that it hit its window."""
-    made: Witness = request.node.stash.setdefault(WITNESS, Witness())
-    guard = request.node.stash.get(RUNNING, None)
-    if guard is not None:
-        guard.before_pass.append(made.check)
+    made: Witness = request.node.stash[WITNESS]
+    made.asked = True
     return made
+
+
+def look_for_windows(item: pytest.Item, test: CorpusTest) -> None:
+    """Begin to count the windows of a test; when it is about to pass, hold them against what it is about."""
+    made = item.stash[WITNESS] = Witness()
+    guard = item.stash.get(RUNNING, None)
+
+    def check() -> None:
+        evidence = item.stash.get(EVIDENCE, None)
+        seen = observed(evidence.transcript) if test.timing and evidence is not None else {}
+        made.check(seen, needed=test.needs_window)
+
+    if guard is not None:
+        guard.before_pass = [check]
+
+
+def _saw(node: pytest.Item, window: str, **about: Any) -> None:
+    evidence = node.stash.get(EVIDENCE, None)
+    if evidence is not None:
+        evidence.transcript.saw(window, **about)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.errors import HarnessError, Inconclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Witness:
-    """Counts, per named window, how often it was tried and hit."""
+    """Counts, per named window, how often it was tried and hit.
+
+    Attributes:
+        windows: hits and tries by name, what the harness saw by itself (`harness.windows`) among them.
+        asked: whether the test has the fixture `witness`, and so says itself what its windows are.
+    """
 
     def __init__(self) -> None:
+        """Nothing was tried yet."""
         self.windows: dict[str, tuple[int, int]] = {}
+        self.asked = False
 
     def hit(self, window: str, hit: bool = True) -> bool:
         """Record one try at `window`; returns `hit`.
@@ -20,15 +32,23 @@ class Witness:
         self.windows[window] = (hits + bool(hit), tries + 1)
         return hit
 
-    def check(self) -> None:
+    def check(self, observed: Mapping[str, int], *, needed: bool) -> None:
         """Called when the test is about to pass.
 
+        Args:
+            observed: How often the harness itself saw which windows.
+            needed: Whether the test is about a moment, so that without any window it shows nothing.
+
         Raises:
-            Inconclusive: a window was tried and never hit.
-            HarnessError: no window was ever tried.
+            Inconclusive: a window was tried and never hit, or one is needed and there is none.
+            HarnessError: the test asked for `witness` and never used it.
         """
-        if not self.windows:
+        if self.asked and not self.windows:
             raise HarnessError("the test asked for `witness` and tried no window: nothing shows that it hit one")
         missed = [f"{window} (0 of {tries})" for window, (hits, tries) in self.windows.items() if not hits]
+        for window, hits in observed.items():
+            self.windows.setdefault(window, (hits, hits))
         if missed:
             raise Inconclusive(f"the test never hit: {', '.join(missed)}")
+        if needed and not self.windows:
+            raise Inconclusive("the test is one of a moment, and nothing shows that it met it: it made no window and the harness saw none")

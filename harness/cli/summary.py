@@ -76,7 +76,11 @@ def _timing(report: RunReport) -> list[str]:
     lines = [f"witness {test} {name}: hit {hits} of {tries}" for test, name, hits, tries in windows if hits < tries]
     if windows:
         hit, tried = sum(hits for _, _, hits, _ in windows), sum(tries for _, _, _, tries in windows)
-        lines.append(f"{len(windows)} windows of timing tests: hit {hit} of {tried}")
+        tests = len({test for test, *_ in windows})
+        lines.append(f"{len(windows)} windows of {tests} tests: hit {hit} of {tried}")
+    if without := report.without_window:
+        shown = ", ".join(without[:MOST_DETAILS]) + (f" and {len(without) - MOST_DETAILS} more" if len(without) > MOST_DETAILS else "")
+        lines.append(f"{len(without)} timing tests passed without a window: {shown}")
     worst = max((result.stall for result in report.results), default=0.0)
     if worst >= STALL:
         lines.append(f"the machine stood still for up to {worst:.2f} s during a timing test")

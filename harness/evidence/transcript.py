@@ -66,6 +66,21 @@ class Mark:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting(Mark):
+    """A state of the target that was seen, or a span of time that was: what `harness.windows` makes windows of.
+
+    Attributes:
+        window: its name.
+        since: for a wait, when it began.
+        whole: whether it is a window whatever follows.
+    """
+
+    window: str = ""
+    since: float | None = None
+    whole: bool = False
+
+
 Entry = Exchange | RawExchange | SocketFrame | Mark
 
 
@@ -90,6 +105,10 @@ class Transcript:
     def mark(self, text: str) -> None:
         """Note something that is not on the wire."""
         self._add(Mark(asyncio.get_running_loop().time(), text))
+
+    def saw(self, window: str, *, since: float | None = None, whole: bool = False) -> None:
+        """Note a state of the target that was seen, see `Sighting`."""
+        self._add(Sighting(asyncio.get_running_loop().time(), f"seen: {window}", window, since, whole))
 
     def on_raw(self, exchange: RawExchange) -> None:
         """One exchange of the raw HTTP client has an answer."""

@@ -83,6 +83,12 @@ class RunReport:
         return [result for result in self.results if not result.verdict.good]
 
     @property
+    def without_window(self) -> list[str]:
+        """The timing tests, whatever their variants, that passed although no window was seen of them."""
+        lacking = [result for result in self.results if result.timing and result.verdict is Verdict.PASS and not result.witnesses]
+        return sorted({result.id.test for result in lacking})
+
+    @property
     def status(self) -> int:
         """The exit status: 2 when the account is incomplete, else 1 when a verdict is bad, else 0."""
         if self.problems or not self.results or any(result.verdict is Verdict.NOT_RUN for result in self.results):
