@@ -2,11 +2,11 @@
 
 A driver test needs only these names (and the fixtures `conform`, `clock`, `eventually`, `expect_error`, `boundary`, `witness`):
 
-    from harness import suite, timing, requirement, capability, any_encoding, encodings, inconclusive
+    from harness import suite, timing, untimed, requirement, capability, any_encoding, encodings, inconclusive
 """
 
 from harness.errors import HarnessError, Inconclusive, StaleHandleError, inconclusive
-from harness.marks import any_encoding, capability, depends_on, encodings, requirement, suite, timing
+from harness.marks import any_encoding, capability, depends_on, encodings, requirement, suite, timing, untimed
 
 __all__ = [
     "HarnessError",
@@ -20,4 +20,5 @@ __all__ = [
     "requirement",
     "suite",
     "timing",
+    "untimed",
 ]

@@ -135,7 +135,7 @@ def describe(item: pytest.Function) -> CorpusTest | None:
         variant=variant,
         requirements=_strings(item, "requirement"),
         capabilities=frozenset(_strings(item, "capability")),
-        timing=item.get_closest_marker("timing") is not None,
+        timing=item.get_closest_marker("timing") is not None and item.get_closest_marker("untimed") is None,
         doc=inspect.getdoc(item.function) or "",
         location=item.nodeid,
         depends=tuple(one for one in _strings(item, "depends_on") if one != f"{suite}::{name}"),

@@ -34,6 +34,9 @@ _SUITE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 timing = pytest.mark.timing
 """The suite depends on time: one worker, never in parallel, never reordered."""
 
+untimed = pytest.mark.untimed
+"""Nothing of this test depends on time, although its suite does: it runs beside others, and needs no window."""
+
 
 def suite(name: str) -> pytest.MarkDecorator:
     """Name the suite of a module; this is also what makes a module part of the corpus.

@@ -71,6 +71,7 @@ TIME_LIMIT = 60.0
 MARKS = (
     "suite(name): makes a module part of the corpus",
     "timing: depends on time; one worker, never in parallel",
+    "untimed: nothing of this test depends on time, although its suite does",
     "requirement(*ids): the requirement ids a test checks",
     "capability(*names): skipped on targets that do not declare them",
     "depends_on(*tests): the tests without which this one cannot pass",
@@ -133,7 +134,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and (test := corpus.describe(item)) is not None:
             standing = sets.load(item.path.parent).standing(test, target.profile, target.name)
-            item.stash[TEST] = replace(test, standing=standing, needs_window=windowless.load(item.path.parent).needs_window(test))
+            item.stash[TEST] = replace(test, standing=standing, needs_window=windowless.needed(test, item.path.parent))
             known.add(test.id.suite)
     if missing := set(wanted.suites) - known:
         # pytest announces what is left as collected even after this error.

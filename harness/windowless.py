@@ -25,28 +25,29 @@ FILE = "windows.toml"
 
 
 class Windowless(BaseModel):
-    """Which timing tests of a corpus have no window, by `suite::test`, and why."""
+    """Which timing tests of a corpus have no window, by `suite::test`, and why; one that takes parameters is listed by its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    held: bool = True
     none: dict[str, str] = Field(default_factory=dict)
 
-    def needs_window(self, test: CorpusTest) -> bool:
-        """Whether a pass of the test needs a window; one that takes parameters is listed by its name."""
-        return self.held and test.timing and test.id.test.partition("(")[0] not in self.none
+
+def needed(test: CorpusTest, corpus: Path) -> bool:
+    """Whether a pass of the test needs a window."""
+    listed = load(corpus)
+    return test.timing and listed is not None and test.id.test.partition("(")[0] not in listed.none
 
 
 @cache
-def load(corpus: Path) -> Windowless:
-    """Read the list of a corpus; without one it is not held to the rule.
+def load(corpus: Path) -> Windowless | None:
+    """The list of a corpus; one without it is not held to the rule.
 
     Raises:
         UsageError: the file is malformed, or a reason is missing.
     """
     path = corpus / FILE
     if not path.exists():
-        return Windowless(held=False)
+        return None
     try:
         found = Windowless(**tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError) as error:

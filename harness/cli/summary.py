@@ -58,7 +58,7 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
             _detail(result, request)
         if len(report.bad) > MOST_DETAILS:
             out.print(f"... and {len(report.bad) - MOST_DETAILS} more; --events or --junit has them all")
-    for line in _timing(report):
+    for line in timing_lines(report):
         out.print(line, markup=False)
     for problem in report.problems:
         out.print(f"problem: {problem}", markup=False, style="red")
@@ -70,7 +70,7 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
     out.print(text + (f", {total.flaky} flaky" if total.flaky else "") + f" in {report.seconds:.1f} s", style="bold")
 
 
-def _timing(report: RunReport) -> list[str]:
+def timing_lines(report: RunReport) -> list[str]:
     """How well the timing tests hit their windows, and how far the machine let them."""
     windows = [(result.id, name, *counts) for result in report.results for name, counts in result.witnesses.items()]
     lines = [f"witness {test} {name}: hit {hits} of {tries}" for test, name, hits, tries in windows if hits < tries]

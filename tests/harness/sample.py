@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HEAD = """
 import asyncio, itertools, pathlib
 import pytest
-from harness import HarnessError, capability, encodings, inconclusive, requirement, suite, timing
+from harness import HarnessError, capability, encodings, inconclusive, requirement, suite, timing, untimed
 pytestmark = [suite("{suite}")]
 """
 PLAIN = '''
