@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.identity import TestId, Variant
     from harness.targets import Endpoint, Target
 
-RESTLESS = frozenset({"workflowCounterActor"})
+RESTLESS = frozenset({"runWithTicks", "workflowAccessActor", "workflowCounterActor", "workflowSleepActor"})
 """Fixtures that work for ever, and the more the longer: their actors are destroyed when the test ends, lest they slow down what follows."""
 
 _COUNTER = itertools.count(1)

@@ -24,7 +24,8 @@ class Duplicates(StrEnum):
     """What several cases with one id are.
 
     `error`: a fault of the file, and the account is incomplete. `attempts`: tries of one test, in their order; both passed and failed is
-    *flaky*. `position`: tests of their own; the second is called `name (2)`.
+    *flaky*, and one try in each file is a measurement of how often it fails. `position`: tests of their own; the second is called
+    `name (2)`.
     """
 
     ERROR = "error"
@@ -51,7 +52,7 @@ def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tu
             # The files of several encodings each have it.
             settled.append(max((result for result, _ in same), key=lambda one: RANK.index(one.verdict)))
         elif policy is Duplicates.ATTEMPTS:
-            settled.append(_attempts([result for result, _ in same]))
+            settled.append(_attempts([result for result, _ in same], runs=len({file for _, file in same}) == len(same)))
         elif policy is Duplicates.POSITION:
             settled += _numbered([result for result, _ in same], taken)
         else:
@@ -67,10 +68,14 @@ def _both(first: TestResult, second: TestResult) -> TestResult:
     return replace(worse, detail=detail, seconds=first.seconds + second.seconds)
 
 
-def _attempts(tries: list[TestResult]) -> TestResult:
+def _attempts(tries: list[TestResult], *, runs: bool) -> TestResult:
+    ran = [one for one in tries if one.verdict is not Verdict.SKIP] or tries
     worst = max(tries, key=lambda one: RANK.index(one.verdict))
-    whole = replace(worst, seconds=sum(one.seconds for one in tries), attempts=sum(one.attempts for one in tries))
+    whole = replace(worst, seconds=sum(one.seconds for one in tries), attempts=sum(one.attempts for one in ran))
     failed = [one for one in tries if one.verdict not in (Verdict.PASS, Verdict.SKIP)]
+    # One case in each of several files: every file is a run, whose end did not depend on what the test did in the others.
+    if runs and all(one.attempts == 1 for one in ran):
+        whole = replace(whole, failures=len(failed))
     if failed and any(one.verdict in (Verdict.PASS, Verdict.FLAKY) for one in tries):
         return replace(
             whole, verdict=Verdict.FLAKY, message=f"{len(failed)} of {len(tries)} attempts failed, the last: {failed[-1].message}"

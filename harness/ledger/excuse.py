@@ -71,7 +71,10 @@ def claim(test: str, counts: tuple[int, int]) -> dict[str, float]:
     """
     failures, runs = counts
     if not runs:
-        raise UsageError(f"{test}: nobody measured how often it fails; first: conform flake --only '{test}' --record")
+        raise UsageError(
+            f"{test}: nobody measured how often it fails; first: conform flake --only '{test}' --record, "
+            "or give the result files of many runs with --duplicates attempts"
+        )
     try:
         return {"rate": rate_of(failures, runs), "failures": failures, "runs": runs}
     except ValueError as error:

@@ -3,9 +3,9 @@
     {"version": 1, "test": "a::test_b[json-memory]", "kind": "gate", "failures": 1, "runs": 12, "at": "2026-11-28T07:00:00+00:00",
      "sources": ["run:6f1c..."]}
 
-`measured` lines are what `conform flake --record` and `conform baseline measure` saw; rates are stated from them. `gate` and `import` lines
-are what gates saw since, with the runs that passed: only so do they say something of a rate. The sources of an import are the digests of
-its files, so that no report counts twice.
+`measured` lines are what `conform flake --record`, `conform baseline measure` and ledgers made of the files of several runs saw; rates are
+stated from them. `gate` and `import` lines are what gates saw since, with the runs that passed: only so do they say something of a rate.
+The sources of files are their digests, so that no report counts twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from harness.run.results import TestResult
+    from harness.run.results import RunReport, TestResult
 
 SUFFIX = ".history.ndjson"
 
@@ -120,8 +120,20 @@ def counted(result: TestResult) -> tuple[int, int] | None:
     """Failures and runs of one result, its reruns counted; None when the test did not run on its own account."""
     if result.verdict in (Verdict.SKIP, Verdict.BLOCKED, Verdict.NOT_RUN):
         return None
+    if result.failures is not None:
+        return result.failures, result.attempts
     passed = result.verdict in (Verdict.PASS, Verdict.FLAKY)
     return result.attempts - passed, result.attempts
+
+
+def of_runs(report: RunReport, paths: Iterable[Path]) -> list[Line]:
+    """What several files, each of one run, measured of the tests that failed in some of them (`--duplicates attempts`)."""
+    sources = of_files(paths)
+    return [
+        line(result.id, Source.MEASURED, (result.failures, result.attempts), sources)
+        for result in report.results
+        if result.verdict is Verdict.FLAKY and result.failures is not None
+    ]
 
 
 def since_measured(lines: Iterable[Line], test: TestId) -> list[tuple[int, int]]:

@@ -28,6 +28,8 @@ class TestResult:
     detail: str = ""
     seconds: float = 0.0
     attempts: int = 1
+    failures: int | None = None
+    """How many of the attempts failed, when each was a run of its own; None when attempts only went on until one passed."""
     requirements: tuple[str, ...] = ()
     doc: str = ""
     timing: bool = False

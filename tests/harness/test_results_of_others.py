@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -110,6 +111,48 @@ def test_a_flaky_test_that_nobody_measured_is_a_fault_of_use(sample, conform, tm
     measure(tmp_path / "ledger.toml", junit.read([tmp_path / file]))
     conform("baseline", "init", "--junit-in", file, *LEDGER, *EXCUSE)
     assert {one.test: str(one.kind) for one in store.load(tmp_path / "ledger.toml").entries} == {"s::a": "flaky", "s::b": "fails"}
+
+
+def runs_of_a_flaky_test(directory, failing, runs):
+    """A file for each run; in the first `failing` the test `a` fails."""
+    files = [directory / f"run-{number}.xml" for number in range(runs)]
+    for number, file in enumerate(files):  # no two files are the same, as those of real runs have times in them
+        file.write_text(suite(case("a", f"<failure message='{file}'/>" if number < failing else f"<!-- {file} -->"), case("b")))
+    return [argument for file in files for argument in ("--junit-in", file.name)]
+
+
+def test_the_files_of_several_runs_measure_a_flaky_test(conform, tmp_path):
+    files = [*runs_of_a_flaky_test(tmp_path, 3, 20), "--duplicates", "attempts"]
+    conform("baseline", "init", *files, *LEDGER, *EXCUSE)
+    [entry] = store.load(tmp_path / "ledger.toml").entries
+    assert (str(entry.test), str(entry.kind), entry.failures, entry.runs) == ("s::a", "flaky", 3, 20)
+    [line] = history.read(history.place(tmp_path / "ledger.toml"))
+    assert (line.kind, line.failures, line.runs, len(line.sources)) == (Source.MEASURED, 3, 20, 20)
+    assert "GATE PASSED against ledger.toml" in last(conform("gate", *files, *LEDGER))
+    assert history.read(history.place(tmp_path / "ledger.toml")) == [line], "what a rate was chosen from is no evidence for it"
+
+
+def test_a_rate_that_is_not_true_any_more_is_seen_in_later_files(conform, tmp_path):
+    conform("baseline", "init", *runs_of_a_flaky_test(tmp_path, 1, 30), "--duplicates", "attempts", *LEDGER, *EXCUSE)
+    (tmp_path / "later").mkdir()
+    later = [argument.replace("run-", "later/run-") for argument in runs_of_a_flaky_test(tmp_path / "later", 14, 16)]
+    text = conform("gate", *later, "--duplicates", "attempts", *LEDGER, status=1)
+    assert "flaky rate contradicted: s::a" in text
+
+
+@pytest.mark.parametrize(("failing", "runs", "said"), [(1, 2, "too few to tell"), (14, 16, "broken rather than flaky|it is at least")])
+def test_files_that_support_no_rate(conform, tmp_path, failing, runs, said):
+    files = runs_of_a_flaky_test(tmp_path, failing, runs)
+    text = conform("baseline", "init", *files, "--duplicates", "attempts", *LEDGER, *EXCUSE, status=2)
+    assert re.search(f"s::a cannot be listed as flaky: .*({said})", text)
+    assert not (tmp_path / "ledger.toml").exists()
+
+
+def test_attempts_in_one_file_measure_nothing(conform, tmp_path):
+    failed = case("a", "<failure message='lost'/>")
+    (tmp_path / "one.xml").write_text(suite(*[failed] * 3, *[case("a")] * 17))
+    text = conform("baseline", "init", "--junit-in", "one.xml", "--duplicates", "attempts", *LEDGER, *EXCUSE, status=2)
+    assert "s::a: nobody measured how often it fails" in text
 
 
 def test_vanished_tests_stay_in_the_ledger_until_somebody_says_why(conform, tmp_path):
