@@ -191,7 +191,7 @@ async def test_events_and_connections(conform, eventually):
 @requirement("START-010", "START-014", "SLEEP-030", "DESTROY-002")
 async def test_places_of_the_life(conform, boundary, eventually):
     """The programs of the life run in order, once each: creation, start, sleep, start again, destruction."""
-    places = {name: [trace(name)] for name in ("onCreate", "onWake", "onSleep", "onDestroy")}
+    places = {name: [trace(name)] for name in ("onMigrate", "onCreate", "onWake", "onSleep", "onDestroy")}
     actor = made(
         conform,
         createState=[op("value", value={"made": ref("input")})],
@@ -204,19 +204,20 @@ async def test_places_of_the_life(conform, boundary, eventually):
     actor = made(conform)
     await play(actor, op("incr", at="vars.v"))
     await boundary.destroy(actor)
-    seen = await eventually(lambda: traced(conform), until=lambda found: len(found) >= 5, what="the last record")
-    assert [record["label"] for record in seen] == ["onCreate", "onWake", "onSleep", "onWake", "onDestroy"]
-    assert [record["start"] for record in seen] == [0, 1, 1, 2, 2]
+    seen = await eventually(lambda: traced(conform), until=lambda found: len(found) >= 6, what="the last record")
+    assert [record["label"] for record in seen] == ["onCreate", "onWake", "onSleep", "onMigrate", "onWake", "onDestroy"]
+    assert [record["start"] for record in seen] == [0, 1, 1, 0, 2, 2]
     assert [record["place"] for record in seen] == [record["label"] for record in seen]
 
 
 @any_encoding
-@requirement("SLEEP-020", "SLEEP-080", "SLEEP-081")
+@requirement("SLEEP-020", "SLEEP-080", "SLEEP-081", "SLEEP-086")
 async def test_life_from_a_program(conform, boundary, eventually):
     """A program asks for sleep and destruction, and starts work beside it."""
     actor = made(conform, "interpreterSleepy")
     assert await play(actor, op("keepAwake", do=[op("wait", ms=20), op("value", value="kept")])) == "kept"
     await play(actor, op("waitUntil", do=[op("wait", ms=20), trace("waited")]), op("keepAwake", background=True, do=[trace("kept")]))
+    assert await play(actor, op("preventSleep", value=True)) is False
     actor_id = await actor.resolve()
     await play(actor, op("sleep"))
     await boundary.wait_asleep(actor_id)
