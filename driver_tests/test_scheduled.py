@@ -52,7 +52,8 @@ async def test_schedule_in_the_past(conform, eventually, clock):
 async def test_schedules_fire_in_trigger_order(conform, eventually, clock):
     """Several schedules fire in the order of their times, whatever the order of their creation."""
     actor = conform.get_or_create("scheduled")
-    for task, delay in (("third", 450), ("first", 150), ("second", 300)):
+    # Each delay counts from its own call: the times are so far apart that a slow call does not change their order.
+    for task, delay in (("third", 1500), ("first", 700), ("second", 1100)):
         assert (await actor.action("scheduleTaskAfterWithId", task, delay))["taskId"] == task
     await ran(eventually, actor, 3)
     clock.in_order(await actor.action("getTaskHistory"), ["first", "second", "third"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterError, croniter  # type: ignore[import-untyped]
@@ -62,8 +63,14 @@ def cron_spec(expression: str, timezone: str | None) -> CronSpec:
 def every_spec(interval_ms: float) -> CronSpec:
     """A checked interval cadence; raises schedule.invalid_interval below 5000 ms."""
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, (int, float)) or not MINIMUM_INTERVAL_MS <= interval_ms < math.inf:
-        raise make_error("schedule.invalid_interval", interval_ms=interval_ms, minimum_ms=MINIMUM_INTERVAL_MS)
+        raise make_error("schedule.invalid_interval", interval_ms=_whole(interval_ms), minimum_ms=MINIMUM_INTERVAL_MS)
     return CronSpec("every", interval_ms=round(interval_ms))
+
+
+def _whole(milliseconds: Any) -> Any:
+    """Seconds become fractions of milliseconds on the way; an error names the number that was meant."""
+    whole = isinstance(milliseconds, float) and math.isfinite(milliseconds) and abs(milliseconds - round(milliseconds)) < 1e-6
+    return round(milliseconds) if whole else milliseconds
 
 
 def first_run(spec: CronSpec) -> int:
