@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-lifecycle"), timing]
 
@@ -12,6 +12,7 @@ TRACK = {"trackLifecycle": True}
 
 
 @requirement("START-010")
+@untimed
 async def test_on_wake_runs_at_the_first_start(conform):
     """A fresh actor has run onWake once."""
     assert await conform.get_or_create("counterWithLifecycle").action("getEvents") == ["onWake"]
@@ -27,6 +28,7 @@ async def test_on_wake_runs_at_every_start(conform, boundary):
 
 
 @requirement("CONN-010", "TASK-110")
+@untimed
 async def test_hooks_of_a_stateless_call(conform):
     """A tracked stateless call runs its three hooks in order, visible to the next call."""
     tracked = conform.get_or_create("counterWithLifecycle", params=TRACK)
@@ -36,6 +38,7 @@ async def test_hooks_of_a_stateless_call(conform):
 
 
 @requirement("CONN-010", "CONN-001")
+@untimed
 async def test_hooks_of_a_connection(conform, eventually):
     """A tracked connection runs its hooks once each, and the disconnect hook at its end."""
     actor = conform.get_or_create("counterWithLifecycle")
@@ -47,6 +50,7 @@ async def test_hooks_of_a_connection(conform, eventually):
 
 
 @requirement("CONN-040")
+@untimed
 async def test_untracked_connection_leaves_no_events(conform):
     """Connections without the parameter are not recorded."""
     actor = conform.get_or_create("counterWithLifecycle")
@@ -56,6 +60,7 @@ async def test_untracked_connection_leaves_no_events(conform):
 
 
 @requirement("CONN-001")
+@untimed
 async def test_every_connection_is_paired(conform, eventually):
     """Several connections have as many disconnects as connects."""
     actor = conform.get_or_create("counterWithLifecycle")
@@ -69,6 +74,7 @@ async def test_every_connection_is_paired(conform, eventually):
 
 
 @requirement("CONN-061")
+@untimed
 async def test_own_disconnect_is_not_yet_visible(conform):
     """Inside a tracked call its own disconnect has not happened."""
     events = await conform.get_or_create("counterWithLifecycle", params=TRACK).action("getEvents")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-run"), timing]
 
 
 @requirement("RUN-001", "START-013")
+@untimed
 async def test_run_handler_starts_with_the_actor(conform):
     """The run handler has started when the first call is answered."""
     state = await conform.get_or_create("runWithTicks").action("getState")
@@ -116,6 +117,7 @@ async def test_handler_parked_in_a_queue_wait_may_sleep(conform, boundary):
 
 
 @requirement("RUN-009", "QUEUE-037")
+@untimed
 async def test_handler_consumes_messages(conform, eventually):
     """Messages sent by the actor itself and by clients reach the handler in order."""
     actor = conform.get_or_create("runWithQueueConsumer")

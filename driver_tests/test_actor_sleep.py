@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from client import UNDEFINED
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-sleep"), timing]
 
@@ -14,6 +14,7 @@ def asleep(record):
 
 
 @requirement("SLEEP-092", "START-010")
+@untimed
 async def test_fresh_actor_has_woken_once(conform):
     """A fresh actor has woken once and never slept."""
     assert await conform.get_or_create("sleep").action("getCounts") == {"startCount": 1, "sleepCount": 0}
@@ -219,6 +220,7 @@ async def test_vars_stay_usable_during_grace(conform, boundary):
 
 
 @requirement("TASK-036", "TASK-035", "TASK-034")
+@untimed
 async def test_settled_background_work(conform):
     """Background work that is already settled, with or without a value or an error, does no harm."""
     actor = conform.get_or_create("counterWaitUntilProbe")

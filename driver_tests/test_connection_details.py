@@ -7,7 +7,7 @@ import asyncio
 from client import UNDEFINED
 from driver_tests.inspecting import inspect
 from driver_tests.metering import scrape
-from harness import capability, requirement, suite, timing
+from harness import capability, requirement, suite, timing, untimed
 from harness.wire import ActionResponse, ErrorFrame
 
 pytestmark = [suite("connection-details"), timing]
@@ -28,6 +28,7 @@ def unfinished(seen):
 
 @requirement("CONN-002", "INSP-058")
 @capability("inspector")
+@untimed
 async def test_inspector_call_has_no_connection(conform):
     """An action that the inspector runs finds no connection, although any connection would have a state here."""
     inspector = await inspect(conform, "counterConn")
@@ -121,6 +122,7 @@ async def test_result_of_a_timed_out_hook_is_ignored(conform, expect_error, cloc
 
 
 @requirement("CONN-032", "CONN-035", "CONN-033")
+@untimed
 async def test_error_frame_precedes_the_close(conform, expect_error):
     """A refused connection gets exactly one message, the error without an actor; the error of a stateless call names the actor."""
     params = {"shouldThrow": True}
@@ -137,6 +139,7 @@ async def test_error_frame_precedes_the_close(conform, expect_error):
 
 
 @requirement("CONN-034")
+@untimed
 async def test_error_frame_is_masked(conform):
     """The text of an ordinary exception does not reach a refused connection."""
     actor_id = await conform.get_or_create("beforeConnectGenericErrorActor").resolve()
@@ -148,6 +151,7 @@ async def test_error_frame_is_masked(conform):
 
 
 @requirement("CONN-046")
+@untimed
 async def test_large_parameters(conform):
     """Parameters of 5000 bytes pass on every surface, unchanged where they can be seen."""
     name = "n" * 5000
@@ -217,6 +221,7 @@ async def test_slow_subscriber_delays_nobody(conform):
 
 
 @requirement("EVENT-007")
+@untimed
 async def test_events_of_stateless_calls_keep_their_order(conform, eventually):
     """A subscriber gets the events of stateless calls in the order in which the actor emitted them, concurrent calls included."""
     actor = conform.get_or_create("counter")
@@ -247,6 +252,7 @@ async def test_event_without_a_listener_is_dropped(conform, eventually):
 
 @requirement("CONN-090")
 @capability("metrics")
+@untimed
 async def test_connections_are_metered(conform, eventually):
     """Accepted connections count in gauge and counter, refused ones in neither; disconnects are timed as such."""
     actor = conform.get_or_create(PREFLIGHT)

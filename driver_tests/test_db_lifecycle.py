@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-db-lifecycle"), timing]
 
@@ -15,6 +15,7 @@ async def counted(conform, actor_id):
 
 
 @requirement("DB-100")
+@untimed
 async def test_provider_called_once(conform):
     """One generation makes one client and one migration."""
     actor = conform.get_or_create("dbLifecycle")
@@ -53,6 +54,7 @@ async def test_destroyed_database_is_gone(conform, boundary):
 
 
 @requirement("DB-001", "DB-100")
+@untimed
 async def test_actors_do_not_share_a_client(conform):
     """Two keys have a client each."""
     ids = [await conform.get_or_create("dbLifecycle", conform.unique_key()).action("getActorId") for _ in range(2)]
@@ -69,6 +71,7 @@ async def test_failing_migration_fails_the_start(conform, expect_error):
 
 
 @requirement("DB-210", "DB-213")
+@untimed
 async def test_schema_version(conform):
     """Both migrations ran, and the version is stored."""
     actor = conform.get_or_create("dbPragmaMigrationActor")
@@ -77,6 +80,7 @@ async def test_schema_version(conform):
 
 
 @requirement("DB-213")
+@untimed
 async def test_migrated_default(conform):
     """The second migration's column has its default."""
     actor = conform.get_or_create("dbPragmaMigrationActor")
@@ -103,6 +107,7 @@ async def test_migrations_run_once(conform, boundary):
 @pytest.mark.parametrize(
     "name", ["dbInitOrderCreateStateActor", "dbInitOrderOnCreateActor", "dbInitOrderCreateVarsActor"], ids=["state", "create", "vars"]
 )
+@untimed
 async def test_hooks_see_the_migrated_database(conform, name):
     """The table of the migration is there, empty, before the hook."""
     assert await conform.get_or_create(name).action("getInitialCount") == 0
@@ -149,6 +154,7 @@ async def test_on_destroy_reads(conform, boundary, eventually):
 
 
 @requirement("DB-001")
+@untimed
 async def test_observer_knows_no_stranger(conform):
     """An id that never slept or was destroyed is -1."""
     observer = conform.get_or_create("dbInitOrderObserver", ["observer"])

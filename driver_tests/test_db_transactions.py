@@ -9,7 +9,7 @@ import pytest
 from client import ActorError
 from harness import requirement, suite, timing
 
-pytestmark = [suite("actor-db-transactions"), timing]
+pytestmark = [suite("actor-db-transactions")]
 
 
 async def values(actor):
@@ -47,6 +47,7 @@ async def test_sqlite_ended_the_transaction(conform):
 
 
 @requirement("DB-151", "DB-152")
+@timing
 async def test_transactions_do_not_interleave(conform):
     """Two waiting transactions come wholly after the open one."""
     found = await conform.get_or_create("dbActorRaw").action("concurrentTransactions")
@@ -55,6 +56,7 @@ async def test_transactions_do_not_interleave(conform):
 
 
 @requirement("DB-151")
+@timing
 async def test_ordinary_sql_waits(conform):
     """A plain statement waits for the open transaction."""
     assert await conform.get_or_create("dbActorRaw").action("transactionParksOrdinarySql") == ["tx-start", "tx-end", "ordinary"]
@@ -83,6 +85,7 @@ async def test_invalid_timeouts(conform, expect_error, timeout):
 
 @requirement("DB-163", "DB-167", "DB-169")
 @pytest.mark.parametrize("nested", [True, False], ids=["nested", "outer-client"])
+@timing
 async def test_deadlock_diagnostic(conform, nested):
     """Nesting and the outer client end in expiry, with a message that says what to look for."""
     message = await conform.get_or_create("dbActorRaw").action("transactionDeadlockDiagnostic", nested)
@@ -91,6 +94,7 @@ async def test_deadlock_diagnostic(conform, nested):
 
 
 @requirement("DB-163", "DB-164", "DB-165", "DB-167")
+@timing
 async def test_expiry(conform):
     """After expiry owner, waiter and leaked handle all fail, and nothing was written."""
     found = await conform.get_or_create("dbActorRaw").action("transactionExpiryDiagnostics")
@@ -101,6 +105,7 @@ async def test_expiry(conform):
 
 
 @requirement("DB-166")
+@timing
 async def test_usable_after_expiry(conform):
     """Operations after the clean-up run normally."""
     actor = conform.get_or_create("dbActorRaw")
@@ -123,6 +128,7 @@ async def test_manual_transaction(conform):
 
 
 @requirement("DB-151", "DB-028")
+@timing
 async def test_held_transaction_parks_other_actions(conform, eventually):
     """While one action holds a transaction, the SQL of another action waits, and plain actions do not."""
     actor = conform.get_or_create("dbActorRaw")
@@ -137,6 +143,7 @@ async def test_held_transaction_parks_other_actions(conform, eventually):
 
 
 @requirement("DB-151")
+@timing
 async def test_many_waiters(conform, eventually):
     """Twenty waiting inserts all run once the transaction ends."""
     actor = conform.get_or_create("dbActorRaw")
@@ -149,6 +156,7 @@ async def test_many_waiters(conform, eventually):
 
 
 @requirement("DB-001", "DB-151")
+@timing
 async def test_other_actors_do_not_wait(conform, eventually):
     """A held transaction of one actor delays no other actor."""
     actor, other = conform.get_or_create("dbActorRaw"), conform.get_or_create("dbActorRaw", conform.unique_key())

@@ -9,7 +9,7 @@ import pytest
 from driver_tests.inspecting import Inspector, inspect, query_url
 from harness import any_encoding, capability, encodings, requirement, suite, timing
 
-pytestmark = [suite("actor-inspector"), any_encoding, timing, capability("inspector")]
+pytestmark = [suite("actor-inspector"), any_encoding, capability("inspector")]
 
 UNAUTHORIZED = {
     "group": "inspector",
@@ -74,6 +74,7 @@ async def test_precedes_the_raw_handler(conform):
 
 @requirement("INSP-004")
 @encodings("json", "cbor", "bare")
+@timing
 async def test_wakes_a_sleeping_actor(conform, boundary):
     """An inspector request wakes the actor."""
     actor = conform.get_or_create("sleep")
@@ -102,6 +103,7 @@ async def test_stateless_actor(conform):
 
 @requirement("INSP-032", "INSP-034")
 @encodings("json", "cbor", "bare")
+@timing
 async def test_patch_state(conform, boundary):
     """A patch replaces the whole state, saved at once; a body without state changes nothing."""
     inspector = await inspect(conform, "counter")
@@ -321,6 +323,7 @@ async def test_database_execute(conform, body, rows):
 
 @requirement("INSP-086")
 @encodings("json", "cbor", "bare")
+@timing
 async def test_database_write_is_durable(conform, boundary):
     """A write through the inspector survives a sleep."""
     sql = "INSERT INTO test_data (value, created_at) VALUES (?, 1)"
@@ -393,6 +396,7 @@ async def test_unknown_tab(conform):
 
 
 @requirement("INSP-010", "INSP-011")
+@timing
 async def test_token_survives_sleep(conform, boundary):
     """The token is the same after a sleep."""
     before = await inspect(conform, "counter")

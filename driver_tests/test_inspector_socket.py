@@ -16,7 +16,6 @@ from harness.wire import dump_value, load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),
-    timing,
     capability("inspector"),
     any_encoding,
     depends_on("actor-inspector-socket::test_token_forms(subprotocol)"),
@@ -79,6 +78,7 @@ async def test_query_form(conform):
 
 @requirement("INSP-004", "INSP-137")
 @encodings("json")
+@timing
 async def test_wakes_a_sleeping_actor(conform, boundary, eventually):
     """Opening a socket wakes the actor; the first message shows its state."""
     actor_id = await boundary.sleep(conform.get_or_create("sleep"))
@@ -276,6 +276,7 @@ async def test_schedules(conform):
 
 @requirement("INSP-163")
 @encodings("json")
+@timing
 async def test_fired_schedule_is_pushed(conform):
     """A schedule that fires leaves the list."""
     actor = conform.get_or_create("scheduled")
@@ -385,6 +386,7 @@ async def until_completed(eventually, conform):
 
 
 @requirement("INSP-150", "WF-220")
+@timing
 async def test_workflow_history(conform, eventually):
     """`Init` and the answer hold the same history: both steps, completed, with their metadata."""
     inspector = await until_completed(eventually, conform)
@@ -420,6 +422,7 @@ async def test_loop_history(conform, eventually):
 @requirement("INSP-150", "INSP-164", "WF-210", "WF-217")
 @encodings("json")
 @pytest.mark.parametrize("target", ["one", None], ids=["first-step", "beginning"])
+@timing
 async def test_replay(conform, eventually, target):
     """A replay answers with the emptied history, and both steps run again."""
     inspector = await until_completed(eventually, conform)
@@ -445,6 +448,7 @@ async def test_replay(conform, eventually, target):
 
 @requirement("INSP-156", "WF-215")
 @encodings("json")
+@timing
 async def test_replay_in_flight(conform, eventually):
     """A running workflow cannot be replayed: an error, and what is finished stays."""
     actor = conform.get_or_create("workflowRunningStepActor")

@@ -11,7 +11,6 @@ from harness.wire import load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),
-    timing,
     capability("inspector"),
     encodings("json"),
     depends_on("actor-inspector-socket::test_token_forms(subprotocol)"),
@@ -66,6 +65,7 @@ async def test_database_in_older_versions(conform, version):
 
 @requirement("INSP-138")
 @pytest.mark.parametrize("end", ["sleep", "destroy"])
+@timing
 async def test_stop_closes_the_socket(conform, boundary, end):
     """A stop of the actor closes the socket with 1000 `actor.stopped`."""
     name = "sleep" if end == "sleep" else "destroyActor"
@@ -79,6 +79,7 @@ async def test_stop_closes_the_socket(conform, boundary, end):
 
 @requirement("INSP-139")
 @any_encoding
+@timing
 async def test_socket_does_not_keep_the_actor_awake(conform, boundary):
     """With nothing but an inspector socket the actor goes idle and sleeps."""
     async with inspecting(conform, "sleep") as (socket, _):

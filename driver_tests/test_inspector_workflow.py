@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driver_tests.inspecting import inspect
-from harness import any_encoding, capability, requirement, suite, timing
+from harness import any_encoding, capability, requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-inspector-workflow"), timing, capability("inspector")]
 
@@ -42,6 +42,7 @@ async def until_state(eventually, inspector, state):
 
 @requirement("INSP-090", "WF-004")
 @any_encoding
+@untimed
 async def test_not_a_workflow(conform):
     """Another actor has no history."""
     shown = await (await inspect(conform, "counter")).get("workflow-history")
@@ -50,6 +51,7 @@ async def test_not_a_workflow(conform):
 
 @requirement("INSP-090", "INSP-092", "WF-220")
 @any_encoding
+@untimed
 async def test_completed_history(conform, eventually):
     """Both steps are in the history with their metadata."""
     inspector = await inspect(conform, "workflowReplayActor")
@@ -67,6 +69,7 @@ async def test_completed_history(conform, eventually):
 
 @requirement("INSP-091", "INSP-094")
 @any_encoding
+@untimed
 async def test_loop_history(conform, eventually):
     """A loop shows its iteration and its sleeps; paths are in order."""
     inspector = await inspect(conform, "workflowCounterActor")
@@ -100,6 +103,7 @@ async def test_running_step(conform, eventually):
 
 @requirement("INSP-091", "WF-046", "WF-050")
 @any_encoding
+@untimed
 async def test_failed_workflow(conform, eventually):
     """An exhausted step ends the workflow as failed."""
     inspector = await inspect(conform, "workflowFailedStepActor")
@@ -111,6 +115,7 @@ async def test_failed_workflow(conform, eventually):
 
 @requirement("INSP-090", "WF-116")
 @any_encoding
+@untimed
 async def test_join_history(conform, eventually):
     """A join shows its branches."""
     inspector = await inspect(conform, "workflowTryActor")
@@ -193,6 +198,7 @@ async def test_replay_while_waiting(conform, eventually):
 
 @requirement("INSP-102")
 @any_encoding
+@untimed
 async def test_replay_of_another_actor(conform):
     """An actor that is no workflow answers with nothing."""
     shown = await (await inspect(conform, "counter")).post("workflow/replay", {})

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from client import ActorError
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("lifecycle-schedules"), timing]
 
@@ -68,6 +68,7 @@ async def test_limit_of_pending_schedules(conform, boundary, eventually):
 
 
 @requirement("TASK-210")
+@untimed
 async def test_negative_delay_is_refused(conform, expect_error, eventually):
     """A negative delay fails and nothing is scheduled; the next one works."""
     actor = conform.get_or_create("sleepWithDb")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harness import any_encoding, requirement, suite, timing
+from harness import any_encoding, requirement, suite, timing, untimed
 
 pytestmark = [suite("lifecycle-start"), timing]
 
@@ -72,6 +72,7 @@ async def test_connection_that_left_is_not_restored(conform, boundary, eventuall
 
 
 @requirement("START-069", "START-061")
+@untimed
 async def test_unregistered_name_fails_the_start(conform, boundary, expect_error):
     """An actor of a name that no runtime knows exists, and its record tells why it does not start."""
     actor = await conform.create("noSuchActorName")
@@ -83,6 +84,7 @@ async def test_unregistered_name_fails_the_start(conform, boundary, expect_error
 
 @requirement("TASK-071")
 @any_encoding
+@untimed
 async def test_errors_that_are_not_public_are_masked(conform):
     """They are 500 with their code, without their text and metadata."""
     for name, action, code in (
@@ -114,6 +116,7 @@ async def test_actor_without_state(conform, boundary):
 
 
 @requirement("RUN-212")
+@untimed
 async def test_actor_without_database(conform):
     """Access to a database that is not configured is an error that says so."""
     actor = conform.get_or_create("statelessActor")

@@ -7,7 +7,7 @@ import pytest
 from driver_tests.metering import scrape
 from harness import any_encoding, capability, requirement, suite, timing
 
-pytestmark = [suite("metrics"), capability("metrics"), timing]
+pytestmark = [suite("metrics"), capability("metrics")]
 
 STARTUP_BUCKETS = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, float("inf")}
 INBOXES = {"lifecycle", "dispatch", "lifecycle_event"}
@@ -31,6 +31,7 @@ async def test_calls_are_timed(conform):
 
 
 @requirement("METRIC-001", "METRIC-024")
+@timing
 async def test_active_work_is_counted_while_it_runs(conform, eventually):
     """The gauge rises with a running action and falls when it ends."""
     actor = conform.get_or_create("sleepWithLongRpc")
@@ -91,6 +92,7 @@ async def test_inboxes_are_listed_by_name(conform):
 
 
 @requirement("METRIC-007", "METRIC-024")
+@timing
 async def test_keep_awake_regions_are_counted(conform, eventually):
     """A running keep-awake region is in the gauge until it ends."""
     actor = conform.get_or_create("sleepKeepAwakeUntilIdle")
@@ -108,6 +110,7 @@ async def test_keep_awake_regions_are_counted(conform, eventually):
 
 
 @requirement("METRIC-013", "METRIC-009")
+@timing
 async def test_sleep_and_wake_are_counted(conform, boundary):
     """A sleep stops one generation for the reason sleep, and the wake starts one."""
     actor = conform.get_or_create("uniqueVarActor")
@@ -128,6 +131,7 @@ async def test_sleep_and_wake_are_counted(conform, boundary):
 
 
 @requirement("METRIC-009", "METRIC-013")
+@timing
 async def test_destroy_is_counted(conform, boundary):
     """A destroy is one wait of reason destroy."""
     witness = conform.get_or_create("destroyActor", conform.unique_key())
@@ -143,6 +147,7 @@ async def test_destroy_is_counted(conform, boundary):
 
 
 @requirement("METRIC-014", "METRIC-025", "METRIC-026")
+@timing
 async def test_startup_phases(conform, boundary):
     """A first start and a wake are told apart, and the buckets are the specified ones."""
     actor = conform.get_or_create("uniqueVarActor")
@@ -233,6 +238,7 @@ async def test_labels_are_there_from_the_start(conform, family, label, values):
 
 
 @requirement("WIRE-303")
+@timing
 async def test_a_scrape_is_no_activity(conform, eventually):
     """An actor that is scraped again and again falls asleep all the same; the next scrape then wakes it."""
     actor = conform.get_or_create("sleep")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from client.transport import error_of
-from harness import any_encoding, encodings, requirement, suite, timing
+from harness import any_encoding, encodings, requirement, suite, timing, untimed
 from harness.wire import Encoding
 
 pytestmark = [suite("raw-http-details"), timing]
@@ -31,6 +31,7 @@ async def requests_begun(conform, eventually):
 
 
 @requirement("RAWHTTP-012", "ACCESS-003", "ACCESS-004")
+@untimed
 async def test_errors_come_in_the_encoding_asked_for(conform):
     """A masked failure of the handler and a refusal have their status and a body in the encoding of the request, json without one."""
     for name, params, expected in (
@@ -62,6 +63,7 @@ async def test_request_over_the_time_limit(conform, clock):
 
 @requirement("RAWHTTP-017")
 @any_encoding
+@untimed
 async def test_oversized_response_is_refused(conform):
     """A response of more than 20 MiB is refused with 502; the actor serves on."""
     actor_id = await conform.get_or_create("rawHttpRequestPropertiesActor").resolve()

@@ -7,7 +7,7 @@ from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
 from driver_tests.inspecting import inspect
-from harness import capability, requirement, suite, timing
+from harness import capability, requirement, suite, timing, untimed
 
 pytestmark = [suite("raw-socket-details"), timing]
 
@@ -23,6 +23,7 @@ async def greeted(actor, greeting='{"type":"connected"}'):
 
 
 @requirement("RAWWS-022", "WIRE-605")
+@untimed
 async def test_text_that_is_no_utf8(conform, eventually):
     """A text frame with invalid UTF-8 closes the socket with 1007 and is not delivered."""
     actor = conform.get_or_create("rawWebSocketActor")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import depends_on, requirement, suite, timing
+from harness import depends_on, requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-schedule"), timing]
 
@@ -61,6 +61,7 @@ async def test_schedules_fire_in_trigger_order(conform, eventually, clock):
 
 @requirement("TASK-204", "TASK-214")
 @depends_on(DELAYED)
+@untimed
 async def test_arguments_reach_the_action(conform, eventually):
     """The scheduled action gets its argument, and its events reach subscribers."""
     actor = conform.get_or_create("scheduled")
@@ -114,6 +115,7 @@ async def test_history_can_be_cleared(conform, eventually):
 
 
 @requirement("TASK-110")
+@untimed
 async def test_scheduled_actions_are_ordinary_actions(conform):
     """A client may call the scheduled action itself; surplus arguments are ignored."""
     actor = conform.get_or_create("scheduled")

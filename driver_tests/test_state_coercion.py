@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("state-coercion"), timing]
 
 
 @requirement("RUN-106")
+@untimed
 async def test_defaults(conform):
     """A new actor has the schema's defaults."""
     assert await conform.get_or_create("stateZodCoercionActor").action("getState") == {"count": 0, "label": "default"}

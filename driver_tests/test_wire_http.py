@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from client.transport import error_of
-from harness import any_encoding, encodings, requirement, suite, timing
+from harness import any_encoding, encodings, requirement, suite, timing, untimed
 from harness.wire import Encoding, Reader, Writer, load_value
 
 pytestmark = [suite("wire-http"), timing]
@@ -50,6 +50,7 @@ def bare_request(args):
 
 @requirement("WIRE-226")
 @any_encoding
+@untimed
 async def test_fragments_are_cut(conform):
     """What follows `#` reaches no actor, in the direct and in the query form."""
     actor_id = await conform.get_or_create("rawHttpRequestPropertiesActor").resolve()
@@ -62,6 +63,7 @@ async def test_fragments_are_cut(conform):
 
 @requirement("WIRE-251")
 @any_encoding
+@untimed
 async def test_last_of_a_repeated_header_counts(conform):
     """An actor sees one value per header, the last."""
     actor_id = await conform.get_or_create("rawHttpActor").resolve()
@@ -80,6 +82,7 @@ async def test_slow_hook_refuses_the_call(conform):
 
 @requirement("WIRE-313")
 @encodings("json")
+@untimed
 async def test_order_of_checks(conform):
     """Method, size, body, parameters, connection, action: the first fault is the one reported."""
     name = "beforeConnectRejectActor"
@@ -109,6 +112,7 @@ async def test_waiting_send_over_the_time_limit(conform, clock):
 
 
 @requirement("WIRE-337", "ACCESS-004")
+@untimed
 async def test_sends_are_guarded_like_actions(conform, expect_error):
     """A send has hooks, limits and error bodies of an action; errors of the queue are 400."""
     send = "/queue/allowedQueue"
@@ -127,6 +131,7 @@ async def test_sends_are_guarded_like_actions(conform, expect_error):
 
 
 @requirement("WIRE-346")
+@untimed
 async def test_raw_requests_have_a_connection(conform):
     """Hooks decide about raw requests too; parameters that are no JSON are an internal error of the actor."""
     actor_id = await conform.get_or_create("accessControlActor").resolve()

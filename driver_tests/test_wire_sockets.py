@@ -12,7 +12,7 @@ from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
 from client.transport import Transport
-from harness import any_encoding, encodings, requirement, suite, timing
+from harness import any_encoding, encodings, requirement, suite, timing, untimed
 
 pytestmark = [suite("wire-sockets"), timing]
 
@@ -56,6 +56,7 @@ async def raw_socket(conform, name, entries=(), path="/websocket/"):
 
 @requirement("WIRE-232", "WIRE-264", "WIRE-263")
 @any_encoding
+@untimed
 async def test_upgrade_without_subprotocols(conform):
     """Without a token in the path the header is needed; with one the actor is reached."""
     actor_id = await conform.get_or_create("rawWebSocketActor").resolve()
@@ -82,6 +83,7 @@ async def test_pings_are_answered(conform):
 
 @requirement("WIRE-266")
 @encodings("json")
+@untimed
 async def test_oversized_message_closes_the_socket(conform):
     """A message over 32 MiB closes the socket with the gateway's own fault; the actor serves on."""
     actor = conform.get_or_create("rawWebSocketActor")
@@ -98,6 +100,7 @@ async def test_oversized_message_closes_the_socket(conform):
 
 @requirement("WIRE-602")
 @encodings("json")
+@untimed
 async def test_parameters_of_a_raw_socket(conform, eventually):
     """Parameters come from their entry and are null without; an encoding plays no part."""
     actor = conform.get_or_create("connStateActor", params={"noCount": True})

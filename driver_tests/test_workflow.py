@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client import ActorError
-from harness import depends_on, requirement, suite, timing
+from harness import depends_on, requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-workflow"), timing, depends_on("actor-workflow::test_counter_runs_by_itself")]
 
@@ -18,6 +18,7 @@ async def ask(conform, name, action="getState"):
 
 
 @requirement("WF-001", "WF-020", "WF-041")
+@untimed
 async def test_counter_runs_by_itself(conform, eventually):
     """The loop counts on, each iteration once."""
     state = await eventually(lambda: ask(conform, "workflowCounterActor"), until=lambda s: s["runCount"] >= 4, what="four iterations")
@@ -33,6 +34,7 @@ async def test_step_guard(conform, eventually):
 
 
 @requirement("WF-010", "WF-054")
+@untimed
 async def test_guarded_members(conform, eventually):
     """Database and client are only reachable inside steps, with exact texts."""
     state = await eventually(lambda: ask(conform, "workflowAccessActor"), until=lambda s: s["outsideDbError"], what="the recorded errors")
@@ -44,6 +46,7 @@ async def test_guarded_members(conform, eventually):
 
 @requirement("WF-096", "WF-098", "WF-103")
 @pytest.mark.parametrize("payload", [{"hello": "world"}, "text", 7, None, [1, 2]], ids=["map", "text", "number", "null", "list"])
+@untimed
 async def test_queue_completion(conform, payload):
     """A message is completed inside a step and the waiting sender gets the response."""
     actor = conform.get_or_create("workflowQueueActor")
@@ -52,6 +55,7 @@ async def test_queue_completion(conform, payload):
 
 
 @requirement("WF-096")
+@untimed
 async def test_queue_order(conform):
     """Messages are taken in order."""
     actor = conform.get_or_create("workflowQueueActor")
@@ -61,6 +65,7 @@ async def test_queue_order(conform):
 
 
 @requirement("WF-096", "WF-098")
+@untimed
 async def test_queue_from_a_client(conform):
     """A client's own waiting send reaches the workflow too."""
     actor = conform.get_or_create("workflowQueueActor")
@@ -164,6 +169,7 @@ async def test_durable_loop_continues_after_sleep(conform, eventually, boundary)
 
 
 @requirement("WF-051", "WF-067", "WF-176")
+@untimed
 async def test_roll_forward(conform, eventually):
     """State and vars written by a failed attempt stay, and the failure is caught as data."""
     found = await eventually(
@@ -178,6 +184,7 @@ async def test_roll_forward(conform, eventually):
 
 
 @requirement("WF-060", "WF-061", "WF-066", "WF-113")
+@untimed
 async def test_try_results(conform, eventually):
     """A failed step and a failed join come back as values."""
     found = await eventually(lambda: ask(conform, "workflowTryActor"), until=lambda s: s["tryJoinFailure"], what="the stored results")
@@ -272,6 +279,7 @@ async def test_error_hook_effects(conform, eventually):
 @requirement("WF-070", "WF-078", "WF-098", "WF-112")
 @pytest.mark.parametrize("name", ["workflowNestedLoopActor", "workflowNestedJoinActor"], ids=["loop", "join"])
 @pytest.mark.parametrize("batches", [[["a", "b", "c"]], [["a"], ["b", "c"], []], [[]]], ids=["one", "several", "empty"])
+@untimed
 async def test_nested_scopes(conform, name, batches):
     """Loops and joins in an iteration process every item once, message after message."""
     actor = conform.get_or_create(name)
@@ -320,6 +328,7 @@ async def test_child_actor(conform, eventually):
 
 
 @requirement("WF-016")
+@untimed
 async def test_several_children(conform, eventually):
     """Three spawns have a child each."""
     names = [conform.unique_key()[0] for _ in range(3)]

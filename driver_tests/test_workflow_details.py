@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.inspecting import inspect
-from harness import capability, requirement, suite, timing
+from harness import capability, requirement, suite, timing, untimed
 
 pytestmark = [suite("workflow-details"), timing]
 
@@ -148,6 +148,7 @@ async def test_locations(conform, eventually):
 
 @inspected
 @requirement("WF-075", "WF-070")
+@untimed
 async def test_broken_out_loop(conform, eventually):
     """The inner loop is recorded as completed, the outer one goes on."""
     actor = conform.get_or_create("workflowNestedLoopActor")
