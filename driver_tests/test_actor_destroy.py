@@ -6,11 +6,20 @@ import pytest
 
 from client import UNDEFINED, ActorError, ConnectionClosedError
 from harness import requirement, suite, timing
+from harness.frames import decoded
 from harness.handles import untracked
+from harness.interpreter import labels, latch, made, op, play, trace
 
 pytestmark = [suite("actor-destroy"), timing]
 
+EAGER = {"x-rivet-skip-ready-wait": "1"}
 GONE = {"actor.not_found", "actor.destroying", "actor.destroyed_while_waiting_for_ready"}
+
+
+def refusal(response):
+    """Status, group and code of an error that an actor or the gateway answered."""
+    error = decoded(response)
+    return response.status_code, error.group, error.code
 
 
 @requirement("DESTROY-001", "DESTROY-002", "DESTROY-021")
@@ -30,24 +39,32 @@ async def test_destroy_runs_the_hook_and_erases(conform, boundary, eventually, v
 
 
 @requirement("DESTROY-002")
-async def test_destroying_action_is_answered(conform, boundary):
-    """The action that asks for destruction still delivers its result."""
+async def test_destroying_action_is_answered(conform, boundary, expect_error):
+    """The action that asks for destruction still delivers its result, and the actor is destroyed all the same."""
     actor = conform.get_or_create("destroyActor")
     await actor.action("setValue", 1)
+    actor_id = await actor.resolve()
     assert await actor.action("destroy") is UNDEFINED
+    await boundary.wait_destroyed(actor_id)
+    async with expect_error("actor", "not_found"):
+        await conform.get_for_id("destroyActor", actor_id).action("getValue")
 
 
 @requirement("DESTROY-002")
-async def test_request_does_not_abort_synchronously(conform):
-    """Requesting destruction fires no abort in the same turn."""
-    result = await conform.get_or_create("destroyAbortSignalActor").action("requestDestroy")
-    assert result == {
+async def test_request_does_not_abort_synchronously(conform, boundary, expect_error):
+    """Requesting destruction fires no abort in the same turn; the destroy comes after it."""
+    actor = conform.get_or_create("destroyAbortSignalActor")
+    actor_id = await actor.resolve()
+    assert await actor.action("requestDestroy") == {
         "beforeDestroyAborted": False,
         "beforeDestroySignalAborted": False,
         "afterDestroyAborted": False,
         "afterDestroySignalAborted": False,
         "abortEventCountAfterDestroy": 0,
     }
+    await boundary.wait_destroyed(actor_id)
+    async with expect_error("actor", "not_found"):
+        await conform.get_for_id("destroyAbortSignalActor", actor_id).action("requestDestroy")
 
 
 @requirement("DESTROY-040", "DESTROY-043", "DESTROY-045")
@@ -166,27 +183,26 @@ async def test_record_of_a_destroyed_actor(conform, boundary):
     assert record["connectable_ts"] is None
 
 
-@requirement("DESTROY-046", "DESTROY-040")
-async def test_calls_during_a_destroy(conform, boundary, eventually):
-    """While a destroy is under way calls by id see only success or a lifecycle error, and in the end not_found."""
-    actor = conform.get_or_create("destroyActor")
-    await actor.action("setValue", 1)
-    by_id = conform.get_for_id("destroyActor", await actor.resolve())
-    await actor.action("destroy")
-    seen = []
-
-    async def poll():
-        result = await _try(by_id.action("getValue"))
-        seen.append(result.name if isinstance(result, ActorError) else "ok")
-        return seen[-1]
-
-    await eventually(poll, until=lambda name: name == "actor.not_found", what="not_found")
-    assert set(seen) <= GONE | {"ok"}
+@requirement("DESTROY-045", "DESTROY-040")
+async def test_calls_during_a_destroy(conform, boundary):
+    """Calls by id while the destroy hook runs are refused as destroying, then as not found, and none wakes the actor again."""
+    actor = made(conform, onWake=[trace("woken")], onDestroy=[latch("in destroy"), trace("destroyed")])
+    actor_id = await actor.resolve()
+    await play(actor, op("destroy"))
+    await conform.latch("in destroy").arrived()
+    answers = [await conform.post_action(actor_id, "exec", [trace("ran")], headers=EAGER) for _ in range(3)]
+    assert [refusal(answer) for answer in answers] == [(500, "actor", "destroying")] * 3
+    held = conform.spawn(conform.post_action(actor_id, "exec", [trace("ran")]))
+    await conform.latch("in destroy").release()
+    assert refusal(await held) in ((400, "actor", "destroyed_while_waiting_for_ready"), (500, "actor", "destroying"))
+    await boundary.wait_destroyed(actor_id)
+    assert refusal(await conform.post_action(actor_id, "exec", [trace("ran")])) == (404, "actor", "not_found")
+    assert await labels(conform) == ["woken", "destroyed"]
 
 
 @requirement("RUN-006", "DESTROY-047", "DESTROY-021")
-async def test_destroy_from_the_run_handler(conform, eventually):
-    """A destroy requested in the run handler runs onDestroy."""
+async def test_destroy_from_the_run_handler(conform, boundary, eventually, expect_error):
+    """A destroy requested in the run handler runs onDestroy, once, and the actor is gone."""
     actor = conform.get_or_create("runSelfInitiatedDestroy")
     actor_id = await actor.resolve()
     observer = conform.get_or_create("lifecycleObserver", ["self-initiated-destroy"])
@@ -196,6 +212,9 @@ async def test_destroy_from_the_run_handler(conform, eventually):
         what="the destroy event",
     )
     assert [event["event"] for event in events if event["actorKey"] == actor_id] == ["destroy"]
+    await boundary.wait_destroyed(actor_id)
+    async with expect_error("actor", "not_found"):
+        await conform.get_for_id("runSelfInitiatedDestroy", actor_id).action("getState")
 
 
 @requirement("DESTROY-023", "DESTROY-026", "RUN-008")

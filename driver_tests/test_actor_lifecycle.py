@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from harness import requirement, suite, timing, untimed
+from harness.interpreter import labels, latch, made, op, play, ref, trace
 
 pytestmark = [suite("actor-lifecycle"), timing]
 
@@ -110,30 +111,46 @@ async def test_failing_start_is_retried_and_reported(conform, boundary, expect_e
 
 
 @requirement("START-061", "START-065")
-async def test_actor_that_never_started(conform, boundary, expect_error):
-    """A failing first start leaves an actor that exists and sleeps."""
+async def test_actor_that_never_started(conform, boundary, expect_error, clock):
+    """A failing first start leaves an actor that exists and sleeps, and stays so."""
     actor = await conform.create("noSuchActor")
     async with expect_error("guard", "actor_wake_retries_exceeded"):
         await actor.action("anything")
     record = await boundary.wait_asleep(await actor.resolve())
     assert record["start_ts"] is None
     assert "crashed" in record["error"]
+    await clock.sleep(1)
+    assert await boundary.record(await actor.resolve()) == record
 
 
-@requirement("START-067", "START-063")
-async def test_later_successful_start_clears_the_error(conform, boundary, eventually):
-    """A migration that fails once leaves no error behind after the retry."""
-    actor = conform.get_or_create("dbActorDrizzleMigrationRollback")
-    assert await actor.action("migrationRolledBack") in (True, False)
-    assert "error" not in await boundary.record(await actor.resolve())
+@requirement("START-067", "START-063", "START-062")
+async def test_later_successful_start_clears_the_error(conform, boundary):
+    """A start that fails once is tried again for the request that waits, and its error is on record until the next one succeeds."""
+    first_fails = [trace("start", as_="number"), op("if", value=ref("number"), below=2, then=[op("throw", message="the first fails")])]
+    actor = made(conform, onWake=[*first_fails, latch("second start")])
+    call = conform.spawn(play(actor, op("value", value="served")))
+    (there,) = await conform.latch("second start").arrived()
+    assert not call.done()
+    assert (await boundary.record(there["actorId"])).get("error")
+    await conform.latch("second start").release()
+    assert await call == "served"
+    assert "error" not in await boundary.record(there["actorId"])
+    assert await labels(conform) == ["start", "start"]
 
 
 @requirement("START-030", "START-031", "WIRE-201")
-async def test_calls_wait_for_a_slow_start(conform):
-    """Calls that arrive during a slow start are answered after it."""
-    actor = conform.get_or_create("startStopRaceActor")
-    states = await asyncio.gather(*(actor.action("getState") for _ in range(4)))
-    assert all(state["startCompleted"] and state["initialized"] for state in states)
+async def test_calls_wait_for_a_slow_start(conform, clock):
+    """Calls that arrive during a start wait; all are answered after it, and none has begun before."""
+    actor = made(conform, onWake=[latch("in start"), trace("started")])
+    await actor.resolve()
+    await conform.latch("in start").arrived()
+    calls = [conform.spawn(play(actor, trace("called"), op("value", value=number))) for number in range(4)]
+    await clock.sleep(0.3)
+    assert not any(call.done() for call in calls)
+    assert await labels(conform) == []
+    await conform.latch("in start").release()
+    assert await asyncio.gather(*calls) == [0, 1, 2, 3]
+    assert await labels(conform) == ["started", *["called"] * 4]
 
 
 @requirement("START-050", "START-051", "DESTROY-009")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from client import UNDEFINED
 from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-run"), timing]
@@ -22,6 +23,8 @@ async def test_run_handler_runs_beside_calls(conform, eventually):
     actor = conform.get_or_create("runWithTicks")
     first = (await actor.action("getState"))["tickCount"]
     await eventually(lambda: actor.action("getState"), until=lambda state: state["tickCount"] >= first + 3, what="three more ticks")
+    last = await actor.action("getState")
+    await eventually(lambda: actor.action("getState"), until=lambda state: state["tickCount"] > last["tickCount"], what="a further tick")
 
 
 @requirement("RUN-009", "SLEEP-010")
@@ -85,6 +88,7 @@ async def test_sleep_from_the_run_handler(conform, eventually):
     actor = conform.get_or_create("runSelfInitiatedSleep")
     state = await eventually(lambda: actor.action("getState"), until=lambda s: s["marker"] == "slept", what="the sleep")
     assert state == {"runCount": 2, "wakeCount": 2, "sleepCount": 1, "marker": "slept"}
+    assert await actor.action("getState") == state
 
 
 @requirement("RUN-008", "SLEEP-044", "SLEEP-050")
@@ -141,8 +145,11 @@ async def test_message_wakes_a_sleeping_consumer(conform, boundary, eventually):
 
 
 @requirement("QUEUE-036", "QUEUE-060")
-async def test_waiting_send_to_a_plain_consumer_times_out(conform):
-    """A consumer that does not complete leaves the waiting sender without an answer."""
+async def test_waiting_send_to_a_plain_consumer_times_out(conform, clock):
+    """A consumer that does not complete leaves the waiting sender without an answer for all of its time."""
     actor = conform.get_or_create("runWithQueueConsumer")
+    await actor.resolve()
+    started = clock.monotonic()
     result = await actor.send("messages", "x", wait=True, timeout=0.3)
-    assert result.status == "timedOut"
+    assert (result.status, result.response) == ("timedOut", UNDEFINED)
+    clock.took(started, conform.limit(5), 0.3)

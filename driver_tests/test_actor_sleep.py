@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from client import UNDEFINED
 from harness import requirement, suite, timing, untimed
+from harness.interpreter import labels, made, op, play, trace
 
 pytestmark = [suite("actor-sleep"), timing]
 
@@ -71,15 +72,17 @@ async def test_generation_grows_and_id_stays(conform, boundary, expect_error):
 
 
 @requirement("SLEEP-012")
-async def test_action_restarts_the_idle_time(conform, boundary, clock, witness):
-    """Calls in time keep the actor awake for longer than its sleep time-out."""
+async def test_action_restarts_the_idle_time(conform, boundary, clock):
+    """Calls in time keep the actor awake for longer than its sleep time-out; left alone it sleeps after one more, not before."""
     actor = conform.get_or_create("sleep")
     await actor.action("getCounts")
-    started = clock.monotonic()
     for _ in range(4):
         await clock.sleep(0.5)
         assert await actor.action("getCounts") == {"startCount": 1, "sleepCount": 0}
-    witness.hit("longer than the time-out", clock.monotonic() - started > 1.5)
+    started = clock.monotonic()
+    await boundary.sleep(actor, via="idle")
+    clock.took(started, conform.limit(5), 0.9)
+    assert await conform.get_or_create("sleep").action("getCounts") == {"startCount": 2, "sleepCount": 1}
 
 
 @requirement("SLEEP-017")
@@ -162,12 +165,15 @@ async def test_alarm_wakes_a_sleeping_actor(conform, boundary, eventually):
 
 
 @requirement("TASK-201", "TASK-211")
-async def test_alarm_while_awake(conform, clock):
-    """An alarm that falls due while the actor is awake does not restart it."""
-    actor = conform.get_or_create("sleep")
-    await actor.action("setAlarm", 100)
+async def test_alarm_while_awake(conform, clock, eventually):
+    """An alarm that falls due while the actor is awake fires, at its time and once, and does not restart it."""
+    actor = made(conform, "interpreter", onWake=[trace("woken")])
+    await play(actor, op("schedule.after", ms=100, do=[trace("fired")]))
+    started = clock.monotonic()
+    await eventually(lambda: labels(conform), until=lambda found: "fired" in found, what="the alarm")
+    clock.took(started, conform.limit(5), 0.09)
     await clock.sleep(0.4)
-    assert await actor.action("getCounts") == {"startCount": 1, "sleepCount": 0}
+    assert await labels(conform) == ["woken", "fired"]
 
 
 @requirement("SLEEP-081", "SLEEP-042", "SLEEP-034")

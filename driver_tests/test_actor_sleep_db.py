@@ -77,6 +77,10 @@ async def test_disconnect_hook_writes(conform, boundary, eventually):
             lambda: conn.action("getLogEntries"), until=lambda rows: [r["event"] for r in rows].count("wake") == 2, what="the wake"
         )
         assert [row["event"] for row in found] == ["wake", "connected", "sleep", "wake"]
+    rows = await eventually(
+        lambda: actor.action("getLogEntries"), until=lambda rows: [r["event"] for r in rows][-1] == "disconnect", what="the disconnect hook"
+    )
+    assert [row["event"] for row in rows] == ["wake", "connected", "sleep", "wake", "disconnect"]
 
 
 @requirement("SLEEP-034", "EVENT-030", "SLEEP-071")

@@ -130,19 +130,23 @@ FAILURES = {
     "unknown": ("noSuch", [1], 404, NO_ACTION),
     "timed-out": ("timeoutAction", [], 408, ("actor", "action_timed_out", "Action timed out", UNDEFINED)),
 }
+ACTION_TIMEOUT = 0.5
+"""Seconds an action of errorHandlingActor may take."""
 
 
 @requirement("WIRE-522", "WIRE-830", "WIRE-831", "WIRE-832", "WIRE-833", "WIRE-835", "CONN-094", "CONN-095", "WIRE-317")
 @timing
 @pytest.mark.parametrize("name", FAILURES)
-async def test_errors_of_actions(conform, name):
+async def test_errors_of_actions(conform, clock, name):
     """A failure has exactly this group, code, message, metadata and actor, over both ways, and its status over HTTP."""
     action, args, status, expected = FAILURES[name]
     actor = conform.get_or_create("errorHandlingActor")
     actor_id = await actor.resolve()
     async with conform.frames(actor) as socket:
+        started = clock.monotonic()
         await socket.request(3, action, *args)
         (frame,) = await socket.exactly(ErrorFrame)
+        clock.took(started, conform.limit(5), ACTION_TIMEOUT if name == "timed-out" else 0)
         assert (frame.action_id, of(frame.error)) == (3, expected)
         assert specified(frame.error, actor_id)
         await socket.request(4, "successfulAction")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from client import ActorError, ConnectionClosedError
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("conn-status"), timing]
 
@@ -20,6 +20,7 @@ async def lose(conform, eventually, conn):
 
 
 @requirement("WIRE-951", "CONN-101")
+@untimed
 async def test_status_from_connecting_to_connected(conform):
     """A new connection goes from idle over connecting to connected."""
     conn = conform.get_or_create("counter").connect()
@@ -35,6 +36,7 @@ async def test_status_from_connecting_to_connected(conform):
 
 
 @requirement("CONN-104", "WIRE-962")
+@untimed
 async def test_dispose_goes_idle_and_may_be_repeated(conform):
     """Dispose ends in idle; a second one does nothing."""
     conn = conform.get_or_create("counter").connect()
@@ -61,11 +63,14 @@ async def test_open_and_close_listeners(conform, eventually):
         await conform.settled(conform.spawn(conn.action("disconnectSelf")))
         await eventually(lambda: len(opened), until=lambda n: n == 2, what="the reconnect")
         assert closed == [True]
+        assert await conn.action("getConnectionState") is not None
+        assert (opened, closed) == ([True, True], [True])
     finally:
         await conn.dispose()
 
 
 @requirement("WIRE-952")
+@untimed
 async def test_late_open_listener_fires(conform, eventually):
     """A listener added after the connection opened is called soon."""
     async with conform.connected(conform.get_or_create("counter")) as conn:
@@ -86,6 +91,7 @@ async def test_reconnects_after_the_server_disconnects(conform, eventually):
         await eventually(lambda: seen, until=lambda s: "connected" in s, what="the reconnect")
         assert seen == ["disconnected", "connecting", "connected"]
         assert conn.connection_id != first
+        assert await conn.action("getConnectionState") is not None
     finally:
         await conn.dispose()
 
@@ -124,13 +130,17 @@ async def test_subscriptions_are_restored_on_reconnect(conform, eventually):
 
 
 @requirement("CONN-100", "WIRE-959", "CONN-105")
-async def test_terminal_failure_goes_idle(conform, expect_error):
+async def test_terminal_failure_goes_idle(conform, clock, expect_error):
     """A hook that rejects the connection ends it: idle, no retry, and later calls get the stored error."""
     conn = conform.get_or_create("beforeConnectRejectActor").connect(params={"shouldReject": True})
+    seen = []
+    conn.on_status_change(seen.append)
     try:
         async with expect_error("user", "connection_rejected"):
             await conn.ready()
         assert conn.status == "idle"
+        await clock.sleep(2)
+        assert seen == ["connecting", "idle"]
         async with expect_error("user", "connection_rejected"):
             await conn.action("ping")
     finally:
@@ -138,6 +148,7 @@ async def test_terminal_failure_goes_idle(conform, expect_error):
 
 
 @requirement("WIRE-956")
+@untimed
 async def test_error_listener_hears_of_a_rejection(conform, expect_error):
     """A rejected opening calls the error listeners."""
     conn = conform.get_or_create("beforeConnectRejectActor").connect(params={"shouldReject": True})

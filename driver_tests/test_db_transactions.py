@@ -11,6 +11,9 @@ from harness import requirement, suite, timing
 
 pytestmark = [suite("actor-db-transactions")]
 
+EXPIRY = 0.05
+"""Seconds after which the transactions of the diagnostics expire."""
+
 
 async def values(actor):
     """The value column in order of id."""
@@ -47,7 +50,6 @@ async def test_sqlite_ended_the_transaction(conform):
 
 
 @requirement("DB-151", "DB-152")
-@timing
 async def test_transactions_do_not_interleave(conform):
     """Two waiting transactions come wholly after the open one."""
     found = await conform.get_or_create("dbActorRaw").action("concurrentTransactions")
@@ -56,7 +58,6 @@ async def test_transactions_do_not_interleave(conform):
 
 
 @requirement("DB-151")
-@timing
 async def test_ordinary_sql_waits(conform):
     """A plain statement waits for the open transaction."""
     assert await conform.get_or_create("dbActorRaw").action("transactionParksOrdinarySql") == ["tx-start", "tx-end", "ordinary"]
@@ -86,18 +87,22 @@ async def test_invalid_timeouts(conform, expect_error, timeout):
 @requirement("DB-163", "DB-167", "DB-169")
 @pytest.mark.parametrize("nested", [True, False], ids=["nested", "outer-client"])
 @timing
-async def test_deadlock_diagnostic(conform, nested):
+async def test_deadlock_diagnostic(conform, clock, nested):
     """Nesting and the outer client end in expiry, with a message that says what to look for."""
+    started = clock.monotonic()
     message = await conform.get_or_create("dbActorRaw").action("transactionDeadlockDiagnostic", nested)
+    clock.took(started, conform.limit(10), EXPIRY)
     for part in ("expired after 50 ms", "safety backstop", "timeout", "nested transaction", "outer `db`"):
         assert part in message
 
 
 @requirement("DB-163", "DB-164", "DB-165", "DB-167")
 @timing
-async def test_expiry(conform):
+async def test_expiry(conform, clock):
     """After expiry owner, waiter and leaked handle all fail, and nothing was written."""
+    started = clock.monotonic()
     found = await conform.get_or_create("dbActorRaw").action("transactionExpiryDiagnostics")
+    clock.took(started, conform.limit(10), EXPIRY)
     assert "expired after 50 ms" in found["ownerMessage"]
     assert found["parkedResult"]["status"] == "rejected" and "expired after 50 ms" in found["parkedResult"]["message"]
     assert found["leakedMessage"] != "unexpected success"
@@ -106,10 +111,12 @@ async def test_expiry(conform):
 
 @requirement("DB-166")
 @timing
-async def test_usable_after_expiry(conform):
+async def test_usable_after_expiry(conform, clock):
     """Operations after the clean-up run normally."""
     actor = conform.get_or_create("dbActorRaw")
+    started = clock.monotonic()
     await actor.action("transactionExpiryDiagnostics")
+    clock.took(started, conform.limit(10), EXPIRY)
     await actor.action("transactionCommit", "later")
     assert await values(actor) == ["later"]
 

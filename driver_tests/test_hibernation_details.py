@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
-from harness import requirement, suite, timing
+from harness import requirement, suite, timing, untimed
 
 pytestmark = [suite("hibernation-details"), timing]
 
@@ -33,6 +33,7 @@ async def woken_and_asleep_again(boundary, eventually, actor_id):
 
 
 @requirement("HIB-003", "HIB-001")
+@untimed
 async def test_stateless_calls_do_not_hibernate(conform, eventually):
     """A stateless call's connection is not hibernatable when it disconnects, a client connection is."""
     actor = conform.get_or_create(CLEANUP)

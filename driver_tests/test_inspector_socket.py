@@ -277,13 +277,15 @@ async def test_schedules(conform):
 @requirement("INSP-163")
 @encodings("json")
 @timing
-async def test_fired_schedule_is_pushed(conform):
+async def test_fired_schedule_is_pushed(conform, witness, eventually):
     """A schedule that fires leaves the list."""
     actor = conform.get_or_create("scheduled")
     async with inspecting(conform, "scheduled") as (socket, _):
         await actor.action("scheduleTaskAfter", 100)
         await socket.until("SchedulesUpdated", lambda fields: len(fields["schedules"]) == 1)
+        witness.hit("the schedule in the list")
         await socket.until("SchedulesUpdated", lambda fields: fields["schedules"] == [])
+        await eventually(lambda: actor.action("getScheduledCount"), until=lambda count: count == 1, what="the scheduled action")
 
 
 @requirement("INSP-157")

@@ -113,6 +113,7 @@ async def test_destroy_request_right_after_a_sleep_request(conform, eventually):
 
     found = await eventually(afterwards, until=bool, timeout=10, what="the actor's next life")
     assert found == (old, 2, 1) or (found[0] != old and found[1:] == (1, 0))
+    assert await afterwards() == found
 
 
 @requirement("DESTROY-007", "STOP-001")

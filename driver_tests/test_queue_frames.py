@@ -46,10 +46,13 @@ async def test_falsy_messages(conform, body):
 @requirement("WIRE-335", "QUEUE-060", "QUEUE-062")
 @timing
 @pytest.mark.parametrize("timeout_ms", [0, 200])
-async def test_a_wait_that_times_out(conform, timeout_ms):
+async def test_a_wait_that_times_out(conform, clock, timeout_ms):
     """The answer is `timedOut` without a response, and the message stays."""
     actor = conform.get_or_create("queueActor")
+    await actor.resolve()
+    started = clock.monotonic()
     response = await conform.post_queue(actor, "greeting", "still here", wait=True, timeout_ms=timeout_ms)
+    clock.took(started, conform.limit(5), timeout_ms / 1000)
     assert (response.status_code, decoded(response)) == (200, QueueResult("timedOut"))
     assert (await received(conform, actor, "greeting"))["body"] == "still here"
 

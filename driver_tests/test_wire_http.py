@@ -73,9 +73,13 @@ async def test_last_of_a_repeated_header_counts(conform):
 
 
 @requirement("WIRE-312", "WIRE-311")
-async def test_slow_hook_refuses_the_call(conform):
+async def test_slow_hook_refuses_the_call(conform, clock):
     """A pre-connect hook over its limit is an error of the call, whose text is masked."""
-    response = await conform.post_action(conform.get_or_create("beforeConnectTimeoutActor"), "ping")
+    actor = conform.get_or_create("beforeConnectTimeoutActor")
+    await actor.resolve()
+    started = clock.monotonic()
+    response = await conform.post_action(actor, "ping")
+    clock.took(started, conform.limit(5), 0.1)
     assert named(conform, response) == (500, "actor.callback_timed_out")
     assert error_of(response, Encoding(conform.encoding)).message == "An internal error occurred"
 

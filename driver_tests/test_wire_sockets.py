@@ -71,6 +71,7 @@ async def test_upgrade_without_subprotocols(conform):
 
 @requirement("WIRE-265")
 @any_encoding
+@untimed
 async def test_pings_are_answered(conform):
     """Every ping gets its pong, also when the actor itself is silent."""
     actor_id = await conform.get_or_create("counter").resolve()

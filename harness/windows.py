@@ -5,6 +5,7 @@ A test about a moment proves that it met it. Many need not say so, because what 
 - a state that was waited for (`eventually(what=...)`, `boundary`), when a message to the target, or a wait, came after it: what is only the
   last thing that a test looks at is its outcome and no window;
 - an HTTP request that was answered while another one of the test was under way;
+- a socket that the stop of its actor closed;
 - an answer of a later generation of the same actor, which shows that it stopped and started between;
 - a wait that was seen through to its end, after which the test asked again, and a span of time that was measured.
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 ACTOR = "x-rivet-actor"
 GENERATION = "x-rivet-actor-generation"
 NEXT_GENERATION = "a later generation answers"
+STOPPED = "a socket closed by the stop"
+STOP = (1000, "actor.stopped")
+"""Code and reason with which the stop of an actor closes sockets (WIRE-611)."""
 _ACTION = re.compile(r"/gateway/[^/]+/(?P<path>[^?]*)")
 
 
@@ -38,7 +42,8 @@ def observed(entries: Iterable[Entry]) -> dict[str, int]:
     exchanges = [entry for entry in seen if isinstance(entry, (Exchange, RawExchange))]
     found.update(_within(exchanges))
     later = _generations(exchanges)
-    return dict(found) | ({NEXT_GENERATION: later} if later else {})
+    closed = sum(isinstance(one, SocketFrame) and one.kind == "closed" and (one.code, one.reason) == STOP for one in seen)
+    return dict(found) | {name: count for name, count in ((NEXT_GENERATION, later), (STOPPED, closed)) if count}
 
 
 def _acted_in(entries: Iterable[Entry]) -> Iterable[str]:

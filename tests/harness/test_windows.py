@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from client import Exchange, SocketFrame
@@ -24,8 +26,8 @@ def seen(at: float, window: str = "asleep", since: float | None = None, *, whole
     return Sighting(at, f"seen: {window}", window, since, whole)
 
 
-def frame(at: float, kind: str) -> SocketFrame:
-    return SocketFrame(1, kind, at)  # type: ignore[arg-type]
+def frame(at: float, kind: str, **about: Any) -> SocketFrame:
+    return SocketFrame(1, kind, at, **about)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,8 @@ def frame(at: float, kind: str) -> SocketFrame:
         ([seen(1), call(1, 2)], {"asleep": 1}),
         ([seen(1), frame(2, "sent")], {"asleep": 1}),
         ([seen(1), frame(2, "received"), Mark(3, "end of the test")], {}),
+        ([frame(1, "closed", code=1000, reason="actor.stopped")], {"a socket closed by the stop": 1}),
+        ([frame(1, "closed", code=1000, reason=""), frame(2, "closed", code=1006)], {}),
         ([seen(1), call(0.5, 2)], {}),  # was under way before
         ([seen(1), seen(3, "waited 2 s", 1), call(3, 4)], {"asleep": 1, "waited 2 s": 1}),
         ([seen(1), seen(3, "waited 2 s", 1)], {"asleep": 1}),
