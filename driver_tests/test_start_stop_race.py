@@ -66,6 +66,7 @@ async def test_call_waiting_for_a_destroyed_actor(conform, boundary, clock):
     error = decoded(response)
     assert (response.status_code, error.group, error.code) in (
         (400, "actor", "destroyed_while_waiting_for_ready"),
+        (500, "actor", "stopping"),
         (500, "actor", "destroying"),
     )
     await boundary.wait_destroyed(actor_id)
