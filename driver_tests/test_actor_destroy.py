@@ -183,7 +183,7 @@ async def test_record_of_a_destroyed_actor(conform, boundary):
     assert record["connectable_ts"] is None
 
 
-@requirement("DESTROY-045", "DESTROY-040")
+@requirement("DESTROY-045", "DESTROY-040", "DESTROY-046")
 async def test_calls_during_a_destroy(conform, boundary):
     """Calls by id while the destroy hook runs are refused as destroying, then as not found, and none wakes the actor again."""
     actor = made(conform, onWake=[trace("woken")], onDestroy=[latch("in destroy"), trace("destroyed")])

@@ -143,6 +143,8 @@ async def test_terminal_failure_goes_idle(conform, clock, expect_error):
         assert seen == ["connecting", "idle"]
         async with expect_error("user", "connection_rejected"):
             await conn.action("ping")
+        assert await conform.get_or_create("beforeConnectRejectActor").action("ping") == "pong"
+        assert seen == ["connecting", "idle"]
     finally:
         await conn.dispose()
 

@@ -69,12 +69,14 @@ async def test_database_in_older_versions(conform, version):
 async def test_stop_closes_the_socket(conform, boundary, end):
     """A stop of the actor closes the socket with 1000 `actor.stopped`."""
     name = "sleep" if end == "sleep" else "destroyActor"
+    asked, fresh = (["getCounts"], {"startCount": 2, "sleepCount": 1}) if end == "sleep" else (["getValue"], 0)
     async with inspecting(conform, name) as (socket, _):
         if end == "sleep":
             await boundary.sleep(conform.get_or_create(name))
         else:
             await boundary.destroy(conform.get_or_create(name))
         assert await socket.closed() == (1000, "actor.stopped")
+        assert await conform.get_or_create(name).action(*asked) == fresh
 
 
 @requirement("INSP-139")
@@ -86,6 +88,7 @@ async def test_socket_does_not_keep_the_actor_awake(conform, boundary):
         actor_id = await conform.get_or_create("sleep").resolve()
         await boundary.wait_asleep(actor_id)
         assert await socket.closed() == (1000, "actor.stopped")
+        assert await conform.get_or_create("sleep").action("getCounts") == {"startCount": 2, "sleepCount": 1}
 
 
 @requirement("INSP-139", "INSP-042")
