@@ -9,6 +9,11 @@ from harness.errors import HarnessError, Inconclusive
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_WINDOW = (
+    "the test is one of a moment, and nothing shows that it met it: no latch, no witness, and the harness saw no state that it went on from "
+    "(a test about no moment is @untimed; see docs/harness.md)"
+)
+
 
 class Witness:
     """Counts, per named window, how often it was tried and hit.
@@ -51,4 +56,4 @@ class Witness:
         if missed:
             raise Inconclusive(f"the test never hit: {', '.join(missed)}")
         if needed and not self.windows:
-            raise Inconclusive("the test is one of a moment, and nothing shows that it met it: it made no window and the harness saw none")
+            raise Inconclusive(NO_WINDOW)
