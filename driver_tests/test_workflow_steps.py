@@ -7,24 +7,11 @@ import itertools
 import pytest
 
 from driver_tests.workflow_history import NAME, ended, history, workflow
+from driver_tests.workflow_programs import ERRORS, WAIT, begun, replaced, told, values
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace, traced
+from harness.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace
 
 pytestmark = [suite("workflow-steps"), timing, any_encoding, capability("inspector")]
-
-WAIT = op("wf.next", name="go", names=["jobs"])
-"""Lets the actor sleep, and the test wake it with a message."""
-ERRORS = [op("append", at="state.errors", value=ref("event"))]
-
-
-def told(value, name="told"):
-    """A last step that records a value of the workflow."""
-    return step(name, trace(name, value))
-
-
-async def values(conform):
-    """Label and value of the trace, in order."""
-    return [(record["label"], record["value"]) for record in await traced(conform)]
 
 
 async def step_errors(conform):
@@ -241,20 +228,6 @@ async def test_race_that_nobody_wins(conform, eventually):
     await ended(conform, eventually)
     ((_, failure),) = await values(conform)
     assert (failure["source"], failure["name"], failure["error"]["message"]) == ("race", "r", "All branches failed")
-
-
-async def replaced(conform, boundary, *program):
-    """Change the code of the test's workflow and wake it with a message."""
-    actor = made(conform, NAME)
-    await put(actor, "run", *program)
-    await boundary.sleep(actor, via="api")
-    await made(conform, NAME).send("jobs", None)
-
-
-async def begun(conform, eventually, *program):
-    """A workflow that has come to its wait."""
-    await play(workflow(conform, *program, onWorkflowError=ERRORS))
-    await eventually(lambda: history(conform), until=lambda shown: shown.state == "sleeping", what="the wait")
 
 
 @requirement("WF-033", "WF-036")

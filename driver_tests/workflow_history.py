@@ -13,17 +13,21 @@ NAME = "interpreterWorkflow"
 
 @dataclass(frozen=True)
 class History:
-    """The history at one moment: the state, the kinds of entries and their metadata by path (`loop/~0/step`)."""
+    """The history at one moment: the state, and by path (`loop/~0/step`) the kinds of entries, their metadata and their ids.
+
+    An entry that was not yet flushed when its generation was cut off is made again after the wake, with another id.
+    """
 
     state: str
     entries: dict[str, Any]
     metadata: dict[str, Any]
+    ids: dict[str, str]
 
     @classmethod
     def of(cls, shown: Any) -> History:
         """Read an answer of the inspector."""
         if shown["history"] is None:
-            return cls(shown["workflowState"], {}, {})
+            return cls(shown["workflowState"], {}, {}, {})
         names = shown["history"]["nameRegistry"]
 
         def path(entry: Any) -> str:
@@ -32,7 +36,20 @@ class History:
 
         entries = {path(entry): entry["kind"] for entry in shown["history"]["entries"]}
         found = shown["history"]["entryMetadata"]
-        return cls(shown["workflowState"], entries, {path(one): found.get(one["id"]) for one in shown["history"]["entries"]})
+        ids = {path(one): one["id"] for one in shown["history"]["entries"]}
+        return cls(shown["workflowState"], entries, {where: found.get(one) for where, one in ids.items()}, ids)
+
+    def tag(self, path: str) -> str:
+        """The kind of the entry at a path."""
+        return self.entries[path]["tag"].removeprefix("Workflow").removesuffix("Entry")
+
+    def value(self, path: str) -> Any:
+        """What the entry at a path holds."""
+        return self.entries[path]["val"]
+
+    def below(self, path: str) -> set[str]:
+        """The paths below one."""
+        return {one for one in self.entries if one.startswith(f"{path}/")}
 
 
 def workflow(conform: Any, *program: Any, **places: Any) -> Any:

@@ -20,13 +20,14 @@ from runtime.workflow.errors import (
     describe,
     error_name,
 )
-from runtime.workflow.history import COMPLETED, FAILED, PENDING, Entry
+from runtime.workflow.history import COMPLETED, FAILED, PENDING, RUNNING, Entry, copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runtime.workflow.context import WorkflowContext
 
+_OPEN = (PENDING, RUNNING)
 _PRIORITY = (Evicted, HistoryDivergedError, EntryInProgressError, RollbackCheckpointError, RollbackStop)
 """Which of several control-flow errors ends the pass (WF-117)."""
 
@@ -37,7 +38,7 @@ async def run_join(scope: WorkflowContext, name: str, branches: Mapping[str, Cal
     recorded = entry.data["branches"]
     if scope.run.current.rollback and all(recorded[item]["status"] == COMPLETED for item in branches):
         await _collect_handlers(scope, entry, branches)
-    open_branches = {item: body for item, body in branches.items() if recorded[item]["status"] == PENDING}
+    open_branches = {item: body for item, body in branches.items() if recorded[item]["status"] in _OPEN}
     outcomes = await _run_branches(scope, entry, open_branches)
     _raise_control_flow(outcomes)
     waits = [outcome for outcome in outcomes.values() if isinstance(outcome, Yield)]
@@ -49,7 +50,7 @@ async def run_join(scope: WorkflowContext, name: str, branches: Mapping[str, Cal
         await scope.run.flush()
     if failed:
         raise JoinError(name, {item: error for item, error in failed.items() if isinstance(error, BaseException)})
-    return {item: recorded[item].get("output") for item in branches}
+    return {item: copied(recorded[item].get("output")) for item in branches}
 
 
 async def run_race(scope: WorkflowContext, name: str, contenders: Mapping[str, Callable[[WorkflowContext], Any]]) -> tuple[str, Any]:
@@ -61,19 +62,19 @@ async def run_race(scope: WorkflowContext, name: str, contenders: Mapping[str, C
         scope.run.current.visited.update(item.location for item in scope.run.history.below(entry.location))
         if scope.run.current.rollback:
             await _collect_handlers(scope, entry, {winner: contenders[winner]})
-        return winner, recorded[winner].get("output")
-    open_branches = {item: body for item, body in contenders.items() if recorded[item]["status"] == PENDING}
+        return winner, copied(recorded[winner].get("output"))
+    open_branches = {item: body for item, body in contenders.items() if recorded[item]["status"] in _OPEN}
     outcomes = await _run_branches(scope, entry, open_branches, race=True)
     winner = entry.data.get("winner")
     if winner is not None:
         losers = [item for item in scope.run.history.below(entry.location) if item.location[len(entry.location)] != winner]
         for item in contenders:
-            if item != winner and recorded[item]["status"] == PENDING:
+            if item != winner and recorded[item]["status"] in _OPEN:
                 recorded[item] = {"status": "cancelled"}
         scope.run.history.touch(entry)
         scope.run.history.delete(losers)
         await scope.run.flush()
-        return winner, recorded[winner].get("output")
+        return winner, copied(recorded[winner].get("output"))
     _raise_control_flow(outcomes)
     waits = [outcome for outcome in outcomes.values() if isinstance(outcome, Yield)]
     await scope.run.flush()
@@ -93,7 +94,7 @@ async def _entry(scope: WorkflowContext, name: str, kind: str, branches: list[st
     for item in branches:
         if item not in entry.data["branches"]:
             raise HistoryDivergedError(f'Expected {kind} branch "{item}" in "{name}"')
-    finished = [item for item in branches if entry.data["branches"][item]["status"] != PENDING]
+    finished = [item for item in branches if entry.data["branches"][item]["status"] not in _OPEN]
     for item in finished:
         scope.run.current.visited.update(child.location for child in scope.run.history.below((*location, item)))
     if scope.run.current.rollback and len(finished) < len(branches) and entry.data.get("winner") is None:
@@ -117,8 +118,10 @@ async def _run_branches(
 
     async def run_one(item: str, body: Callable[[WorkflowContext], Any]) -> None:
         inner = scope.child((*entry.location, item), signal=signals.get(item))
+        recorded[item] = {"status": RUNNING}
+        scope.run.history.touch(entry)
         try:
-            value = await body(inner)
+            value = copied(await body(inner))
             scope.check_visited(inner.location)
         except asyncio.CancelledError:
             raise

@@ -8,6 +8,7 @@ from runtime import clock
 from runtime.errors import ActorError
 from runtime.workflow.context import WorkflowContext
 from runtime.workflow.errors import Evicted, RollbackCheckpointError, RollbackStop, WorkflowFailure, Yield, describe
+from runtime.workflow.history import copied
 from runtime.workflow.run import Pass, WorkflowRun
 from runtime.workflow.step import run_rollback
 
@@ -42,27 +43,38 @@ async def run_workflow(
 
 
 async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
-    if run.history.outcome.state == "rolling_back":
+    before = run.history.outcome
+    if before.state == "rolling_back":
         await _roll_back(run, body)
-        raise StoredWorkflowError((run.history.outcome.error or {}).get("message", ""))
-    finished = run.history.outcome.state == "completed"
+        stored = before.error or {}
+        if before.unreported:
+            await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
+        raise StoredWorkflowError(stored.get("message", ""))
     while True:
-        run.current = Pass()
-        if not finished:
+        if run.history.outcome.state != "completed":
             run.history.set_outcome("running")
         try:
-            output = await body(WorkflowContext(run))
-        except Yield as wait:
-            run.history.set_outcome("sleeping")
-            await run.flush()
-            await _wait(run, wait)
+            wait = await _pass(run, body)
         except Exception as error:
             await _fail(run, body, error)
             return
-        else:
-            run.history.set_outcome("completed", output=output)
-            await run.flush()
+        if wait is None:
             return
+        await _wait(run, wait)
+
+
+async def _pass(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> Yield | None:
+    """Run the function once and record how it ended: what it waits for, None when it returned."""
+    run.current = Pass()
+    try:
+        output = await body(WorkflowContext(run))
+    except Yield as wait:
+        run.history.set_outcome("sleeping")
+        await run.flush()
+        return wait
+    run.history.set_outcome("completed", output=output)
+    await run.flush()
+    return None
 
 
 async def _wait(run: WorkflowRun, wait: Yield) -> None:
@@ -97,10 +109,10 @@ async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error:
     if isinstance(error, RollbackCheckpointError):
         # Which handlers may run is not known without the checkpoint: none does (WF-130).
         run.history.set_outcome("failed", error=stored)
-        await run.flush()
+        await run.record()
     else:
-        run.history.set_outcome("rolling_back", error=stored)
-        await run.flush()
+        run.history.set_outcome("rolling_back", error=stored, unreported=not reported)
+        await run.record()
         await _roll_back(run, body)
     if not reported:
         await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
@@ -124,19 +136,19 @@ async def _roll_back(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -
             continue
         run.check_evicted()
         try:
-            await run_rollback(run, handler, entry.data.get("output"))
+            await run_rollback(run, handler, copied(entry.data.get("output")))
         except Exception as error:
             meta.rollback_error = f"{describe(error)['name']}: {describe(error)['message']}"
             run.history.touch(entry)
-            await run.flush()
+            await run.record()
             event = {"workflowId": run.context.actor_id, "stepName": str(entry.location[-1]), "error": describe(error)}
             await run.report({"rollback": event})
             raise
         meta.rollback_completed_at, meta.rollback_error = clock.now_ms(), None
         run.history.touch(entry)
-        await run.flush()
+        await run.record()
     run.history.set_outcome("failed", error=run.history.outcome.error)
-    await run.flush()
+    await run.record()
 
 
 async def _flush_quietly(run: WorkflowRun) -> None:

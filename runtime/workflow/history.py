@@ -1,7 +1,8 @@
 """The recorded history of one workflow: entries by location, in memory, with what still has to be flushed.
 
 The whole history of a workflow is in memory while its actor lives: pruning keeps it small (WF-076), and a pass looks up every entry.
-Rows (table `workflow`): `n<index>` name registry, `e<id>` entry, `m<id>` metadata, `s` state, `o` output, `x` error.
+Rows (table `workflow`): `n<index>` name registry, `e<id>` entry, `m<id>` metadata, `s` state, `o` output, `x` error,
+`u` whether the error is unreported.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def decode(data: bytes) -> Any:
     return load_value(data)
 
 
+def copied(value: Any) -> Any:
+    """A value as storage will give it back: what is done to it later shows in no recorded result, and the other way round (WF-022)."""
+    return value if value is None or isinstance(value, (str, bytes, int, float)) else decode(encode(value))
+
+
 @dataclass(slots=True)
 class Metadata:
     """Attempts and times of a step or loop; times are epoch milliseconds.
@@ -78,11 +84,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Outcome:
-    """State, output and error of the workflow as a whole (WF-026, WF-185)."""
+    """State, output and error of the workflow as a whole (WF-026, WF-185); whether the error is still to be reported (WF-171)."""
 
     state: str = PENDING
     output: Any = UNDEFINED
     error: dict[str, Any] | None = None
+    unreported: bool = False
 
 
 class FlushTooLargeError(Exception):
@@ -124,9 +131,12 @@ class History:
                 history.outcome.output = item
             elif tag == b"x":
                 history.outcome.error = item
+            elif tag == b"u":
+                history.outcome.unreported = item
         for entry in sorted(by_id.values(), key=lambda item: item.order):
             entry.meta = metas.get(entry.id)
             history.entries[entry.location] = entry
+            history._register(entry.location)
         return history
 
     def find(self, location: Location, kind: str) -> Entry | None:
@@ -138,10 +148,7 @@ class History:
 
     def add(self, location: Location, kind: str, data: dict[str, Any], *, with_meta: bool = False) -> Entry:
         """Record a new entry; durable with the next flush."""
-        for item in location:
-            if isinstance(item, str) and item not in self.names:
-                self.names[item] = len(self.names)
-                self._new_names.append(item)
+        self._register(location)
         entry = Entry(str(uuid.uuid4()), location, kind, data, self._order)
         self._order += 1
         if with_meta:
@@ -150,14 +157,21 @@ class History:
         self.touch(entry)
         return entry
 
+    def _register(self, location: Location) -> None:
+        for item in location:
+            if isinstance(item, str) and item not in self.names:
+                self.names[item] = len(self.names)
+                self._new_names.append(item)
+
     def touch(self, entry: Entry) -> None:
         """Mark an entry as changed."""
         self._dirty[entry.id] = entry
 
-    def set_outcome(self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None) -> None:
+    def set_outcome(self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None, unreported: bool = False) -> None:
         """Change the workflow's own state, output and error."""
-        if (self.outcome.state, self.outcome.output, self.outcome.error) != (state, output, error):
-            self.outcome = Outcome(state, output, error)
+        outcome = Outcome(state, output, error, unreported)
+        if self.outcome != outcome:
+            self.outcome = outcome
             self._outcome_dirty = True
 
     def below(self, scope: Location) -> list[Entry]:
@@ -194,6 +208,8 @@ class History:
             writes.append(Put(TABLE, b"s", encode(self.outcome.state)))
             writes.append(Put(TABLE, b"o", encode(self.outcome.output)))
             writes.append(Put(TABLE, b"x", encode(self.outcome.error)))
+            if self.outcome.error is not None:
+                writes.append(Put(TABLE, b"u", encode(self.outcome.unreported)))
         _check_limits(writes)
         deletions: list[Op] = []
         for entry in self._deleted:
@@ -209,6 +225,10 @@ class History:
         self._new_names = taken.new_names + self._new_names
         self._outcome_dirty |= taken.outcome
         self._deleted = taken.deleted + self._deleted
+
+    def give_up(self) -> None:
+        """Leave out of all later flushes what one could not hold, so that the workflow's failure can be recorded (WF-182)."""
+        self._dirty, self._new_names = {}, []
 
     def clear(self) -> None:
         """Forget everything (replay from the beginning)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.protocol.values import UNDEFINED
 from runtime.workflow.errors import RollbackStop
-from runtime.workflow.history import COMPLETED, RUNNING, Entry
+from runtime.workflow.history import COMPLETED, RUNNING, Entry, copied
 from runtime.workflow.options import Break, Continue
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], 
     if entry is None:
         if scope.run.current.rollback:
             raise RollbackStop
-        entry = history.add(location, "loop", {"state": state, "iteration": 0}, with_meta=True)
+        entry = history.add(location, "loop", {"state": copied(state), "iteration": 0}, with_meta=True)
         assert entry.meta is not None
         entry.meta.status = RUNNING
     assert entry.meta is not None
@@ -33,11 +33,11 @@ async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], 
     )
     if entry.meta.status == COMPLETED:
         scope.run.current.visited.update(item.location for item in history.below(location))
-        return entry.data.get("output")
+        return copied(entry.data.get("output"))
     while True:
         iteration = entry.data["iteration"]
         inner = scope.child((*location, iteration))
-        result = await (body(inner) if state is UNDEFINED else body(inner, entry.data["state"]))
+        result = await (body(inner) if state is UNDEFINED else body(inner, copied(entry.data["state"])))
         scope.check_visited(inner.location)
         if scope.run.current.rollback:
             # A rollback replay never moves the loop (WF-133); the iteration after this one was never recorded.
@@ -50,25 +50,25 @@ async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], 
                     f'Loop "{name}" returned undefined for a stateful iteration. Return Loop.continue(state) or Loop.break(value).'
                 )
             result = Continue(entry.data["state"])
-        entry.data = {**entry.data, "state": result.state, "iteration": iteration + 1}
+        entry.data = {**entry.data, "state": copied(result.state), "iteration": iteration + 1}
         history.touch(entry)
         if (iteration + 1) % prune_interval == 0:
-            await _prune(scope, entry, size)
+            await _prune(scope, entry, iteration + 1 - size)
         scope.run.check_evicted()
 
 
 async def _break(scope: WorkflowContext, entry: Entry, result: Break, size: int) -> Any:
     assert entry.meta is not None
-    entry.data = {**entry.data, "output": result.value}
+    entry.data = {**entry.data, "output": copied(result.value)}
     entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
     scope.run.history.touch(entry)
-    await _prune(scope, entry, size)
-    return result.value
+    await _prune(scope, entry, entry.data["iteration"] + 1 - size)
+    return copied(entry.data["output"])
 
 
-async def _prune(scope: WorkflowContext, entry: Entry, size: int) -> None:
-    """Forget iterations older than the newest `size`, and flush (WF-076, WF-077)."""
-    history, oldest = scope.run.history, entry.data["iteration"] - size
+async def _prune(scope: WorkflowContext, entry: Entry, oldest: int) -> None:
+    """Forget the iterations before `oldest`, and flush (WF-076, WF-077)."""
+    history = scope.run.history
     history.delete(item for item in history.below(entry.location) if _iteration(item, entry.location) < oldest)
     await scope.run.flush()
 

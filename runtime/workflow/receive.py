@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.errors import make_error
 from runtime.workflow.errors import RollbackStop, Yield
-from runtime.workflow.history import COMPLETED, Entry
+from runtime.workflow.history import COMPLETED, Entry, copied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ class WorkflowMessage:
         data = entry.data["messageData"]
         self.id = int(data["id"])
         self.name: str = data["name"]
-        self.body: Any = data["body"]
+        self.body: Any = copied(data["body"])
         self.created_at: int = data["createdAt"]
         self._scope = scope
         self._entry = entry

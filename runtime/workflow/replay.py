@@ -33,7 +33,7 @@ def rewind(history: History, entry_id: str | None) -> None:
         loop = _innermost_loop(history, target)
         first = target if loop is None else loop
         doomed = [entry for entry in history.entries.values() if entry.order >= first.order or _inside(entry, loop)]
-        if any(entry.meta is not None and entry.meta.status == RUNNING for entry in _without(history, doomed) if entry.kind == "step"):
+        if any(entry.meta is not None and entry.meta.status == RUNNING for entry in _without(history, doomed)):
             raise make_error("actor.workflow_in_flight")
         history.delete(doomed)
     history.set_outcome("sleeping")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.observing import Part
 from runtime.actor.state_names import LifecycleState
 from runtime.workflow.errors import Evicted
-from runtime.workflow.history import TABLE, Entry, History, Location
+from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -84,6 +84,14 @@ class WorkflowRun:
             if deletions:
                 await self.task.commit(deletions)
         self.task.changed(Part.WORKFLOW)
+
+    async def record(self) -> None:
+        """Flush what becomes of a failed workflow, without entries that are too large for it."""
+        try:
+            await self.flush()
+        except FlushTooLargeError:
+            self.history.give_up()
+            await self.flush()
 
     def start_body(self, body: Awaitable[Any]) -> asyncio.Task[Any]:
         """Run a step body as a task that outlives a time-out of its attempt (WF-047) but not the generation."""

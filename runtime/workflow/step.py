@@ -23,7 +23,7 @@ from runtime.workflow.errors import (
     Yield,
     describe,
 )
-from runtime.workflow.history import COMPLETED, RUNNING, Entry, Metadata
+from runtime.workflow.history import COMPLETED, RUNNING, Entry, Metadata, copied
 from runtime.workflow.history import EXHAUSTED as STATUS_EXHAUSTED
 from runtime.workflow.history import FAILED as STATUS_FAILED
 
@@ -83,8 +83,9 @@ class StepContext:
     def _trip(self) -> None:
         context = self._run.context
         context.wait_until(context.kv.put(GUARD_KEY, "true"))
-        if self._run.task.definition.has_state and "guardTriggered" in context.state:
-            context.state["guardTriggered"] = True
+        state = context.state if self._run.task.definition.has_state else None
+        if isinstance(state, dict) and "guardTriggered" in state:
+            state["guardTriggered"] = True
 
     def _close(self) -> None:
         self._open = False
@@ -109,7 +110,7 @@ async def run_step(scope: WorkflowContext, name: str, body: Callable[..., Any], 
     if entry is not None and entry.meta is not None and entry.meta.status == COMPLETED:
         if options.rollback is not None:
             run.current.handlers.append((entry, options.rollback))
-        return entry.data.get("output")
+        return copied(entry.data.get("output"))
     if entry is not None and entry.meta is not None and entry.meta.status == STATUS_EXHAUSTED:
         raise _stored_failure(name, entry.meta)
     if run.current.rollback:
@@ -129,8 +130,10 @@ async def run_step(scope: WorkflowContext, name: str, body: Callable[..., Any], 
 async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
     run, meta = scope.run, _meta(entry)
     started = clock.now_ms()
+    meta.status = RUNNING
+    run.history.touch(entry)
     try:
-        output = await _run_body(run, name, body, options)
+        output = copied(await _run_body(run, name, body, options))
         entry.data = {"output": output}
         meta.status, meta.completed_at, meta.error, meta.details = COMPLETED, clock.now_ms(), None, None
         meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
@@ -140,12 +143,12 @@ async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callab
     except Exception as error:
         if meta.status == COMPLETED:
             # The body ran but its flush failed: that is a failure of the step (WF-052).
-            meta.attempts -= 1
+            meta.attempts, meta.completed_at = meta.attempts - 1, None
             entry.data = {}
         await _failed(scope, entry, name, error, started, options)
     if options.rollback is not None:
         run.current.handlers.append((entry, options.rollback))
-    return entry.data.get("output")
+    return copied(entry.data.get("output"))
 
 
 async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], options: StepOptions) -> Any:

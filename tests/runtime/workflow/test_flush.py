@@ -94,7 +94,8 @@ async def test_a_flush_that_is_too_large(tmp_path, count, size):
 
     async with Flow(tmp_path) as flow:
         await flow.finish(body)
-        assert await flow.paths() == [] and flow.workflow_commits() == []
+        assert await flow.paths() == []
+        assert {op.key for commit in flow.workflow_commits() for op in commit} <= {b"s", b"o", b"x", b"u"}
         assert "over the limit" in flow.run_failures()[0]
         assert count * 3 > MAX_ROWS or count * size > 512 * KB
 
@@ -161,7 +162,7 @@ async def test_deletions_follow_their_write(tmp_path):
         flow.storage.refuse = lambda ops: False
         assert flow.log[-1] == ["l/~1/x", "l/~2/x", "l/~3/x"]
         await flow.finish()
-        assert await flow.paths("step") == ["l/~5/x", "l/~6/x"]
+        assert await flow.paths("step") == ["l/~6/x"]
         deleting = [ops for ops in flow.workflow_commits() if any(isinstance(op, Delete) and op.table == TABLE for op in ops)]
         assert deleting and not any(isinstance(op, Put) and op.table == TABLE for ops in deleting for op in ops)
 
