@@ -190,7 +190,7 @@ async def test_which_mistake_ends_the_workflow(conform, eventually, kind, first,
     tried = op("wf.try", name="t", do=[join(branches) if kind == "join" else race(branches)])
     await play(workflow(conform, tried, told("never"), onWorkflowError=ERRORS))
     await ended(conform, eventually, "failed")
-    assert (await workflow_error(conform))["name"] == first and await labels(conform) == []
+    assert (await workflow_error(conform, eventually))["name"] == first and await labels(conform) == []
 
 
 @requirement("WF-035", "WF-036")
@@ -203,7 +203,7 @@ async def test_a_branch_that_was_not_recorded(conform, boundary, eventually, kin
     await replaced(conform, boundary, op("wf.try", name="t", do=[]), new, told("never"))
     await ended(conform, eventually, "failed")
     text = f'Expected {kind} branch "b" in "{kind[0]}"'
-    assert await workflow_error(conform) == {"name": "HistoryDivergedError", "message": text}
+    assert await workflow_error(conform, eventually) == {"name": "HistoryDivergedError", "message": text}
     assert await labels(conform) == []
 
 
@@ -215,7 +215,7 @@ async def test_a_branch_that_lost_a_step(conform, boundary, eventually, kind):
     await begun(conform, eventually, make({"a": [step("gone", trace("gone")), WAIT]}))
     await replaced(conform, boundary, make({"a": [WAIT]}), told("never"))
     await ended(conform, eventually, "failed")
-    error = await workflow_error(conform)
+    error = await workflow_error(conform, eventually)
     text = f'Entry "{kind[0]}/a/gone" exists in history but was not visited. Workflow code may have changed. Use ctx.removed()'
     assert error == {"name": "HistoryDivergedError", "message": f"{text} to handle migrations."}
 

@@ -41,7 +41,10 @@ async def test_another_kind_at_a_location(conform, boundary, eventually, stored,
     await replaced(conform, boundary, turn(entry), told("never"))
     await ended(conform, eventually, "failed")
     what = "version_check" if code == "version_check" else f'{code} "x"'
-    assert await workflow_error(conform) == {"name": "HistoryDivergedError", "message": f"Expected {what} at l/~0/x, found {stored}"}
+    assert await workflow_error(conform, eventually) == {
+        "name": "HistoryDivergedError",
+        "message": f"Expected {what} at l/~0/x, found {stored}",
+    }
     assert await labels(conform) == before
 
 
@@ -71,7 +74,7 @@ async def test_every_kind_can_be_removed(conform, boundary, eventually, kind, ma
     assert [label for label in await labels(conform) if label != "x"] == (["told"] if marked else [])
     assert marks and all(after.entries[path] == shown.entries[path] and after.ids[path] == shown.ids[path] for path in entries)
     if not marked:
-        error = await workflow_error(conform)
+        error = await workflow_error(conform, eventually)
         assert error["name"] == "HistoryDivergedError" and error["message"].startswith('Entry "l/~0/x')
 
 
@@ -92,7 +95,7 @@ async def test_a_mark_of_another_kind(conform, boundary, eventually):
     await replaced(conform, boundary, op("wf.try", name="t", do=[op("wf.removed", name="x", type="sleep"), WAIT]), told("never"))
     await ended(conform, eventually, "failed")
     text = "Expected sleep or removed at t/x, found step"
-    assert await workflow_error(conform) == {"name": "HistoryDivergedError", "message": text} and await labels(conform) == ["x"]
+    assert await workflow_error(conform, eventually) == {"name": "HistoryDivergedError", "message": text} and await labels(conform) == ["x"]
 
 
 def gate(latest, name="gate", **more):

@@ -127,7 +127,7 @@ async def test_one_entry_at_a_time(conform, eventually, second):
     both = op("all", do=[[step("first", op("wait", ms=100))], [op(second, name="second", **fields)]])
     await play(workflow(conform, op("wf.try", name="t", do=[both]), told("never"), onWorkflowError=ERRORS))
     shown = await ended(conform, eventually, "failed")
-    assert await workflow_error(conform) == {"name": "EntryInProgressError", "message": ONE_AT_A_TIME}
+    assert await workflow_error(conform, eventually) == {"name": "EntryInProgressError", "message": ONE_AT_A_TIME}
     assert await labels(conform) == [] and "t/second" not in shown.entries
 
 

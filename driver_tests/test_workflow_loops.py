@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import ERRORS, WAIT, begun, bounded, replaced, told, values, waits, woken, workflow_error
-from harness import any_encoding, capability, requirement, suite, timing
+from harness import any_encoding, capability, requirement, suite, timing, untimed
 from harness.interpreter import labels, latch, made, op, play, ref, step, trace
 
 pytestmark = [suite("workflow-loops"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
@@ -51,7 +51,7 @@ async def test_a_loop_with_state_says_how_it_goes_on(conform, eventually):
     await play(workflow(conform, op("wf.loop", name="l", state=0, do=[step("x", *bounded(1))]), told("never"), onWorkflowError=ERRORS))
     shown = await ended(conform, eventually, "failed")
     text = 'Loop "l" returned undefined for a stateful iteration. Return Loop.continue(state) or Loop.break(value).'
-    assert await workflow_error(conform) == {"name": "Error", "message": text}
+    assert await workflow_error(conform, eventually) == {"name": "Error", "message": text}
     assert await labels(conform) == [] and kept(shown) == [0]
 
 
@@ -140,6 +140,7 @@ async def test_which_iterations_are_kept(conform, boundary, eventually, options,
     assert await play(made(conform, NAME), op("value", value=ref("state.turns"))) == turns
 
 
+@untimed
 @requirement("WF-076")
 async def test_pruning_takes_what_is_nested(conform, eventually):
     """With an iteration go the loops, branches and blocks inside it; entries beside the loop and its own stay."""
@@ -222,6 +223,6 @@ async def test_names_may_come_again_in_each_iteration(conform, eventually):
     bad = op("wf.loop", name="m", do=[step("x"), op("wf.version", name="x", latest=1), op("break")])
     await play(workflow(conform, good, bad, told("never"), onWorkflowError=ERRORS))
     await ended(conform, eventually, "failed")
-    error = await workflow_error(conform)
+    error = await workflow_error(conform, eventually)
     unique = "Each step/loop/sleep/queue.next/join/race must have a unique name within its scope."
     assert error == {"name": "HistoryDivergedError", "message": f'Duplicate entry name "x" at location "m/~0". {unique}'}

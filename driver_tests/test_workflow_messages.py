@@ -308,4 +308,4 @@ async def test_a_blocked_receive_fails_the_workflow(conform, eventually):
     """Not caught, the error ends the workflow, and nothing of the second receive is recorded."""
     await play(workflow(conform, receive(completable=True), receive("x"), onWorkflowError=ERRORS, **sending(("jobs", 1), ("jobs", 2))))
     shown = await ended(conform, eventually, "failed")
-    assert (await workflow_error(conform))["message"] == BLOCKED and set(shown.entries) == {"m:count", "m:0"}
+    assert (await workflow_error(conform, eventually))["message"] == BLOCKED and set(shown.entries) == {"m:count", "m:0"}

@@ -263,7 +263,7 @@ async def test_a_rollback_that_another_generation_ends(conform, boundary, eventu
     await ended(conform, eventually, "failed")
     if owed:
         await eventually(lambda: errors(conform, "workflow"), until=bool, what="the event")
-        assert await workflow_error(conform) == {"name": "Error", "message": "outside"}
+        assert await workflow_error(conform, eventually) == {"name": "Error", "message": "outside"}
     assert len(await errors(conform, "workflow")) == owed and len(await errors(conform, "step")) == (not owed)
 
 

@@ -116,7 +116,7 @@ async def test_other_errors_leave_a_block(conform, eventually, kind, catch):
     await play(workflow(conform, tried, told("never"), onWorkflowError=ERRORS))
     await ended(conform, eventually, "failed")
     assert await labels(conform) == []
-    assert await workflow_error(conform) == {"name": "Error" if kind == "internal" else "CriticalError", "message": "mine"}
+    assert await workflow_error(conform, eventually) == {"name": "Error" if kind == "internal" else "CriticalError", "message": "mine"}
 
 
 @requirement("WF-064", "WF-063", "WF-043")
@@ -147,7 +147,7 @@ async def test_a_missing_checkpoint_is_not_caught(conform, eventually, how):
     tried = op(how, name="t", **undoable) if how == "wf.tryStep" else op(how, name="t", do=[op("wf.step", name="s", **undoable)])
     await play(workflow(conform, tried, told("never"), onWorkflowError=ERRORS))
     await ended(conform, eventually, "failed")
-    assert (await workflow_error(conform))["name"] == "RollbackCheckpointError" and await labels(conform) == []
+    assert (await workflow_error(conform, eventually))["name"] == "RollbackCheckpointError" and await labels(conform) == []
 
 
 @requirement("WF-063", "WF-023")
@@ -187,7 +187,7 @@ async def test_a_block_that_lost_a_step(conform, boundary, eventually):
     await replaced(conform, boundary, block(WAIT), told("never"))
     await ended(conform, eventually, "failed")
     text = 'Entry "t/gone" exists in history but was not visited. Workflow code may have changed. Use ctx.removed() to handle migrations.'
-    assert await workflow_error(conform) == {"name": "HistoryDivergedError", "message": text}
+    assert await workflow_error(conform, eventually) == {"name": "HistoryDivergedError", "message": text}
     assert await labels(conform) == ["gone"]
 
 
@@ -196,5 +196,5 @@ async def test_the_name_of_a_block_is_used_up(conform, eventually):
     """Blocks count for the names of their scope, though they have no entries."""
     await play(workflow(conform, block(), step("t", trace("never")), onWorkflowError=ERRORS))
     await ended(conform, eventually, "failed")
-    assert (await workflow_error(conform))["message"].startswith('Duplicate entry name "t" at location "".')
+    assert (await workflow_error(conform, eventually))["message"].startswith('Duplicate entry name "t" at location "".')
     assert (await history(conform)).entries == {} and await labels(conform) == []

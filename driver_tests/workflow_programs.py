@@ -35,9 +35,9 @@ async def errors(conform: Any, kind: str) -> list[Any]:
     return [event[kind] for event in seen or [] if kind in event]
 
 
-async def workflow_error(conform: Any) -> Any:
-    """The error of the only event about the whole workflow."""
-    (event,) = await errors(conform, "workflow")
+async def workflow_error(conform: Any, eventually: Any) -> Any:
+    """The error of the only event about the whole workflow, which may come a little after its state."""
+    (event,) = await eventually(lambda: errors(conform, "workflow"), until=bool, what="the event about the workflow")
     return event["error"]
 
 
