@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_WINDOW = (
-    "the test is one of a moment, and nothing shows that it met it: no latch, no witness, and the harness saw no state that it went on from "
+    "the test is one of a moment, and nothing shows that it met it: no latch, no witness, no state that was seen before the test went on "
     "(a test about no moment is @untimed; see docs/harness.md)"
 )
 

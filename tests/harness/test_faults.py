@@ -9,6 +9,9 @@ import pytest
 
 from harness.requirements.model import home, load
 
+# The first test collects the corpus.
+pytestmark = pytest.mark.timeout(240)
+
 ROOT = Path(__file__).parents[2]
 FAULTS = ROOT / "docs" / "faults"
 HEADER = "| what was broken"
