@@ -203,10 +203,10 @@ def select(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.It
     return kept, dropped
 
 
-def order(items: list[pytest.Item], settings: Settings) -> list[pytest.Item]:
-    """The items as they are to run: as collected, or shuffled; without those that an earlier life of this worker has run."""
+def order(items: list[pytest.Item], settings: Settings) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The items as they are to run: as collected, or shuffled; and those of them that an earlier life of this worker has run."""
     ordered = items if settings.shuffle is None else random.Random(settings.shuffle).sample(items, len(items))  # noqa: S311 -- an order, no secret
-    return ordered[settings.behind :]
+    return ordered[settings.behind :], ordered[: settings.behind]
 
 
 def _strings(node: pytest.Item | Any, mark: str) -> tuple[str, ...]:

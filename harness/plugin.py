@@ -150,10 +150,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from error
     config.stash[SELECTED] = corpus.selected(items, wanted)
     items[:], dropped = corpus.select(items, wanted)
-    config.stash[corpus.DROPPED] = dropped
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-    items[:] = corpus.order(items, wanted)
+    items[:], done = corpus.order(items, wanted)
+    config.stash[corpus.DROPPED] = [*dropped, *done]
+    if config.stash[corpus.DROPPED]:
+        config.hook.pytest_deselected(items=config.stash[corpus.DROPPED])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

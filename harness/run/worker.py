@@ -83,6 +83,9 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
         try:
             async for event in _events(reading):
                 events.append(event)
+                # The first life announced all tests of the lane, and nobody wants to hear of them, or of what is wrong with them, twice.
+                if done and event["event"] in ("collected", "problem") and _known(event, outcome):
+                    continue
                 outcome.events.append(event)
                 on_event(event)
             outcome.status = await process.wait()
@@ -93,6 +96,11 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
             await asyncio.wait({ending})
         outcome.interrupted = bool(stop.reason)
         return not outcome.interrupted and _judge(outcome, events, of_environment(request.target.token).text(_tail(log)))
+
+
+def _known(event: dict[str, Any], outcome: LaneOutcome) -> bool:
+    key = "id" if event["event"] == "collected" else "text"
+    return any(one["event"] == event["event"] and one[key] == event[key] for one in outcome.events)
 
 
 async def _end_when_asked(process: Process, stop: Stop) -> None:

@@ -88,7 +88,8 @@ def test_a_dead_lane_blames_the_test_it_died_in_and_goes_on_behind_it(corpus, ho
     report = run(write_corpus(corpus, alpha=DIES.format(how=how)))
     assert [str(one.verdict) for one in report.results] == ["pass", "error", "pass"]
     assert report.results[1].message == f"the worker ended {said} in this test"
-    assert f"ended {said} in alpha::test_b[json-memory]" in report.problems[0]
+    [problem] = report.problems
+    assert f"ended {said} in alpha::test_b[json-memory]" in problem
     assert report.status == 2
 
 
