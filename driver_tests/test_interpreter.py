@@ -105,6 +105,31 @@ async def test_sql(conform):
 
 
 @any_encoding
+@requirement("DB-170", "DB-213", "DB-309")
+async def test_sql_handles(conform):
+    """What is held is used after its end; a ladder of migrations runs; a database is closed by hand."""
+    actor = made(conform, "interpreterDb")
+    await play(actor, op("sql.transaction", name="mine", timeout=5000, do=[op("hold", name="tx")]))
+    ended = await play(actor, op("try", do=[op("held", name="tx", do=[op("sql", sql="SELECT 1")])]))
+    assert ended["error"]["code"] == "transaction_terminal"
+    steps = [{"version": 1, "sql": "CREATE TABLE t (x)"}, {"version": 2, "do": [op("sql", sql="INSERT INTO t VALUES (7)")]}]
+    await play(actor, op("sql.migrations", steps=steps, tableName="mine", adopt=[op("value", value=0)]))
+    assert await play(actor, op("sql", sql="SELECT x FROM t")) == [{"x": 7}]
+    closed = await play(actor, op("sql.close"), op("try", do=[op("sql", sql="SELECT 1")]))
+    assert closed["error"]["message"].startswith("Database is closed.")
+
+
+@any_encoding
+@requirement("RUN-100")
+async def test_values_that_json_has_not(conform):
+    """Long texts and bytes, and integers of any size."""
+    forms = {"text": ["ab", 3], "bytes": [{"$hex": "00ff"}, 2], "none": ["x", 0]}
+    value = {name: {"$repeat": operand} for name, operand in forms.items()} | {"large": {"$int": "9223372036854775807"}}
+    expected = {"text": "ababab", "bytes": b"\0\xff\0\xff", "none": "", "large": 2**63 - 1}
+    assert await play(made(conform), op("value", value=value)) == expected
+
+
+@any_encoding
 @requirement("TASK-200", "TASK-208", "TASK-110")
 async def test_schedules(conform, eventually):
     """A scheduled program runs once with the fire as its argument, a cancelled one never."""

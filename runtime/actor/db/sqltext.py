@@ -137,7 +137,7 @@ def _placeholders(sql: str) -> tuple[str, ...]:
 
 def _bind_named(sql: str, slots: tuple[str, ...], values: Mapping[str, Any]) -> Statement:
     if all(slot[0] == "?" for slot in slots):
-        return _bind(sql, slots, tuple(values.values()))
+        return _bind(sql, slots, tuple(values[name] for name in sorted(values)))  # DB-115
     return _bind(sql, slots, tuple(_look_up(slot, values) for slot in slots))
 
 

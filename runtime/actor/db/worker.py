@@ -104,13 +104,21 @@ class SqlWorker:
     # On the thread.
 
     def _open(self) -> None:
+        connection = self._connect()
+        if connection.total_changes:
+            # SQLite remembers the row of the last insert per connection, and before the first one of a user it is 0 (DB-129).
+            connection.close()
+            connection = self._connect()
+        self._connection = connection
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, uri=self._path.startswith("file:"), isolation_level=None, check_same_thread=False)
         try:
             bootstrap(connection, self._synchronous)
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        return connection
 
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._fenced or self._connection is None:
