@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from client import UNDEFINED
 from harness.frames import decoded
-from harness.interpreter import op, play, ref
+from harness.interpreter import later, op, play, ref
 
 FAR = 3_600_000
 """Milliseconds until a schedule that never fires during a test."""
@@ -16,7 +17,16 @@ def note(tag):
 
 async def runs(actor):
     """The notes, in order."""
-    return await play(actor, op("value", value=ref("state.runs"))) or []
+    found = await play(actor, op("value", value=ref("state.runs"))) or []
+    return [{**one, "args": [given(arg) if isinstance(arg, dict) else arg for arg in one["args"]]} for one in found]
+
+
+def spread(base, offsets, make):
+    """Schedules at `base` milliseconds from now plus each of the offsets, exactly so far apart, in this order."""
+    steps = [op("set", at="vars.at", value=later(base))]
+    for offset, before in zip(offsets, [0, *offsets], strict=False):
+        steps += [op("incr", at="vars.at", by=offset - before, as_="at"), op("schedule.at", at=ref("at"), do=make(offset))]
+    return steps
 
 
 async def ran(actor, eventually, count, timeout=8):
@@ -32,8 +42,18 @@ def fire(run):
 
 
 def whole(*numbers):
-    """Whether these are whole numbers, no booleans and no fractions."""
-    return all(type(number) is int for number in numbers)
+    """Whether these are whole numbers, no booleans and no fractions; a language may have one type for all numbers."""
+    return all(type(number) in (int, float) and number == int(number) for number in numbers)
+
+
+def given(told):
+    """The members of what is told of something; one that is undefined is none."""
+    return {name: value for name, value in told.items() if value is not UNDEFINED}
+
+
+async def works(actor, *steps):
+    """Whether a program comes to its end, or fails."""
+    return (await play(actor, op("try", do=list(steps))))["ok"]
 
 
 async def pending(actor):
