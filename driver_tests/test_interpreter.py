@@ -181,6 +181,38 @@ async def test_queue(conform):
 
 
 @any_encoding
+@requirement("QUEUE-033", "QUEUE-041", "QUEUE-053")
+async def test_waits_of_the_queue(conform):
+    """Messages are waited for by name, and a signal of the caller's own ends a wait."""
+    actor = made(conform)
+    aborted = {"group": "actor", "code": "aborted", "message": "Actor aborted"}
+    for wait in (op("queue.next", abortAfter=0), op("queue.nextBatch", abortAfter=20), op("queue.ask", name="other", abortAfter=20)):
+        assert await play(actor, op("try", do=[wait])) == {"ok": False, "error": aborted}
+    await play(actor, op("queue.nextBatch", timeout=0), op("queue.send", name="jobs", body=1), op("queue.send", name="jobs", body=2))
+    assert await play(actor, op("queue.waitAvailable", names=["jobs"], timeout=1000)) is None
+    batch = [op("queue.nextBatch", count=2, completable=True, as_="all"), op("queue.complete", message="all.0"),
+             op("queue.complete", message="all.1"), op("try", do=[op("queue.waitFor", names=["jobs"], timeout=20)])]  # fmt: skip
+    timed_out = {"group": "queue", "code": "timed_out", "message": "Queue wait timed out after 20 ms.", "metadata": {"timeout_ms": 20}}
+    assert await play(actor, *batch) == {"ok": False, "error": timed_out}
+
+
+@any_encoding
+@requirement("CONN-042", "EVENT-020", "QUEUE-020", "QUEUE-021")
+async def test_schemas(conform):
+    """The variant with schemas takes what fits them, as they make it, and nothing else."""
+    actor = made(conform, "interpreterSchema")
+    take = [
+        op("queue.send", name="checked", body={"n": "3", "x": 1}),
+        op("queue.next", names=["checked"], completable=True, as_="m"),
+        op("try", do=[op("queue.complete", message="m", response={})], as_="no"),
+        op("value", value=[ref("m.body"), ref("no.ok")]),
+    ]
+    assert await play(actor, *take) == [{"n": 3}, False]
+    outcome = await play(actor, op("try", do=[op("broadcast", event="pair", args=["a", 1])]))
+    assert outcome["error"]["code"] == "validation_error"
+
+
+@any_encoding
 @requirement("RUN-001", "QUEUE-042")
 async def test_run_and_consume(conform, eventually):
     """The run handler consumes the queue, and calls of the actor go on beside it."""
@@ -199,7 +231,7 @@ async def test_events_and_connections(conform, eventually):
     async with conform.connected(actor, params={"who": "a"}) as connection:
         for name in ("event", "other"):
             connection.on(name, lambda *args: heard.append(args))
-        await play(connection, op("value", value=1))
+        await play(connection, op("conn.state", value={"who": "a"}), op("conns.each", do=[op("value", value=ref("conn.id"))]))
         (shown,) = [one for one in await play(actor, op("conns")) if one["state"].get("who") == "a"]
         assert shown["params"] == {"who": "a"} and shown["isHibernatable"] is True
         await play(connection, op("set", at="conn.state.more", value=0), op("conn.send", event="other", args=[ref("conn.state")]))
@@ -252,6 +284,19 @@ async def test_life_from_a_program(conform, boundary, eventually):
 
 
 @any_encoding
+@requirement("SLEEP-055")
+async def test_a_detached_program(conform, boundary):
+    """Nothing waits for a detached program: it is at its latch while its actor is asleep, and what cannot be stored is an error of it."""
+    actor = made(conform)
+    stray = op("try", do=[op("set", at="state.x", value={"$function": 0})])
+    assert await play(actor, op("detached", do=[latch("left"), stray, trace("went on")])) is None
+    await conform.latch("left").arrived()
+    await boundary.sleep(actor)
+    await conform.latch("left").release()
+    assert (await play(made(conform), op("try", do=[op("set", at="state.x", value={"$function": 0})])))["ok"] is False
+
+
+@any_encoding
 @requirement("RUN-012")
 async def test_programs_for_later_and_for_others(conform, eventually):
     """A program stores another one, has the run handler started, and calls other actors."""
@@ -300,7 +345,7 @@ async def test_raw(conform, eventually):
         onWebSocket=[op("socket.send", data="hello")],
         onMessage=[op("socket.send", data=ref("message.data")), op("if", value=ref("message.data"), is_="end", then=[
             op("socket.close", code=4001, reason="asked")])],
-        onClose=[trace("closed", ref("close.code"))],
+        onClose=[op("socket.state", as_="now"), trace("closed", [ref("close"), ref("now"), ref("request.method")])],
     )  # fmt: skip
     response = await actor.fetch("/a/b", method="PUT")
     assert (response.status_code, response.json()) == (httpx.codes.CREATED, {"m": "PUT", "p": "/a/b"})
@@ -310,7 +355,8 @@ async def test_raw(conform, eventually):
     await socket.send("end")
     assert await socket.recv() == "end"
     assert await socket.wait_closed() == (4001, "asked")
-    await eventually(lambda: labels(conform), until=lambda seen: seen == ["closed"], what="the close")
+    (told,) = await eventually(lambda: traced(conform), until=bool, what="the close")
+    assert told["value"][1:] == [3, "GET"] and set(told["value"][0]) == {"code", "reason", "wasClean", "readyState"}
     await put(actor, "onRequest")
     assert (await actor.fetch("/a")).status_code == httpx.codes.NOT_FOUND
 
