@@ -41,6 +41,9 @@ class InspectorSocket:
         """The next message whatever it is."""
         async with asyncio.timeout(self.conform.limit(TIMEOUT)):
             frame = await self.connection.recv()
+        return self._decoded(frame)
+
+    def _decoded(self, frame: Any) -> tuple[str, dict[str, Any]]:
         assert isinstance(frame, bytes), "the inspector sends binary frames only"
         if self.version is None:
             assert frame[:2] == LEGACY
@@ -67,6 +70,23 @@ class InspectorSocket:
                 kind, fields = await self.receive()
                 if kind == name and wanted(fields):
                     return fields
+
+    async def told(self, quiet: float = 0.3) -> list[tuple[str, dict[str, Any]]]:
+        """All that was pushed since the last look, in order, until nothing comes for `quiet` seconds.
+
+        A request goes ahead: what was on its way when it was made comes before its answer.
+        """
+        number = next(self._ids)
+        await self.send("RpcsList", id=number)
+        while (message := await self.receive()) and message[1].get("rid") != number:
+            self.pushed.append(message)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(quiet):
+                    frame = await self.connection.recv()
+                self.pushed.append(self._decoded(frame))
+        told, self.pushed = self.pushed, []
+        return told
 
     async def action(self, name: str, *args: Any) -> Any:
         """Run an action over the socket."""

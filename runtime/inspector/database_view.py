@@ -60,10 +60,15 @@ async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, propert
         raise ActorError("core", "internal_error", "An internal error occurred", {"error": "only one statement may be executed"})
     db = await view.database()
     if properties is not None:
-        found = await db.execute(sql, _named(sql, properties))
+        found = await db.execute(sql, {name: _bound(value) for name, value in _named(sql, properties).items()})
     else:
-        found = await db.execute(sql, *(args or ()))
+        found = await db.execute(sql, *(_bound(value) for value in args or ()))
     return [dict(row) for row in found]
+
+
+def _bound(value: Any) -> Any:
+    """Booleans, which the actor's own client refuses, are numbers here."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:

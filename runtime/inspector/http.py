@@ -173,9 +173,9 @@ async def _get_traces(_: InspectorRequest) -> Any:
     return {"otlp": [], "clamped": False}
 
 
-def _workflow(view: ActorView, history: History | None) -> dict[str, Any]:
+def _workflow(view: ActorView, history: History | None, *, emptied: bool = False) -> dict[str, Any]:
     return {
-        "history": history_json(history),
+        "history": history_json(history, emptied=emptied),
         "workflowState": None if history is None else history.outcome.state,
         "isWorkflowEnabled": view.is_workflow,
     }
@@ -187,7 +187,7 @@ async def _get_workflow(request: InspectorRequest) -> Any:
 
 async def _replay_workflow(request: InspectorRequest) -> Any:
     entry = request.object().get("entryId")
-    return _workflow(request.view, await request.view.replay_workflow(entry if isinstance(entry, str) else None))
+    return _workflow(request.view, await request.view.replay_workflow(entry if isinstance(entry, str) else None), emptied=True)
 
 
 async def _get_schema(request: InspectorRequest) -> Any:

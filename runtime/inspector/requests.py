@@ -42,7 +42,7 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
         case m.WorkflowHistoryRequest(rid):
             return m.WorkflowHistoryResponse(rid, history_bare(await view.workflow_history()), view.is_workflow)
         case m.WorkflowReplayRequest(rid, entry_id):
-            return m.WorkflowReplayResponse(rid, history_bare(await view.replay_workflow(entry_id)), view.is_workflow)
+            return m.WorkflowReplayResponse(rid, history_bare(await view.replay_workflow(entry_id), emptied=True), view.is_workflow)
         case m.EventsRequest() | m.ClearEventsRequest():
             return m.Error(EVENTS_DROPPED)
         case m.SchedulesRequest() | m.ScheduleHistoryRequest() | m.ScheduleDeleteRequest():

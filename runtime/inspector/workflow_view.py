@@ -40,9 +40,9 @@ def names(history: History) -> list[str]:
     return sorted(history.names, key=history.names.__getitem__)
 
 
-def history_json(history: History | None) -> dict[str, Any] | None:
-    """`{nameRegistry, entries, entryMetadata}`, None until there is an entry (INSP-092)."""
-    if history is None or not history.entries:
+def history_json(history: History | None, *, emptied: bool = False) -> dict[str, Any] | None:
+    """`{nameRegistry, entries, entryMetadata}`, None until there is an entry (INSP-092); `emptied` shows none, too (INSP-100)."""
+    if history is None or not (history.entries or emptied):
         return None
     entries = ordered(history)
     return {
@@ -99,9 +99,9 @@ def _meta_json(meta: Metadata) -> dict[str, Any]:
     }
 
 
-def history_bare(history: History | None) -> bytes | None:
-    """The history as BARE without a header, None until there is an entry."""
-    if history is None or not history.entries:
+def history_bare(history: History | None, *, emptied: bool = False) -> bytes | None:
+    """The history as BARE without a header, None until there is an entry; `emptied` shows none, too."""
+    if history is None or not (history.entries or emptied):
         return None
     writer = Writer()
     registry, entries = names(history), ordered(history)
