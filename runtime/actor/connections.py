@@ -292,7 +292,8 @@ class ConnectionTable:
             return True
         try:
             context = self.context(conn=conn)
-            limit = self.options.on_connect_timeout
+            # In grace its budget is that of the stop (SLEEP-060).
+            limit = None if self._stop_kind is not None else self.options.on_connect_timeout
             await self.call_hook("on_disconnect", context, conn, timeout=limit, label="onDisconnect")
         except Exception:
             self.log.error("onDisconnect failed", conn_id=conn.id, exc_info=True)
