@@ -185,6 +185,46 @@ async def test_on_destroy_that_raises(conform, boundary, eventually):
     assert await labels(conform) == ["onDestroy"]
 
 
+@requirement("SLEEP-033", "SLEEP-040")
+@pytest.mark.parametrize("kind", ["sleep", "destroy"])
+async def test_cleanup_hook_and_disconnects_at_the_same_time(conform, boundary, kind):
+    """The cleanup hook begins while a disconnect callback is held, and ends without it; the stop waits for both."""
+    hook = [trace("hook begins"), latch("in hook"), trace("hook ended")]
+    gone = [op("if", value=ref("conn.params"), is_="tracked", then=[latch("in disconnect"), trace("disconnected")])]
+    actor = made(conform, onSleep=hook, onDestroy=hook, onDisconnect=gone)
+    actor_id = await actor.resolve()
+    await play(conform.get("interpreter", params="tracked"), NOTHING)
+    await conform.latch("in disconnect").arrived()
+    if kind == "sleep":
+        await conform.rest.sleep_actor(actor_id)
+    else:
+        conform.spawn(conform.rest.destroy_actor(actor_id))
+    await conform.latch("in hook").arrived()
+    await conform.latch("in hook").release()
+    await conform.latch("in disconnect").release()
+    await (boundary.wait_asleep(actor_id) if kind == "sleep" else boundary.wait_destroyed(actor_id))
+    if kind == "sleep":
+        await play(made(conform), NOTHING)
+    seen = await labels(conform)
+    assert seen[0] == "hook begins"
+    assert sorted(seen) == ["disconnected", "hook begins", "hook ended"]
+
+
+@requirement("SLEEP-054", "SLEEP-050", "SLEEP-052")
+@pytest.mark.parametrize("saved", [True, False], ids=["saved", "not yet saved"])
+async def test_state_of_work_over_the_deadline(conform, clock, saved):
+    """What an action changed and saved before it ran into the deadline is there in the next generation; so is what it did not save."""
+    actor = made(conform, "interpreterSleepy")
+    save = [op("save", immediate=True)] if saved else []
+    call = conform.spawn(conform.post_action(actor, "exec", [op("set", at="state.x", value=1), *save, latch("work")], encoding="json"))
+    await conform.latch("work").arrived()
+    began = clock.monotonic()
+    await conform.rest.sleep_actor(await actor.resolve())
+    assert await play(made(conform, "interpreterSleepy"), op("value", value=ref("state.x"))) == 1
+    clock.took(began, least=0.9, most=conform.limit(2))
+    assert (await call).json()["code"] == "dropped_reply"
+
+
 # After a sleep.
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import any_encoding, requirement, suite, timing
+from harness import any_encoding, requirement, suite, timing, untimed
 from harness.interpreter import labels, latch, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("lifecycle-requests"), timing, any_encoding]
@@ -46,6 +46,15 @@ async def test_sleep_request_of_an_action(conform, boundary):
     await boundary.wait_asleep(actor_id)
     assert await play(made(conform), op("value", value=ref("state.late"))) == 1
     assert await labels(conform) == ["onWake", "onSleep", "onWake"]
+
+
+@requirement("SLEEP-020", "RUN-120")
+@untimed
+async def test_sleep_request_tells_of_changes(conform):
+    """What changed before the request has been told to onStateChange when the request returns."""
+    actor = made(conform, onStateChange=[op("incr", at="vars.changes")])
+    steps = [op("set", at="state.x", value=1), op("sleep"), op("value", value=ref("vars.changes"))]
+    assert await play(actor, *steps) == 1
 
 
 @requirement("SLEEP-026", "SLEEP-021", "SLEEP-031", "SLEEP-030")
