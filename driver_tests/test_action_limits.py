@@ -45,6 +45,7 @@ async def test_the_limit_over_http(conform, clock):
 
 @encodings("json", "cbor", "bare")
 @requirement("TASK-103", "CONN-093")
+@untimed
 async def test_the_limit_on_a_connection(conform):
     """On a connection the answer at the limit is the error, and the late result is not sent."""
     actor = made(conform, SMALL)
@@ -158,6 +159,7 @@ async def test_an_error_of_the_response_hook(conform):
 
 
 @requirement("TASK-112")
+@untimed
 async def test_the_limit_of_the_response_hook(conform):
     """On a connection the hook has a time of its own; over HTTP action and hook together have one."""
     hook = [op("wait", ms=300), op("value", value=ref("output"))]
@@ -172,6 +174,7 @@ async def test_the_limit_of_the_response_hook(conform):
 
 
 @requirement("TASK-112")
+@untimed
 async def test_a_response_hook_that_takes_too_long(conform):
     """A hook beyond its time fails the call as a slow action does, also on a connection."""
     actor = made(conform, SMALL, onBeforeActionResponse=[op("wait", ms=5000)])
@@ -182,6 +185,7 @@ async def test_a_response_hook_that_takes_too_long(conform):
 
 
 @requirement("TASK-110", "CONN-001")
+@untimed
 async def test_each_call_has_a_connection_of_its_own(conform, eventually):
     """The hooks of a connection run around each HTTP call, in order and once, for a connection of this call alone."""
     hooks = ("onBeforeConnect", "createConnState", "onConnect", "onDisconnect")
