@@ -165,7 +165,8 @@ async def test_untracked_requests_leave_nothing(conform):
     actor = conform.get_or_create("requestAccessActor")
     await actor.action("ping")
     info = await actor.action("getRequestInfo")
-    assert all(record["hasRequest"] is False for record in info.values())
+    places = ("onBeforeConnect", "createConnState", "onRequest", "onWebSocket")
+    assert {place: record["hasRequest"] for place, record in info.items()} == dict.fromkeys(places, False)
 
 
 @requirement("WIRE-314", "WIRE-981")

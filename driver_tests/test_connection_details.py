@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from client import UNDEFINED
+from client.transport import Transport
 from driver_tests.inspecting import inspect
 from driver_tests.metering import scrape
 from harness import capability, requirement, suite, timing, untimed
+from harness.codec.addresses import direct_path, offered
+from harness.evidence.transcript import OwnFrames
+from harness.interpreter import latch, made, op, ref, trace, traced
 from harness.wire import ActionResponse, ErrorFrame
 
 pytestmark = [suite("connection-details"), timing]
@@ -21,9 +27,10 @@ def labels(snapshots):
     return [entry["label"] for entry in snapshots if entry["label"] != "anonymous"]
 
 
-def unfinished(seen):
-    """How many connections have entered the pipeline and not left it at its end."""
-    return seen["beforeStarted"] - len(seen["connectSnapshots"])
+async def mine(conform):
+    """What the hooks recorded of the connection that gave the parameter, in order."""
+    records = await traced(conform)
+    return [record["label"] for record in records if record["label"] == "set up" or record["value"] == {"mine": True}]
 
 
 @requirement("CONN-002", "INSP-058")
@@ -58,31 +65,28 @@ async def test_messages_to_a_raw_socket_are_dropped(conform, boundary, eventuall
 
 
 @requirement("CONN-018", "CONN-001")
-async def test_client_that_leaves_during_setup(conform, eventually, clock):
-    """It is connected and then disconnected; when the step fails neither hook runs."""
-    actor = conform.get_or_create(PREFLIGHT)
-    await actor.action("snapshot")
-    for failed, params in enumerate(
-        (
-            {"label": "leaves", "beforeDelayMs": 1500},
-            {"label": "refused", "beforeDelayMs": 1500, "rejectBefore": True},
-            {"label": "unbuilt", "createDelayMs": 1500, "rejectCreate": True},
-        )
-    ):
-        before = max(failed - 1, 0)
-        conn = actor.connect(params=params)
-        begun = conform.spawn(eventually(lambda: actor.action("snapshot"), until=lambda seen, n=before: unfinished(seen) > n))
-        # A runtime that answers nobody while a connection is set up (CONN-017) does not tell in time.
-        await asyncio.wait({begun}, timeout=conform.limit(0.7))
-        begun.cancel()
-        await conn.dispose()
-        await clock.sleep(2)
-    seen = await eventually(
-        lambda: actor.action("snapshot"), until=lambda found: "leaves" in labels(found["disconnectSnapshots"]), what="the disconnect"
-    )
-    assert labels(seen["connectSnapshots"]) == ["leaves"]
-    assert labels(seen["disconnectSnapshots"]) == ["leaves"]
-    assert unfinished(seen) == 2
+@pytest.mark.parametrize("fails", [False, True], ids=["step-succeeds", "step-fails"])
+@pytest.mark.parametrize("place", ["onBeforeConnect", "createConnState"])
+async def test_client_that_leaves_during_setup(conform, eventually, clock, place, fails):
+    """It is connected and then disconnected, once each; when the step fails neither hook runs."""
+    then = [op("throw", message="refused", code="refused")] if fails else [op("value", value={})]
+    only_mine = op("if", value=ref("params.mine"), then=[latch("in setup"), trace("set up"), *then], else_=[op("value", value={})])
+    hooks = {"onConnect": [trace("connected", ref("conn.params"))], "onDisconnect": [trace("disconnected", ref("conn.params"))]}
+    actor = made(conform, **{place: [only_mine]}, **hooks)
+    actor_id = await actor.resolve()
+    transport = Transport(OwnFrames(conform.transcript))
+    entries = offered(conform.encoding, {"mine": True})
+    socket = await transport.open(conform.endpoint + direct_path(actor_id, "/connect", conform.token), entries, {})
+    try:
+        await conform.latch("in setup").arrived()
+        socket.abort()
+        await clock.sleep(0.5)
+        await conform.latch("in setup").release()
+        await eventually(lambda: mine(conform), until=lambda seen: len(seen) >= (1 if fails else 3), what="the end of the setup")
+        await clock.sleep(1)
+        assert await mine(conform) == (["set up"] if fails else ["set up", "connected", "disconnected"])
+    finally:
+        await transport.close()
 
 
 @requirement("CONN-021")

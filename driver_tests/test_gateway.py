@@ -256,8 +256,9 @@ async def test_preflight_is_answered_by_the_gateway(conform):
 async def test_responses_carry_cors_headers(conform):
     """Answers and errors alike allow the caller's origin."""
     actor_id = await conform.get_or_create("counter").resolve()
-    for target in (actor_id, new_id()):
+    for target, status in ((actor_id, 200), (new_id(), 404)):
         response = await post(conform, f"/gateway/{target}/action/getCount", origin="https://b.example")
+        assert response.status_code == status
         assert response.headers["access-control-allow-origin"] == "https://b.example"
         assert response.headers["access-control-expose-headers"] == "*"
 

@@ -41,6 +41,7 @@ async def test_negotiated_subprotocol(conform):
     socket = await conform.get_or_create("rawWebSocketActor").web_socket("")
     try:
         assert socket.subprotocol == "rivet"
+        assert '"welcome"' in str(await socket.recv())
     finally:
         await socket.close()
 

@@ -21,18 +21,22 @@ def is_json(response):
 
 @requirement("INSP-005")
 async def test_answers_are_json(conform):
-    """Successes and errors of every kind of route have the content type of JSON."""
+    """Successes and errors of every kind of route have their status and the content type of JSON."""
     inspector = await inspect(conform, "queueActor")
-    for path in ("state", "connections", "rpcs", "queue", "traces", "workflow-history", "summary", "database/schema", "nothing"):
+    answered = ("state", "connections", "rpcs", "queue", "traces", "workflow-history", "summary", "database/schema")
+    for path, status in (*((path, 200) for path in answered), ("nothing", 404)):
         response = await inspector.request("GET", path)
-        assert is_json(response), path
+        assert (path, response.status_code, is_json(response)) == (path, status, True)
         assert isinstance(response.json(), dict)
-    for method, path, body in (
-        ("PATCH", "state", {}), ("POST", "action/nothing", {}), ("POST", "action/receiveOne", {"properties": 1}),
-        ("POST", "queue", {"name": "greeting"}), ("DELETE", "queue", {}), ("POST", "workflow/replay", {}), ("POST", "database/execute", {}),
+    for method, path, body, status in (
+        ("PATCH", "state", {}, 200), ("POST", "action/nothing", {}, 404), ("POST", "action/receiveOne", {"properties": 1}, 400),
+        ("POST", "queue", {"name": "greeting"}, 200), ("DELETE", "queue", {}, 200), ("POST", "workflow/replay", {}, 200),
+        ("POST", "database/execute", {}, 400),
     ):  # fmt: skip
-        assert is_json(await inspector.request(method, path, json=body)), path
-    assert is_json(await inspector.request("GET", "state", headers={}))
+        response = await inspector.request(method, path, json=body)
+        assert (path, response.status_code, is_json(response)) == (path, status, True)
+    response = await inspector.request("GET", "state", headers={})
+    assert (response.status_code, is_json(response)) == (401, True)
 
 
 @requirement("INSP-006", "INSP-008", "INSP-056")

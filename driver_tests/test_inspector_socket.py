@@ -217,7 +217,9 @@ async def test_queue_limit_is_cut(conform):
 async def test_traces(conform):
     """A trace query is answered."""
     async with inspecting(conform, "counter") as (socket, _):
-        assert isinstance((await socket.ask("TraceQuery", startMs=0, endMs=1, limit=5))["payload"], bytes)
+        answer = await socket.ask("TraceQuery", startMs=0, endMs=1, limit=5)
+        assert set(answer) == {"rid", "payload"}
+        assert isinstance(answer["payload"], bytes)
 
 
 @requirement("INSP-150", "INSP-080")

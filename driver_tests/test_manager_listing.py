@@ -123,3 +123,5 @@ async def test_crash_policies_are_accepted(conform, policy):
     body = {"name": "counter", "key": conform.unique_key()[0], "runner_name_selector": conform.pool, "crash_policy": policy}
     response = await conform.http.put("/actors", params={"namespace": conform.namespace}, json=body, headers=headers)
     assert response.status_code == 200, response.text
+    assert response.json()["created"] is True
+    assert await conform.get_or_create("counter").action("increment", 2) == 2

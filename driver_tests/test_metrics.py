@@ -52,13 +52,15 @@ async def test_active_work_is_counted_while_it_runs(conform, eventually):
 
 
 @requirement("METRIC-024")
-async def test_failed_work_leaves_the_gauge(conform, eventually):
+async def test_failed_work_leaves_the_gauge(conform, eventually, expect_error):
     """An action that throws and one that times out are not counted as active afterwards."""
     actor = conform.get_or_create("customTimeoutActor")
     await actor.action("quickAction")
     idle = (await scrape(conform, actor, "customTimeoutActor")).value("user_tasks_active", kind="action")
-    assert await conform.settled(conform.spawn(actor.action("slowAction"))) is not None
-    assert await conform.settled(conform.spawn(actor.action("noSuchAction"))) is not None
+    async with expect_error("actor", "action_timed_out"):
+        await actor.action("slowAction")
+    async with expect_error("actor", "action_not_found"):
+        await actor.action("noSuchAction")
     await eventually(
         lambda: scrape(conform, actor, "customTimeoutActor"),
         until=lambda figures: figures.value("user_tasks_active", kind="action") == idle,

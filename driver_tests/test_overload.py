@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 
 from client import ActorError
-from harness import capability, requirement, suite
+from harness import capability, inconclusive, requirement, suite
+from harness.codec.bodies import encode_action_request, encode_queue_request
+from harness.codec.messages import QueueSend
+from harness.frames import decoded
 
 pytestmark = suite("overload")
 
 CAPACITY = 4
 BURST = 60
+ATTEMPTS = 10
+"""Bursts that may arrive in pieces before it is unknown what a full inbox does."""
 
 
 def split(results):
     """Accepted results, and the errors of the rest."""
     return [r for r in results if not isinstance(r, BaseException)], [r for r in results if isinstance(r, BaseException)]
+
+
+async def overflowing(conn):
+    """The results of the first burst of which something was refused."""
+    for _ in range(ATTEMPTS):
+        results = await burst(conn)
+        if split(results)[1]:
+            return results
+    return inconclusive(f"no burst of {BURST} found the inbox full")
 
 
 async def burst(conn, count=BURST):
@@ -41,14 +55,21 @@ async def test_burst_is_refused_with_the_exact_error(conform):
 @requirement("TASK-005")
 @capability("overload")
 async def test_accepted_work_is_done_exactly_once(conform):
-    """Every accepted call ran once, every refused one not at all."""
+    """Of a burst of which some was refused every accepted call ran once, every refused one not at all."""
     actor = conform.get_or_create("overloadActor")
+    ran = []
     async with conform.connected(actor) as conn:
-        results = await burst(conn)
-    ran = [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
+        while True:
+            results = await burst(conn)
+            ran += [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
+            if split(results)[1] or len(ran) > ATTEMPTS * BURST:
+                break
+    accepted, refused = split(results)
+    if not refused:
+        inconclusive("no burst found the inbox full")
+    assert accepted
     report = await actor.action("getAccepted")
-    assert report["accepted"] == len(ran)
-    assert sorted(report["ids"]) == ran
+    assert report == {"accepted": len(ran), "ids": ran}
 
 
 @requirement("TASK-005")
@@ -66,23 +87,35 @@ async def test_actor_recovers_after_the_burst(conform):
 @requirement("TASK-005")
 @capability("overload")
 async def test_accepted_work_keeps_its_order(conform):
-    """What was accepted on one connection ran in the order it was sent."""
+    """What was accepted on one connection, beside what was refused, ran in the order it was sent."""
     actor = conform.get_or_create("overloadActor")
     async with conform.connected(actor) as conn:
-        await burst(conn)
-    ids = (await actor.action("getAccepted"))["ids"]
-    assert ids == sorted(ids)
+        results = await overflowing(conn)
+    accepted = [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
+    assert accepted
+    assert (await actor.action("getAccepted"))["ids"][-len(accepted) :] == accepted
 
 
 @requirement("TASK-004", "CONN-087")
 @capability("overload")
 async def test_overload_over_http(conform):
-    """Parallel HTTP calls over the capacity are refused at once with status 500, or served; none hangs."""
+    """HTTP calls that arrive at once are served, or refused with status 500 and the error; what was refused never ran."""
     actor = conform.get_or_create("overloadActor")
     await actor.action("getAccepted")
-    responses = await asyncio.gather(*(conform.post_action(actor, "accept", number) for number in range(BURST)))
-    assert {response.status_code for response in responses} <= {200, 500}
-    served = sum(response.status_code == 200 for response in responses)
+    served = refused = 0
+    for _ in range(ATTEMPTS):
+        calls = [("/action/accept", encode_action_request([number], conform.encoding)) for number in range(BURST)]
+        for response, _ in await conform.volley(actor, calls):
+            served += response.status_code == 200
+            if response.status_code != 200:
+                refused += 1
+                error = decoded(response)
+                assert (response.status_code, error.group, error.code) == (500, "actor", "overloaded")
+        if refused:
+            break
+    if not refused:
+        inconclusive("no burst found the inbox full")
+    assert served >= CAPACITY
     assert (await actor.action("getAccepted"))["accepted"] == served
 
 
@@ -93,20 +126,29 @@ async def test_other_actors_are_served_during_the_burst(conform):
     other = conform.get_or_create("counter", conform.unique_key())
     await other.action("getCount")
     async with conform.connected(conform.get_or_create("overloadActor")) as conn, conform.connected(other) as calm:
-        bursting = conform.spawn(burst(conn))
+        bursting = conform.spawn(overflowing(conn))
         results = [await calm.action("increment", 1) for _ in range(10)]
-        await bursting
+        _, refused = split(await bursting)
+    assert refused
     assert results == list(range(1, 11))
 
 
-@requirement("QUEUE-068", "WIRE-931")
+@requirement("QUEUE-068", "CONN-087")
 @capability("overload")
 async def test_queue_sends_are_retried_by_the_client(conform):
-    """Queue sends that meet a full inbox are retried and all arrive exactly once."""
+    """While bursts find the inbox full, queue sends of a client all arrive exactly once, and of a burst what was not refused."""
     handles = [conform.get_or_create("overloadActor") for _ in range(30)]
     await handles[0].action("getAccepted")
+    filler = [("/queue/work", encode_queue_request(QueueSend("filler"), conform.encoding))] * BURST
+    filling = conform.spawn(conform.volley(handles[0], filler))
     await asyncio.gather(*(handle.send("work", number) for number, handle in enumerate(handles)))
-    assert sorted(await handles[0].action("drainWork")) == list(range(30))
+    answers = [response.status_code for response, _ in await filling]
+    if 500 not in answers:
+        inconclusive("the burst did not find the inbox full")
+    assert set(answers) == {200, 500}
+    arrived = await handles[0].action("drainWork")
+    assert sorted(body for body in arrived if body != "filler") == list(range(30))
+    assert arrived.count("filler") == answers.count(200)
 
 
 @requirement("TASK-020", "TASK-001")

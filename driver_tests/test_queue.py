@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from harness import depends_on, requirement, suite
+from harness import depends_on, requirement, suite, timing
+from harness.interpreter import labels, made, op, play, trace
 
 pytestmark = [suite("actor-queue"), depends_on("actor-queue::test_client_send_is_received")]
 
@@ -81,13 +82,19 @@ async def test_try_receive_never_waits(conform):
 
 
 @requirement("QUEUE-037")
-async def test_blocked_receive_is_woken(conform):
-    """A send wakes a receive that waits."""
-    actor = conform.get_or_create("queueActor")
-    await actor.resolve()
-    waiting = conform.spawn(actor.action("receiveOne", "greeting", {"timeout": 10_000}))
-    await actor.send("greeting", "late")
-    assert await waiting == {"name": "greeting", "body": "late"}
+@timing
+async def test_blocked_receive_is_woken(conform, clock, eventually):
+    """A send wakes a receive that waits, at once."""
+    actor = made(conform, "interpreter")
+    waiting = conform.spawn(play(actor, trace("waiting"), op("queue.next", names=["jobs"], timeout=10_000)))
+    await eventually(lambda: labels(conform), until=lambda seen: seen == ["waiting"], what="the receive")
+    await clock.sleep(0.2)
+    assert not waiting.done()
+    started = clock.monotonic()
+    await actor.send("jobs", "late")
+    message = await waiting
+    clock.took(started, conform.limit(2))
+    assert (message["name"], message["body"]) == ("jobs", "late")
 
 
 @requirement("QUEUE-042")

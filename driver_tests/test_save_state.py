@@ -34,13 +34,20 @@ async def test_deferred_save_resolves_at_once(conform, eventually):
     assert await conform.get_or_create("saveStateActor").action("getValue") == 12
 
 
-@requirement("RUN-147")
-async def test_observer_forgets_on_reset(conform, eventually):
-    """The observer's own nested removal is a state change like any other."""
-    await blocked(conform, eventually, "saveImmediateAndBlock", 1)
-    observer = conform.get_or_create("saveStateObserver", ["observer"])
-    await observer.action("reset", "/".join(conform.key))
-    assert await observer.action("getPhase", "/".join(conform.key)) is None
+@requirement("RUN-101", "RUN-140")
+async def test_observer_forgets_on_reset(conform, boundary, eventually):
+    """The removal of a nested value is a state change: it is there for the next call and after a sleep, and takes nothing else with it."""
+    observer = conform.get_or_create("saveStateObserver")
+    for name in ("kept", "removed"):
+        await observer.action("recordPhase", name, "known")
+    await boundary.sleep(observer, via="api")
+    observer = conform.get_or_create("saveStateObserver")
+    assert await observer.action("getPhase", "removed") == "known"
+    await observer.action("reset", "removed")
+    assert await observer.action("getPhase", "removed") is None
+    await boundary.sleep(observer, via="api")
+    observer = conform.get_or_create("saveStateObserver")
+    assert [await observer.action("getPhase", name) for name in ("removed", "kept")] == [None, "known"]
 
 
 @requirement("RUN-146", "SLEEP-054")

@@ -74,9 +74,10 @@ async def test_upgrade_without_subprotocols(conform):
 @untimed
 async def test_pings_are_answered(conform):
     """Every ping gets its pong, also when the actor itself is silent."""
-    actor_id = await conform.get_or_create("counter").resolve()
+    actor_id = await conform.get_or_create("rawWebSocketActor").resolve()
     url = f"ws{conform.endpoint.removeprefix('http')}/gateway/{actor_id}/websocket/"
     async with connect(url, subprotocols=["rivet"], compression=None, ping_interval=None, proxy=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "welcome"
         for payload in (b"", b"x", b"y" * 125):
             async with asyncio.timeout(conform.limit(10)):
                 await (await socket.ping(payload))

@@ -349,7 +349,7 @@ async def test_several_children(conform, eventually):
         await parent.action("triggerSpawn", name)
     state = await eventually(lambda: parent.action("getState"), until=lambda s: len(s["results"]) == 3, what="three results")
     assert [result["key"] for result in state["results"]] == names
-    assert all(result["error"] is None for result in state["results"])
+    assert [result["error"] for result in state["results"]] == [None] * 3
 
 
 @requirement("WF-148", "DB-007")

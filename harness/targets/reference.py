@@ -16,7 +16,7 @@ from harness.targets.base import Endpoint, TimeMode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime import InProcessServer
+    from runtime import InProcessServer, Registry
 
 CAPABILITIES = capabilities.ALL - {"admin_token", "runtime_socket"}
 """What the reference runtime declares."""
@@ -44,7 +44,6 @@ class ReferenceTarget:
         Raises:
             TargetError: the runtime did not start.
         """
-        from fixtures import standard_registry
         from runtime import NO_RATE_LIMITS, HostOptions, InProcessServer, create_app
 
         place = "memory"
@@ -53,12 +52,17 @@ class ReferenceTarget:
             place = self._directory.name
         # The whole corpus is one caller, which in virtual time has no minutes to spread its requests over.
         options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS)
-        server = InProcessServer(create_app(standard_registry(), storage=place, options=options))
+        server = InProcessServer(create_app(self._registry(), storage=place, options=options))
         try:
             self._server = await server.__aenter__()
         except (OSError, RuntimeError) as error:
             raise TargetError(f"the reference runtime did not start: {error}") from error
         return Endpoint(server.url)
+
+    def _registry(self) -> Registry:
+        from fixtures import standard_registry
+
+        return standard_registry()
 
     async def stop(self) -> None:
         """Stop serving and delete the data."""
@@ -68,6 +72,17 @@ class ReferenceTarget:
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None
+
+
+class NullTarget(ReferenceTarget):
+    """The reference runtime hosting nothing: what passes on it passes without any actor (`docs/null.md`)."""
+
+    name = "null"
+
+    def _registry(self) -> Registry:
+        from runtime import Registry
+
+        return Registry()
 
 
 async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None) -> None:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "actor_conformance.targets"
 """The group of entry points with which an installed package offers targets."""
-SPECS = "reference, reference-process, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
+SPECS = "reference, reference-process, null, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
 """The forms a target can be named in."""
-NAMES = ("reference", "reference-process", "rivetkit")
+NAMES = ("reference", "reference-process", "null", "rivetkit")
 URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"(localhost|\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\])(:\d+)?(/.*)?|[\w.-]+:\d+(/.*)?")
 ATTRIBUTES = ("name", "capabilities", "profile", "time_modes", "storages", "time_scale", "start", "stop")
@@ -64,6 +64,10 @@ def resolve(options: TargetOptions) -> Target:
         from harness.targets.reference import ReferenceTarget
 
         return ReferenceTarget()
+    if options.spec == "null":
+        from harness.targets.reference import NullTarget
+
+        return NullTarget()
     if options.spec == "reference-process":
         from harness.targets.reference_process import ReferenceProcessTarget
 
