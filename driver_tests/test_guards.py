@@ -132,7 +132,7 @@ async def test_the_guard_comes_first(conform):
 # Schemas.
 
 
-@requirement("CONN-042", "CONN-043", "CONN-044")
+@requirement("CONN-042", "CONN-044")
 @pytest.mark.parametrize("kind", ["client", "socket", "action", "queue", "request"])
 async def test_parameters_that_do_not_fit(conform, kind):
     """They are refused before any hook, on each surface in its way."""
