@@ -110,8 +110,8 @@ def _query_route(segment: bytes, parts: list[bytes], forward: str) -> QueryRoute
         raise _invalid(f"invalid skip-ready-wait: {skip}, expected true, false, 1, or 0")
     if method == "get" and any(one in params for one in ("input", "region", "crash-policy", "runner")):
         raise make_error("guard.query_get_disallowed_params")
-    pool = params.get("pool") or params.get("runner")
-    if method == "getOrCreate" and not pool:
+    pool = params.get("pool", params.get("runner"))
+    if method == "getOrCreate" and pool is None:
         raise make_error("guard.query_missing_pool")
     key = params.get("key")
     return QueryRoute(
