@@ -166,14 +166,14 @@ async def test_sleep_waits_for_the_run_handler(conform, clock):
 
 @requirement("SLEEP-040", "DESTROY-023", "RUN-008", "DESTROY-021")
 async def test_destroy_does_not_wait_for_the_run_handler(conform, boundary, eventually):
-    """A run handler that goes on does not put off a destroy, and is cancelled by it."""
+    """A run handler that goes on does not put off a destroy."""
     actor = holding(conform, "interpreter")
     await play(actor, op("value", value=1))
     _, actor_id = await stopping(conform, actor, "run", "destroy")
     await boundary.wait_destroyed(actor_id, timeout=3)
     await conform.latch("work").release()
     await eventually(lambda: labels(conform), until=lambda seen: len(seen) >= 2, what="the hook")
-    assert await labels(conform) == ["woken", "grace"]
+    assert (await labels(conform))[:2] == ["woken", "grace"]
 
 
 @requirement("SLEEP-050", "SLEEP-052", "SLEEP-060", "SLEEP-053", "DESTROY-020", "DESTROY-026", "SLEEP-044")
@@ -191,7 +191,7 @@ async def test_deadline(conform, boundary, eventually, clock, what, kind):
     else:
         ended = [(await boundary.wait_destroyed(actor_id))["destroy_ts"]]
     grace = [record["value"] for record in await traced(conform) if record["label"] == "grace"]
-    assert len(grace) == 1 and len(ended) == 1
+    # Later ones are those of the sleeps after it.
     assert ended[0] - grace[0] >= GRACE - 5
     assert ended[0] - grace[0] <= conform.limit(GRACE + 400)
     if answer is not None:
@@ -204,8 +204,8 @@ async def test_deadline(conform, boundary, eventually, clock, what, kind):
 CANCELLED = [(what, "sleep") for what in ("call", "message", "waitUntil", "keepAwake", "schedule", "hook", "run")]
 
 
-@requirement("SLEEP-050", "SLEEP-055", "DESTROY-026")
-@pytest.mark.parametrize(("what", "kind"), [*CANCELLED, ("hook", "destroy"), ("call", "destroy")])
+@requirement("SLEEP-050", "SLEEP-055", "DESTROY-026", "RUN-008")
+@pytest.mark.parametrize(("what", "kind"), [*CANCELLED, *((what, "destroy") for what in ("call", "hook", "run"))])
 async def test_work_over_the_deadline_is_cancelled(conform, boundary, clock, what, kind):
     """What did not end in time is cancelled: it does nothing more, and the next generation's state knows nothing of it."""
     actor = holding(conform, SLEEPY)
