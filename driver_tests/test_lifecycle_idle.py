@@ -28,7 +28,8 @@ async def slept(conform, eventually, since, timeout=TIMEOUT):
     seen = await eventually(lambda: traced(conform), until=there, timeout=timeout / 1000 + 5, what="the sleep")
     (at,) = [record["value"] for record in seen if record["label"] == "slept"]
     assert timeout - 5 <= at - since
-    assert at - since <= timeout + conform.limit(SLACK)
+    # Twice, for it is short: a real target on a busy machine needs more than its share.
+    assert at - since <= timeout + conform.limit(conform.limit(SLACK))
     conform.witness.hit("the moment of the sleep")
 
 
