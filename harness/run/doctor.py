@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -19,7 +19,7 @@ from harness.clock import Clock
 from harness.errors import HarnessError
 from harness.marks import ENCODINGS
 from harness.masking import of_environment
-from harness.run.hosted import DOOMED, PATIENCE, Start, mentioned, starts
+from harness.run.hosted import DOOMED, PATIENCE, Start, by_suite, mentioned, starts
 from harness.stall import STALL, StallProbe
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
             endpoint = await target.start(storage)
             mask.learn(endpoint.token)
             found = [Finding("reach", Health.GOOD, f"{target.name} answers at {endpoint.url}")]
-            found += await _checks(target, endpoint, names)
+            found += await _checks(target, endpoint, names, by_suite(corpus))
     except HarnessError as error:
         return [Finding("reach", Health.BAD, mask.text(str(error)))]
     finally:
@@ -83,7 +83,7 @@ async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
     return mask.value(found)
 
 
-async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str]) -> list[Finding]:
+async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[Finding]:
     client = Client(endpoint.url, namespace=endpoint.namespace, pool=endpoint.pool, token=endpoint.token, encoding="json")
     async with client, httpx.AsyncClient(base_url=endpoint.url, timeout=PATIENCE) as http:
         session = _Session(client, http, endpoint)
@@ -91,7 +91,11 @@ async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str]) -> l
             f"capability {name}": partial(_capability, target, name, probe, session) for name, probe in PROBES.items()
         }
         stages: list[dict[str, _Check]] = [
-            {"encodings": lambda: _encodings(endpoint), "fixtures": lambda: _fixtures(client, names), "clock": lambda: _clock(client)},
+            {
+                "encodings": lambda: _encodings(endpoint),
+                "fixtures": lambda: _fixtures(client, names, needs),
+                "clock": lambda: _clock(client),
+            },
             # Alone: what goes on beside it would be measured too.
             {"latency": lambda: _latency(client)},
             probes,
@@ -130,14 +134,17 @@ async def _encodings(endpoint: Endpoint) -> tuple[Health, str]:
     return Health.GOOD, f"calls and connections work in {', '.join(ENCODINGS)}"
 
 
-async def _fixtures(client: Client, names: Sequence[str]) -> tuple[Health, str]:
-    """Every actor name the corpus mentions must be hosted."""
+async def _fixtures(client: Client, names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> tuple[Health, str]:
+    """Every actor name the corpus mentions must be hosted; of those that are not, which suites need which."""
     found = await starts(client, names)
     missing = {name: start for name, start in sorted(found.items()) if start is not (Start.FAILED if name in DOOMED else Start.HOSTED)}
     if missing:
         health = Health.BAD if len(missing) == len(names) else Health.DOUBTFUL
         kinds = [f"{', '.join(some)} ({MEANS[kind]})" for kind in Start if (some := [name for name, one in missing.items() if one is kind])]
-        return health, f"{len(missing)} of {len(names)} actor names are not hosted or do not start: {'; '.join(kinds)}"
+        lacking = {suite: [name for name in some if name in missing] for suite, some in needs.items()}
+        suites = [f"\n  {suite}: {', '.join(some)}" for suite, some in lacking.items() if some]
+        told = f"{len(missing)} of {len(names)} actor names are not hosted or do not start: {'; '.join(kinds)}"
+        return health, f"{told}; {len(suites)} suites need them:{''.join(suites)}" if suites else told
     return Health.GOOD, f"all {len(names)} actor names of the corpus are hosted"
 
 

@@ -42,6 +42,19 @@ async def test_actor_names_that_are_not_hosted_are_named(tmp_path):
     assert fixtures.text == "1 of 2 actor names are not hosted or do not start: nobodyHostsThis (nobody hosts it)"
 
 
+async def test_actor_names_that_are_not_hosted_are_told_by_suite(tmp_path):
+    corpus = small_corpus(tmp_path, "counter")
+    for suite, names in {"alpha": ("counter", "nobodyHostsThis", "norThis"), "beta": ("counter",), "gamma": ("norThis",)}.items():
+        calls = "\n".join(f'    conform.create("{name}")' for name in names)
+        (corpus / f"test_{suite}.py").write_text(f'pytestmark = suite("{suite}")\ndef test_it(conform):\n{calls}\n')
+    findings = await examine(ReferenceTarget(), "memory", corpus)
+    (fixtures,) = [finding for finding in findings if finding.what == "fixtures"]
+    _, *suites = fixtures.text.splitlines()
+    assert fixtures.text.startswith("2 of 3 actor names are not hosted or do not start: ")
+    assert fixtures.text.splitlines()[0].endswith("; 2 suites need them:")
+    assert suites == ["  alpha: nobodyHostsThis, norThis", "  gamma: norThis"]
+
+
 async def test_capability_that_is_there_but_not_declared_is_doubtful(tmp_path):
     class Modest(ReferenceTarget):
         capabilities = ReferenceTarget.capabilities - {"metrics"}

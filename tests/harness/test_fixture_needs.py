@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import harness
 from fixtures import standard_registry
+from harness.run.doctor import OURS
 from harness.run.hosted import by_suite
 from harness.run.request import standard_corpus
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None:
@@ -23,6 +22,13 @@ def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None
         "one": ["counter", "destroyActor", "interpreterDb", "interpreterLatch", "interpreterTrace"],
         "two": ["destroyActor"],
     }
+
+
+def test_every_actor_of_the_corpus_is_in_the_catalogue_that_is_shipped() -> None:
+    shipped = "".join(page.read_text(encoding="utf-8") for page in (Path(harness.__file__).parent / "reference").glob("*.md"))
+    assert len(shipped) > 100_000
+    names = {name for names in by_suite(standard_corpus()).values() for name in names}
+    assert sorted(name for name in names - OURS.keys() if f"`{name}`" not in shipped) == []
 
 
 def test_every_name_of_the_corpus_is_one_of_the_fixtures() -> None:
