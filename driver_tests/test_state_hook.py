@@ -90,6 +90,7 @@ CHANGES = {
     "new member": ([change(None, "state.x.a.new")], {"a": {"b": 1, "c": [1], "new": None}}),
     "removed member": ([op("remove", at="state.x.a.b")], {"a": {"c": [1]}}),
     "member of a list": ([op("append", at="state.x.a.c", value=0)], {"a": {"b": 1, "c": [1, 0]}}),
+    "place of a list": ([change(False, "state.x.a.c.0")], {"a": {"b": 1, "c": [False]}}),
     "counter": ([op("incr", at="state.x.a.b", by=-1)], {"a": {"b": 0, "c": [1]}}),
     "falsy in a list": ([op("append", at="state.x.a.c", value=None)], {"a": {"b": 1, "c": [1, None]}}),
 }
@@ -131,8 +132,9 @@ async def test_what_was_put_in_is_tracked_too(conform, boundary):
 @requirement("RUN-121", "RUN-129", "CONN-056")
 async def test_what_is_no_change(conform):
     """Reads, removals of what is not there, changes of vars and of connection state, connections: none of them is a call."""
-    actor = made(conform, onStateChange=[SEEN], state={"x": 1})
+    actor = made(conform, onStateChange=[SEEN], state={"x": 1, "list": [0]})
     await play(actor, op("value", value=ref("state")), op("remove", at="state.never"), change(1, "vars.x"), op("save"))
+    await play(actor, change(0, "state.list.0"), change([0], "vars.list"), change(1, "vars.list.0"))
     async with conform.connected(actor) as connection:
         await play(connection, change(1, "conn.state.x"), op("incr", at="conn.state.x"))
     assert await seen(actor) == []

@@ -135,7 +135,7 @@ async def test_an_immediate_save(conform, clock, more):
         await conform.latch("saved").arrived()
         on = clock.monotonic()
         saved = await seen.saved("second")
-        between(begun, saved, least=0.15, most=0.8 * INTERVAL)
+        between(begun, saved, least=0.15, most=1.6 * INTERVAL)
         between(on, saved, least=-INTERVAL, most=conform.limit(0.25))
         await conform.latch("saved").release()
         await seen.call
