@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.workflow_history import NAME, ended, history, workflow
-from driver_tests.workflow_programs import ERRORS, WAIT, begun, replaced, told, values, waits, woken, workflow_error
+from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, replaced, told, values, waits, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import failing, labels, latch, made, op, play, ref, step, trace
 
@@ -86,8 +86,7 @@ async def test_a_join_fails_when_all_have_settled(conform, eventually):
     tried = op("wf.try", name="t", do=[join(branches)], as_="out")
     await play(workflow(conform, tried, told(ref("out")), onWorkflowError=ERRORS))
     await arrive(conform, "held")
-    failed = lambda shown: shown.metadata["t/j/z/no"] and shown.metadata["t/j/z/no"]["status"] == "EXHAUSTED"  # noqa: E731
-    await eventually(lambda: history(conform), until=failed, what="the failure")
+    await eventually(lambda: errors(conform, "step"), until=lambda seen: len(seen) == 1, what="the failure")
     assert await labels(conform) == []
     await conform.latch("held").release()
     shown = await ended(conform, eventually)

@@ -40,7 +40,7 @@ async def test_another_kind_at_a_location(conform, boundary, eventually, stored,
     entry = KINDS[code] if code != "step" else op("wf.tryStep", name="x", do=[trace("never")])
     await replaced(conform, boundary, turn(entry), told("never"))
     await ended(conform, eventually, "failed")
-    what = "version_check" if code == "version_check" else f'{code} "x"'
+    what = {"version_check": code, "rollback_checkpoint": 'rollback checkpoint "x"'}.get(code, f'{code} "x"')
     assert await workflow_error(conform, eventually) == {
         "name": "HistoryDivergedError",
         "message": f"Expected {what} at l/~0/x, found {stored}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.workflow_history import FAIL, NAME, ended, history, workflow
+from driver_tests.workflow_programs import bounded
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace, traced
 
@@ -177,3 +178,16 @@ async def test_code_replaced_under_a_rollback(conform, boundary, eventually):
     await boundary.sleep(actor, via="api")
     await made(conform, NAME).send("jobs", None)
     assert await failed(conform, eventually) == ["a", "new undo"]
+
+
+@requirement("WF-131", "WF-133")
+@pytest.mark.parametrize("finished", [True, False])
+async def test_which_steps_of_a_loop_are_undone(conform, eventually, finished):
+    """Those of the iteration under way; what a loop has finished, itself or its iterations, is not replayed and so has no handlers."""
+    turn = {**step("n", *bounded(2)), "as": "n"}
+    ends = op("if", value=ref("n"), is_=2, then=[op("break")]) if finished else op("if", value=ref("n"), is_=2, then=[step("end", FAIL)])
+    loop = op("wf.loop", name="l", do=[turn, undoable("in", output=ref("n")), ends])
+    await play(workflow(conform, POINT, undoable("a"), loop, undoable("z"), step("end", FAIL)))
+    await failed(conform, eventually)
+    undone = [(record["label"], record["value"]) for record in await traced(conform) if record["label"].startswith("undo")]
+    assert undone == ([("undo z", "z"), ("undo a", "a")] if finished else [("undo in", 2), ("undo a", "a")])

@@ -50,7 +50,7 @@ async def test_backoff_doubles_up_to_its_maximum(conform, eventually):
         assert least - 5 <= gap <= least + conform.limit(1) * 1000, gaps
 
 
-@requirement("WF-047", "WF-048")
+@requirement("WF-017", "WF-047", "WF-048")
 @pytest.mark.parametrize("again", [False, True])
 async def test_timeout(conform, eventually, again):
     """A time-out ends the step, or uses its retries up if it may be retried. What the body does later happens all the same."""

@@ -143,7 +143,7 @@ class History:
         """The entry there; raises `HistoryDivergedError` when it has another kind (WF-033)."""
         entry = self.entries.get(location)
         if entry is not None and entry.kind != kind:
-            raise HistoryDivergedError(f'Expected {kind} "{location[-1]}" at {path_text(location)}, found {entry.kind}')
+            raise HistoryDivergedError(f'Expected {kind.replace("_", " ")} "{location[-1]}" at {path_text(location)}, found {entry.kind}')
         return entry
 
     def add(self, location: Location, kind: str, data: dict[str, Any], *, with_meta: bool = False) -> Entry:
