@@ -9,7 +9,7 @@ from driver_tests.workflow_programs import WAIT, begun, bounded, replaced, told,
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, made, op, play, ref, step, trace
 
-pytestmark = [suite("workflow-changes"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
+pytestmark = [suite("workflow-changes"), timing, any_encoding, capability("inspector")]
 
 KINDS = {
     "step": step("x", trace("x")),

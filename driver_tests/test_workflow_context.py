@@ -9,7 +9,7 @@ from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, told, va
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, latch, made, op, play, ref, step, trace, traced
 
-pytestmark = [suite("workflow-context"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
+pytestmark = [suite("workflow-context"), timing, any_encoding, capability("inspector")]
 
 ACTOR = ["state", "vars", "db", "kv", "broadcast", "conns", "schedule", "destroy"]
 ONE_AT_A_TIME = (

@@ -9,7 +9,7 @@ from driver_tests.workflow_programs import ERRORS, WAIT, begun, bounded, replace
 from harness import any_encoding, capability, requirement, suite, timing, untimed
 from harness.interpreter import labels, latch, made, op, play, ref, step, trace
 
-pytestmark = [suite("workflow-loops"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
+pytestmark = [suite("workflow-loops"), timing, any_encoding, capability("inspector")]
 
 
 def counting(last, *then, name="x", **options):

@@ -10,7 +10,7 @@ from driver_tests.workflow_programs import ERRORS, WAIT, begun, bounded, replace
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, latch, made, op, play, ref, step, trace
 
-pytestmark = [suite("workflow-messages"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
+pytestmark = [suite("workflow-messages"), timing, any_encoding, capability("inspector")]
 
 BLOCKED = "Previous completable queue message is not completed. Call `message.complete(...)` before receiving the next message."
 COMPLETE = op("queue.complete", message="m")

@@ -74,6 +74,14 @@ async def test_a_rollback_needs_a_checkpoint_before_it(conform, eventually, wher
     assert error["message"] == "Rollback requires a checkpoint before any rollback step" and error["name"] == "RollbackCheckpointError"
 
 
+@requirement("WF-130")
+async def test_a_missing_checkpoint_undoes_nothing(conform, eventually):
+    """What a block has done behind a checkpoint of its own stays done when a step outside has none."""
+    block = op("wf.try", name="t", do=[POINT, undoable("a")])
+    await play(workflow(conform, block, undoable("b")))
+    assert await failed(conform, eventually) == ["a"]
+
+
 @requirement("WF-131")
 async def test_inner_scopes_see_the_outer_checkpoint(conform, eventually):
     """A checkpoint before a try block holds inside it; its steps are undone in their place in the order."""

@@ -11,7 +11,7 @@ from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, replaced
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
 
-pytestmark = [suite("workflow-time"), timing, any_encoding, capability("inspector"), pytest.mark.timeout(30)]
+pytestmark = [suite("workflow-time"), timing, any_encoding, capability("inspector")]
 
 NOW = [op("value", value={"$now": 0})]
 
