@@ -63,22 +63,19 @@ async def test_what_is_durable_at_once(conform, boundary, eventually, what):
 PENDING = {
     "sleep": (op("wf.sleep", name="x", ms=60_000), "x"),
     "deadline": (op("wf.nextBatch", name="x", names=["jobs"], timeout=60_000), "x:deadline"),
-    "failed attempt": (step("x", op("throw", kind="internal"), retryBackoffBase=30_000), "x"),
 }
 
 
-@requirement("WF-146", "WF-080", "WF-093", "WF-044")
+@requirement("WF-146", "WF-080", "WF-093")
 @pytest.mark.parametrize("what", PENDING)
 async def test_what_is_durable_before_a_wait(conform, boundary, eventually, what):
-    """A deadline is stored before it is waited for and an attempt before its back-off, though another branch keeps the pass from ending."""
+    """A deadline is stored before it is waited for, though another branch keeps the pass from ending."""
     entry, path = PENDING[what]
     await play(workflow(conform, op("wf.race", name="r", branches={"a": [entry], "b": [HELD]}), told()))
     await eventually(lambda: history(conform), until=lambda shown: f"r/a/{path}" in shown.entries, what="the entry")
     before, after = await cut(conform, boundary)
     assert after.ids[f"r/a/{path}"] == before.ids[f"r/a/{path}"]
     assert after.entries[f"r/a/{path}"] == before.entries[f"r/a/{path}"]
-    if what == "failed attempt":
-        assert [after.metadata["r/a/x"][name] for name in ("attempts", "status")] == [1, "FAILED"]
     await conform.latch("held").release()
     await ended(conform, eventually)
 
