@@ -13,7 +13,7 @@ SLEEPY = "interpreterSleepy"
 GRACE = 1000
 """Its `sleepGracePeriod`, in milliseconds."""
 NOW = later(0)
-WORK = [latch("work"), op("set", at="state.done", value=True), trace("done")]
+WORK = [latch("work"), trace("done"), op("set", at="state.done", value=True)]
 KINDS = pytest.mark.parametrize("kind", ["sleep", "destroy"])
 
 
