@@ -264,6 +264,30 @@ async def test_new_work_does_not_extend_the_grace(conform, boundary, kind):
     assert ended - grace <= conform.limit(GRACE + 400)
 
 
+@requirement("SLEEP-040", "SLEEP-041", "TASK-030", "DESTROY-022")
+@KINDS
+async def test_stop_waits_for_the_call_of_a_connection(conform, boundary, clock, kind):
+    """An action of a connection, which is no request in flight, holds a stop like any other, and what it changed is kept over a sleep."""
+    actor = holding(conform, "interpreter")
+    actor_id = await actor.resolve()
+    async with conform.frames(actor_id, encoding="json") as connection:
+        await connection.request(1, "exec", WORK)
+        await conform.latch("work").arrived()
+        if kind == "sleep":
+            await conform.rest.sleep_actor(actor_id)
+        else:
+            conform.spawn(conform.rest.destroy_actor(actor_id))
+        await clock.sleep(3)
+        assert await labels(conform) == ["woken", "grace"]
+        assert (await boundary.record(actor_id))["destroy_ts"] is None
+        await conform.latch("work").release()
+        if kind == "sleep":
+            assert await play(made(conform), op("value", value=ref("state.done"))) is True
+        else:
+            await boundary.wait_destroyed(actor_id)
+    assert (await labels(conform))[:3] == ["woken", "grace", "done"]
+
+
 @requirement("SLEEP-043", "SLEEP-045", "DESTROY-024", "SLEEP-037")
 @KINDS
 async def test_connections_do_not_hold_a_stop(conform, boundary, clock, kind):
