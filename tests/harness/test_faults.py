@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(240)
 ROOT = Path(__file__).parents[2]
 FAULTS = ROOT / "docs" / "faults"
 HEADER = "| what was broken"
-ROWS = 80
+ROWS = 250
 """What the tables must hold at least."""
 COLUMNS = 4
 
