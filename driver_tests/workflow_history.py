@@ -62,8 +62,8 @@ async def history(conform: Any) -> History:
     return History.of(await (await inspect(conform, NAME)).get("workflow-history"))
 
 
-async def ended(conform: Any, eventually: Any, state: str = "completed", timeout: float = 15) -> History:
-    """The history once the workflow is in a state."""
+async def ended(conform: Any, eventually: Any, state: str = "completed", timeout: float = 21) -> History:
+    """The history once the workflow is in a state. A wait of more than 20 s is polled a hundred times at most: a fault fails soon."""
     inspector = await inspect(conform, NAME)
     shown = await eventually(
         lambda: inspector.get("workflow-history"),
