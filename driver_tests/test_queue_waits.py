@@ -189,7 +189,8 @@ async def test_limits_of_own_sends(conform, operation):
     """An actor's own messages meet the limits of others: of the last place one is stored, the next is refused, as is a too large one."""
     actor = made(conform, "interpreterSmall")
     wait = {} if operation == "queue.send" else {"timeout": 0}
-    await play(actor, *sends("a", "b", "c"))
+    for step in sends("a", "b", "c"):
+        await play(actor, step)  # one by one: the actions of this actor have little time
     last = await play(actor, tried(op(operation, name="d", body="", **wait)))
     assert last["ok"] is True or last["error"]["code"] == "timed_out"
     full = {"group": "queue", "code": "full", "message": "Queue is full. Limit is 4 messages.", "metadata": {"limit": 4}}
