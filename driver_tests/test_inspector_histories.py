@@ -115,8 +115,8 @@ async def test_a_failed_step(conform, eventually):
 @requirement("INSP-090", "INSP-092", "INSP-094")
 async def test_a_loop(conform, eventually):
     """A loop has state, iteration and output; iterations are markers behind the loop's name, counted from 0."""
-    turn = op("if", value=ref("loop"), is_=1, then=[op("break", value=False)], else_=[op("continue", state=1)])
-    await play(workflow(conform, op("wf.loop", name="round", state=0, do=[step("turn", op("value", value=ref("loop"))), turn])))
+    turn = op("if", value=ref("loop"), is_=0, then=[op("break", value=False)], else_=[op("continue", state=0)])
+    await play(workflow(conform, op("wf.loop", name="round", state=1, do=[step("turn", op("value", value=ref("loop"))), turn])))
     history = (await shown(conform, eventually))["history"]
     names = history["nameRegistry"]
     index = {name: place for place, name in enumerate(names)}
@@ -127,8 +127,8 @@ async def test_a_loop(conform, eventually):
         return [{"tag": "WorkflowNameIndex", "val": index["round"]}, marker, {"tag": "WorkflowNameIndex", "val": index["turn"]}]
 
     assert locations == [[{"tag": "WorkflowNameIndex", "val": index["round"]}], turn_of(0), turn_of(1)]
-    assert history["entries"][0]["kind"] == {"tag": "WorkflowLoopEntry", "val": {"state": 1, "iteration": 1, "output": False}}
-    assert [entry["kind"]["val"]["output"] for entry in history["entries"][1:]] == [0, 1]
+    assert history["entries"][0]["kind"] == {"tag": "WorkflowLoopEntry", "val": {"state": 0, "iteration": 1, "output": False}}
+    assert [entry["kind"]["val"]["output"] for entry in history["entries"][1:]] == [1, 0]
     described = history["entryMetadata"]
     assert {entry["id"] for entry in history["entries"]} == set(described)
     assert described[history["entries"][0]["id"]]["status"] == "COMPLETED"

@@ -69,12 +69,14 @@ async def test_schema(conform):
 
 @requirement("INSP-082")
 async def test_tables_that_are_not_shown(conform):
-    """The tables of SQLite and of the migrations of drizzle are left out; they are there."""
+    """The tables of SQLite and of the migrations of drizzle are left out, and are there; those of the runtime are shown."""
     inspector = await inspect(conform, "dbActorDrizzleMigration")
     status, found = await run(inspector, {"sql": "SELECT name FROM sqlite_master"})
     hidden = {row["name"] for row in found["rows"] if row["name"].startswith(("sqlite_", "__drizzle_"))}
     shown = {one["table"]["name"] for one in (await inspector.get("database/schema"))["schema"]["tables"]}
     assert status == 200 and shown.isdisjoint(hidden)
+    tables = await run(inspector, {"sql": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"})
+    assert {row["name"] for row in tables[1]["rows"]} - hidden == shown
     assert any(name.startswith("__drizzle_") for name in hidden), "nothing is left out here"
 
 
