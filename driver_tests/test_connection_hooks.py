@@ -190,6 +190,25 @@ async def test_a_client_that_leaves_in_a_hook(conform, eventually, hook, fails):
     assert "onDisconnect" not in (await labels(conform))[len(expected) :]
 
 
+@requirement("CONN-016", "CONN-018", "CONN-070")
+@timing
+async def test_a_disconnect_in_the_connect_hook(conform, clock, eventually):
+    """`onDisconnect` of a connection that is disconnected while its `onConnect` runs waits for the end of that."""
+    held = [op("if", value=ref("conn.params"), is_="me", then=[trace("began"), latch("in hook"), trace("ended")])]
+    actor = made(conform, onConnect=held, onDisconnect=[op("if", value=ref("conn.params"), is_="me", then=[trace("onDisconnect")])])
+    await actor.resolve()
+    async with conform.frames(actor, params="me", accepted=False, encoding="json"):
+        await conform.latch("in hook").arrived()
+        await play(
+            actor, op("conns.each", do=[op("if", value=ref("conn.params"), is_="me", then=[op("conn.disconnect", id=ref("conn.id"))])])
+        )
+        await clock.sleep(0.5)
+        assert await labels(conform) == ["began"]
+        await conform.latch("in hook").release()
+        await eventually(lambda: labels(conform), until=lambda found: len(found) >= 3, what="onDisconnect")
+    assert await labels(conform) == ["began", "ended", "onDisconnect"]
+
+
 @requirement("CONN-040", "CONN-044", "CONN-046")
 @pytest.mark.parametrize(
     "value", [*FALSY.values(), "a+b c%20d/e", {"deep": [{"$": "x"}, None]}, "x" * 5000], ids=[*FALSY, "text", "deep", "long"]

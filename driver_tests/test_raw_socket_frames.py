@@ -133,14 +133,17 @@ async def test_listeners_keep_the_actor_awake(conform, boundary, clock, place):
 
 @requirement("RAWWS-066", "RAWWS-063", "RAWWS-065", "CONN-078", "RAWWS-032")
 @capability("close_ack")
-async def test_the_close_cycle_at_the_end(conform, boundary):
+async def test_the_close_cycle_at_the_end(conform):
     """At a sleep the close event comes after `onSleep`, then `onDisconnect`; what both wrote is there after the wake."""
     places = {name: [op("append", at="state.log", value=name)] for name in ("onSleep", "onClose", "onDisconnect")}
     places["onDisconnect"] = [op("if", value=ref("conn.params"), is_="raw", then=places["onDisconnect"])]
+    places["onSleep"].insert(0, latch("grace"))
     actor = made(conform, state={"log": []}, **places, **OPEN)
     await play(actor)
     socket = await opened(conform.get_or_create("interpreter", params="raw"))
-    await boundary.sleep(actor, via="api")
+    await conform.rest.sleep_actor(await actor.resolve())
+    await conform.latch("grace").arrived()
+    await conform.latch("grace").release()
     assert await socket.wait_closed() == (1000, "actor.stopped")
     assert await play(made(conform), op("value", value=ref("state.log"))) == ["onSleep", "onClose", "onDisconnect"]
 
