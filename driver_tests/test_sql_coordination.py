@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from driver_tests.storing import attempt, column, error_of, raw, sql
-from harness import any_encoding, depends_on, requirement, suite, timing
+from harness import any_encoding, depends_on, requirement, suite, timing, untimed
 from harness.interpreter import latch, made, op, play, ref
 
 pytestmark = [suite("sql-coordination"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
@@ -210,6 +210,7 @@ async def test_writes_of_the_runtime_count(conform, eventually):
     assert (await play(actor, op("queue.next", names=["jobs"], timeout=0)))["body"] == 2
 
 
+@untimed
 @requirement("DB-323", "DB-154")
 async def test_too_many_statements_at_once(conform):
     """Of more statements than the worker's inbox holds the surplus is refused at once, and each of the others runs once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.storing import CLOSED, attempt, column, error_of, plain_error, raw, sql, sqlite_error
-from harness import any_encoding, depends_on, requirement, suite, timing
+from harness import any_encoding, depends_on, requirement, suite, timing, untimed
 from harness.interpreter import labels, latch, made, op, play, ref, trace, traced
 
 pytestmark = [suite("sql-life"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
@@ -53,6 +53,7 @@ async def test_on_destroy_has_the_database(conform, boundary):
     assert await actor.resolve() != old
 
 
+@untimed
 @requirement("DB-207", "DB-302")
 async def test_on_disconnect_has_the_database(conform, eventually):
     """`onConnect` and `onDisconnect` write."""
@@ -248,3 +249,47 @@ async def test_closing_by_hand(conform, boundary):
     assert await play(actor, attempt(op("sql.close"))) == {"ok": True, "value": None}
     await boundary.sleep(actor, via="api")
     assert await rows(made(conform, "interpreterDb")) == ["before"]
+
+
+STARTED = ("createState", "onCreate", "createVars")
+
+
+@untimed
+@requirement("DB-020", "DB-021")
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("createState", ["createState", "createState", "onCreate", "createVars"]),
+        ("onCreate", ["createState", "onCreate", "createState", "onCreate", "createVars"]),
+        ("createVars", ["createState", "onCreate", "createVars", "createVars"]),
+    ],
+    ids=STARTED,
+)
+async def test_a_first_start_that_fails(conform, place, expected):
+    """Until `onCreate` has ended the next attempt is a first start again; from then on the actor is made, with its state."""
+    programs = {name: [MAKE, insert(name), op("value", value={})] for name in STARTED}
+    first = sql("SELECT count(*) AS n FROM t WHERE name = ?", place, as_="times")
+    fail = op("if", value=ref("times.0.n"), below=2, then=[op("throw", kind="internal")])
+    programs[place] = [MAKE, insert(place), first, fail, op("value", value={"times": ref("times.0.n")} if place == "createState" else {})]
+    if place != "createState":
+        count = sql("SELECT count(*) AS n FROM t", as_="all")
+        programs["createState"] = [MAKE, insert("createState"), count, op("value", value={"at": ref("all.0.n")})]
+    actor = made(conform, "interpreterDb", **programs)
+    assert await rows(actor) == expected
+    state = await play(actor, op("value", value=ref("state")))
+    assert state["times" if place == "createState" else "at"] == {"createState": 2, "onCreate": 3, "createVars": 1}[place]
+
+
+@requirement("DB-024", "DB-025")
+async def test_ids_of_messages(conform, boundary):
+    """Ids begin at 1 or more, ascend, and no id comes again while a message is stored, also after a sleep."""
+    actor = made(conform, "interpreterDb")
+    await play(actor, *(op("queue.send", name="jobs", body=number) for number in range(3)))
+    first = await play(actor, op("queue.next", names=["jobs"], timeout=0))
+    await boundary.sleep(actor, via="api")
+    actor = made(conform, "interpreterDb")
+    await play(actor, *(op("queue.send", name="jobs", body=number) for number in range(3, 5)))
+    found = [first, *await play(actor, op("queue.nextBatch", count=9, timeout=0))]
+    assert [message["body"] for message in found] == [0, 1, 2, 3, 4]
+    ids = [message["id"] for message in found]
+    assert ids == sorted(set(ids)) and ids[0] >= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.storing import attempt, column, plain_error, sql, sqlite_error
-from harness import any_encoding, depends_on, requirement, suite, timing
+from harness import any_encoding, depends_on, requirement, suite, timing, untimed
 from harness.interpreter import labels, made, op, play, ref, trace, traced
 
 pytestmark = [suite("sql-migrations"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
@@ -185,6 +185,7 @@ async def test_a_ladder(conform, boundary):
         sqlite_error(await play(actor, attempt(sql(text))))
 
 
+@untimed
 @requirement("DB-213", "DB-210")
 async def test_a_step_that_fails(conform):
     """The version is that of the last step that was done, as far as the transaction around keeps it."""
@@ -197,6 +198,7 @@ async def test_a_step_that_fails(conform):
     assert await steps_of(actor) == (["one", "half"], [{"singleton": 1, "schema_version": 1}])
 
 
+@untimed
 @requirement("DB-211")
 @pytest.mark.parametrize(
     ("steps", "text"),
@@ -220,6 +222,7 @@ async def test_malformed_ladders(conform, steps, text):
     assert await column(actor, "SELECT count(*) FROM steps") == [0]
 
 
+@untimed
 @requirement("DB-212", "DB-210")
 async def test_names_of_the_version_table(conform):
     """It has the name that is given, if that is an identifier; ladders with tables of their own are independent."""
@@ -233,8 +236,9 @@ async def test_names_of_the_version_table(conform):
     assert await column(actor, "SELECT name FROM steps ORDER BY rowid") == ["_a", "A1_b"]
 
 
+@untimed
 @requirement("DB-214", "DB-213")
-@pytest.mark.parametrize(("adopted", "ran"), [(0, ["one", "two"]), (1, ["two"]), (2, [])])
+@pytest.mark.parametrize(("adopted", "ran"), [(0, ["one", "two"]), (1, ["two"]), (2, [])], ids=["none", "first", "all"])
 async def test_adopting(conform, adopted, ran):
     """Without a stored version `adopt` says from where to go on; with one it isn't asked."""
     actor = await stepped(conform)
@@ -247,6 +251,7 @@ async def test_adopting(conform, adopted, ran):
     assert await play(actor, op("value", value=ref("vars.asked"))) == 1
 
 
+@untimed
 @requirement("DB-215", "DB-214")
 async def test_a_newer_version(conform):
     """A stored or adopted version above the ladder is refused, and nothing runs."""

@@ -83,6 +83,7 @@ async def test_values_are_for_one_statement(conform, values):
     for text in (
         f"INSERT INTO t (x) VALUES ({value}); INSERT INTO t (x) VALUES (6)",
         f"INSERT INTO t (x) VALUES (6); INSERT INTO t (x) VALUES ({value});",
+        f"INSERT INTO t (x) VALUES ({value}); INSERT INTO t (y) VALUES ({value})",
     ):
         error_of(await play(actor, attempt(op("sql", sql=text, args=values))))
     assert await column(actor, "SELECT count(*) FROM t") == [0]

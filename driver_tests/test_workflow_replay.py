@@ -143,7 +143,7 @@ async def test_statuses_of_what_is_in_progress(conform, eventually):
     assert shown.metadata["j/a/s"]["completedAt"] >= shown.metadata["j/b/s"]["completedAt"]
 
 
-@requirement("WF-141", "WF-052")
+@requirement("WF-141", "WF-052", "DB-328")
 @pytest.mark.parametrize(("size", "fits"), [(260_000, True), (262_145, False)])
 async def test_a_value_over_the_limit(conform, eventually, size, fits):
     """Up to 262144 bytes a result can be stored; above, its step has failed though its body ran, and runs again as far as retries go."""

@@ -235,6 +235,15 @@ async def test_a_migration_hook_sees_sqlalchemy_and_is_atomic():
     await owner.database.close()
 
 
+async def test_a_nested_transaction_waits_for_its_own_parent(owner):
+    async def work(tx):
+        await tx.transaction(lambda inner: inner.query(select(User.name)))
+
+    with pytest.raises(ActorError) as caught:
+        await owner.database.client.transaction(work, timeout=0.05)
+    assert caught.value.name == "sqlite.transaction_expired"
+
+
 async def test_errors_of_plain_sql_stay_structured(owner):
     with pytest.raises(ActorError) as caught:
         await owner.database.client.execute("SELECT * FROM nowhere")

@@ -149,6 +149,13 @@ class SQLAlchemyTransaction:
         """
         return self._transaction.run(self._binding.with_session(function))
 
+    async def transaction(
+        self, callback: Callable[[SQLAlchemyTransaction], Awaitable[T]], *, timeout: float = DEFAULT_TIMEOUT, name: str | None = None
+    ) -> T:
+        """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT instead."""
+        wrapped = lambda tx: callback(SQLAlchemyTransaction(tx, self._binding))  # noqa: E731
+        return await self._transaction.transaction(wrapped, timeout=timeout, name=name)
+
 
 class SQLAlchemyClient(DatabaseClient):
     """`c.db` with SQLAlchemy: everything of `DatabaseClient`, and
