@@ -25,6 +25,8 @@ async def cut(conform, boundary):
     return before, await history(conform)
 
 
+TIME = op("value", value={"$now": 0})
+"""Another value when it runs again."""
 FLUSHED = {
     "step": ([step("x")], {"x"}),
     "tryStep": ([op("wf.tryStep", name="x", do=[op("throw", kind="critical")])], {"x"}),
@@ -33,12 +35,12 @@ FLUSHED = {
     "long sleep": ([op("wf.sleep", name="x", ms=150)], {"x"}),
     "receive": ([op("wf.nextBatch", name="x", names=["jobs"], timeout=120)], {"x:count", "x:deadline"}),
     "message": ([op("wf.next", name="x", names=["other"])], {"x:count", "x:0"}),
-    "join": ([op("wf.join", name="x", branches={"a": [], "b": []})], {"x"}),
-    "race": ([op("wf.race", name="x", branches={"a": [], "b": []})], {"x"}),
+    "join": ([op("wf.join", name="x", branches={"a": [TIME], "b": []})], {"x"}),
+    "race": ([op("wf.race", name="x", branches={"a": [TIME], "b": [TIME]})], {"x"}),
     "checkpoint": ([op("wf.checkpoint", name="x")], {"x"}),
     "removed": ([op("wf.removed", name="x", type="step")], {"x"}),
     "version": ([op("wf.version", name="x", latest=2)], {"x"}),
-    "broken loop": ([op("wf.loop", name="x", do=[op("break", value=1)])], {"x"}),
+    "broken loop": ([op("wf.loop", name="x", do=[op("break", value={"$now": 0})])], {"x"}),
     "ephemeral and durable": ([step("x", ephemeral=True), step("y")], {"x", "y"}),
     "ephemeral and checkpoint": ([step("x", ephemeral=True), op("wf.checkpoint", name="y")], {"x", "y"}),
 }
