@@ -197,6 +197,7 @@ FORMS = {
 
 
 @requirement("WIRE-403", "WIRE-405")
+@untimed
 @encodings("bare")
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 async def test_cbor_forms_of_the_client(conform, form):
@@ -208,6 +209,7 @@ async def test_cbor_forms_of_the_client(conform, form):
 
 
 @requirement("WIRE-404")
+@untimed
 @encodings("cbor")
 @pytest.mark.parametrize(
     "sent",
@@ -225,6 +227,7 @@ async def test_plain_numbers_stay_plain(conform, sent):
 
 
 @requirement("WIRE-413")
+@untimed
 @encodings("bare")
 async def test_bytes_after_a_message(conform):
     """What follows a complete request is ignored; nothing follows a response."""
