@@ -296,6 +296,8 @@ async def test_events_of_leftover_code(conform, boundary, clock):
         assert (await socket.answer(1)).output is None
         await conform.latch("left").arrived()
         await boundary.sleep(actor, via="api")
+        # The record shows the sleep from its intent on; only an answer of the next generation shows that the first has ended.
+        assert await play(made(conform), op("value", value=1)) == 1
         await conform.latch("left").release()
         await clock.sleep(3)
         await socket.exactly(ActionResponse(1, None), fence=False)
