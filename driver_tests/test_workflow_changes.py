@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from driver_tests.workflow_history import NAME, ended, workflow
+from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import WAIT, begun, bounded, replaced, told, values, waits, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, made, op, play, ref, step, trace
@@ -24,8 +24,18 @@ KINDS = {
 
 
 def turn(*first):
-    """A loop of one iteration that begins with these entries and then waits."""
-    return op("wf.loop", name="l", do=[*first, WAIT, op("break")])
+    """A loop of one iteration that begins with these entries, passes a step and then waits."""
+    return op("wf.loop", name="l", do=[*first, step("there"), WAIT, op("break")])
+
+
+async def at_the_wait(conform, eventually, *program):
+    """A workflow that waits behind the step of `turn`: the shortest sleep is a wait, too, and over a moment later."""
+    await begun(conform, eventually, *program)
+    return await eventually(
+        lambda: history(conform),
+        until=lambda shown: shown.state == "sleeping" and "l/~0/there" in shown.entries,
+        what="the wait behind the entries",
+    )
 
 
 CODE = [kind for kind in KINDS if kind != "removed"]
@@ -35,7 +45,7 @@ CODE = [kind for kind in KINDS if kind != "removed"]
 @pytest.mark.parametrize(("stored", "code"), [(one, CODE[(n + by) % len(CODE)]) for n, one in enumerate(KINDS) for by in (1, 3)])
 async def test_another_kind_at_a_location(conform, boundary, eventually, stored, code):
     """The workflow fails and names both kinds and the place; tryStep does not catch it, and nothing is executed."""
-    await begun(conform, eventually, turn(KINDS[stored]))
+    await at_the_wait(conform, eventually, turn(KINDS[stored]))
     before = await labels(conform)
     entry = KINDS[code] if code != "step" else op("wf.tryStep", name="x", do=[trace("never")])
     await replaced(conform, boundary, turn(entry), told("never"))
@@ -52,7 +62,7 @@ async def test_another_kind_at_a_location(conform, boundary, eventually, stored,
 @pytest.mark.parametrize("code", CODE)
 async def test_the_same_kind_at_a_location(conform, boundary, eventually, code):
     """After a wake each kind is met at its place, as the entry that it was."""
-    shown = await begun(conform, eventually, turn(KINDS[code]), told())
+    shown = await at_the_wait(conform, eventually, turn(KINDS[code]), told())
     await woken(conform, boundary, send=True)
     after = await ended(conform, eventually)
     assert after.ids["l/~0/x"] == shown.ids["l/~0/x"] and (await labels(conform))[-1] == "told"
@@ -64,7 +74,7 @@ async def test_the_same_kind_at_a_location(conform, boundary, eventually, code):
 async def test_every_kind_can_be_removed(conform, boundary, eventually, kind, marked):
     """With its mark the iteration ends well and the stored entry stays as it was; without, it is a divergence."""
     gone = KINDS.get(kind, op("wf.nextBatch", name="x", names=["other"], timeout=1))
-    shown = await begun(conform, eventually, turn(gone), told())
+    shown = await at_the_wait(conform, eventually, turn(gone), told())
     entries = [path for path in shown.entries if path.startswith("l/~0/x") and path.count("/") == 2]
     marks = [
         op("wf.removed", name=path.rpartition("/")[2], type="sleep" if path.endswith(":deadline") else kind) for path in sorted(entries)
@@ -172,7 +182,7 @@ async def test_senseless_versions(conform, eventually, latest):
 @requirement("WF-167", "WF-160")
 async def test_a_gate_is_retired(conform, boundary, eventually):
     """Old and new instances may meet the mark: where there was a gate it stays, where there was none the mark is recorded."""
-    shown = await begun(conform, eventually, turn(gate(2), step("x", trace("x"))), told())
+    shown = await at_the_wait(conform, eventually, turn(gate(2), step("x", trace("x"))), told())
     assert shown.value("l/~0/gate")["resolved"] == 2
     await replaced(conform, boundary, turn(op("wf.removed", name="gate", type="version_check"), step("x", trace("never"))), told())
     after = await ended(conform, eventually)
@@ -182,7 +192,7 @@ async def test_a_gate_is_retired(conform, boundary, eventually):
 @requirement("WF-036", "WF-029", "WF-184")
 async def test_code_that_fits_again(conform, boundary, eventually):
     """A workflow that failed for its code goes on at the next wake when the code fits again."""
-    await begun(conform, eventually, turn(step("x", trace("x"))), told())
+    await at_the_wait(conform, eventually, turn(step("x", trace("x"))), told())
     await replaced(conform, boundary, turn(), told())
     await ended(conform, eventually, "failed")
     await replaced(conform, boundary, turn(step("x", trace("never"))), told(), send=False)
