@@ -9,6 +9,13 @@ from harness.wire import query_path
 
 FIXED_TOKEN = "token"
 """The token of targets that run in test mode (INSP-017)."""
+UNAUTHORIZED = {
+    "group": "inspector",
+    "code": "unauthorized",
+    "message": "Inspector request requires a valid bearer token",
+    "metadata": None,
+}
+"""The answer to a request without the token (INSP-014)."""
 
 
 async def inspector_token(conform: Any, actor_id: str) -> str:
@@ -56,3 +63,15 @@ async def inspect(conform: Any, name: str) -> Inspector:
 def query_url(conform: Any, name: str, path: str) -> str:
     """The query form of an actor path (INSP-002)."""
     return query_path(name, namespace=conform.namespace, method="getOrCreate", key=conform.key, path=path, pool=conform.pool)
+
+
+async def replay(eventually: Any, inspector: Inspector, body: Any) -> Any:
+    """The answer to a replay, asked for until the workflow is no longer in flight."""
+
+    async def ask() -> Any:
+        response = await inspector.request("POST", "workflow/replay", json=body)
+        return response if response.status_code != 409 else None
+
+    response = await eventually(ask, until=lambda answer: answer is not None, what="a replay that is accepted")
+    assert response.status_code == 200, response.text
+    return response.json()

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from client import UNDEFINED
+from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite, timing
 from harness.codec.messages import ErrorFrame, Init, WireError
 from harness.frames import decoded
@@ -18,7 +19,6 @@ pytestmark = [suite("connection-hooks"), any_encoding]
 KINDS = ["client", "socket", "action", "queue", "request"]
 HOOKS = ["onBeforeConnect", "createConnState", "onConnect"]
 SIGHT = [ref("conn.id"), ref("all"), ref("params"), ref("request.method"), ref("request.path"), ref("conn.state"), ref("conn.params")]
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 
 
 def seen(place, *more):

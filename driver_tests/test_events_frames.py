@@ -7,13 +7,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 from client import UNDEFINED
+from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite
 from harness.frames import decoded, in_any_order
 from harness.wire import ActionRequest, ActionResponse, Event, Init, SubscriptionRequest, encode_to_server
 
 pytestmark = suite("events-frames")
-
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 
 
 def counted(number):

@@ -6,17 +6,10 @@ import asyncio
 
 import pytest
 
-from driver_tests.inspecting import Inspector, inspect, query_url
+from driver_tests.inspecting import UNAUTHORIZED, Inspector, inspect, query_url
 from harness import any_encoding, capability, encodings, requirement, suite, timing
 
 pytestmark = [suite("actor-inspector"), any_encoding, capability("inspector")]
-
-UNAUTHORIZED = {
-    "group": "inspector",
-    "code": "unauthorized",
-    "message": "Inspector request requires a valid bearer token",
-    "metadata": None,
-}
 
 
 @requirement("INSP-013", "INSP-014")

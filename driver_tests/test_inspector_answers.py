@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from driver_tests.inspecting import inspect
+from driver_tests.falsy import FALSY
+from driver_tests.inspecting import UNAUTHORIZED, inspect
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, latch, made, op, play, ref, trace, traced
 
 pytestmark = [suite("inspector-answers"), any_encoding, capability("inspector")]
-
-UNAUTHORIZED = {
-    "group": "inspector",
-    "code": "unauthorized",
-    "message": "Inspector request requires a valid bearer token",
-    "metadata": None,
-}
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 
 
 def failed(response):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from driver_tests.inspecting import inspect
+from driver_tests.falsy import FALSY
+from driver_tests.inspecting import inspect, replay
 from driver_tests.workflow_history import NAME, History, ended, workflow
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
@@ -12,7 +13,6 @@ from harness.interpreter import failing, labels, latch, later, made, op, play, r
 pytestmark = [suite("inspector-histories"), any_encoding, capability("inspector")]
 
 METADATA = {"status", "error", "attempts", "lastAttemptAt", "createdAt", "completedAt", "rollbackCompletedAt", "rollbackError"}
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 GO = op("wf.next", name="go", names=["jobs"])
 THREE = [step("b", trace("b")), step("a", trace("a")), step("c", trace("c"))]
 
@@ -21,19 +21,6 @@ async def shown(conform, eventually, state="completed"):
     """The answer of the route once the workflow is in a state."""
     await ended(conform, eventually, state)
     return await (await inspect(conform, NAME)).get("workflow-history")
-
-
-async def replayed(conform, eventually, body):
-    """The answer to a replay, asked for until the workflow is no longer in flight."""
-    inspector = await inspect(conform, NAME)
-
-    async def ask():
-        response = await inspector.request("POST", "workflow/replay", json=body)
-        return response if response.status_code != 409 else None
-
-    response = await eventually(ask, until=lambda answer: answer is not None, what="a replay that is accepted")
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 @requirement("INSP-092", "INSP-091", "INSP-090")
@@ -187,7 +174,7 @@ async def test_replay_answers_with_the_emptied_history(conform, eventually):
     """A replay from the beginning answers with a history that has no entry any more, not with none, and state `sleeping`."""
     await play(workflow(conform, step("one", trace("one")), step("two", trace("two"))))
     await ended(conform, eventually)
-    answer = await replayed(conform, eventually, {})
+    answer = await replay(eventually, await inspect(conform, NAME), {})
     assert {name: answer[name] for name in ("workflowState", "isWorkflowEnabled")} == {
         "workflowState": "sleeping",
         "isWorkflowEnabled": True,
@@ -206,7 +193,7 @@ async def test_replay_answers_with_what_is_left(conform, eventually, target, lef
     answer = await shown(conform, eventually)
     names = answer["history"]["nameRegistry"]
     [entry] = [one for one in answer["history"]["entries"] if names[one["location"][0]["val"]] == target]
-    emptied = await replayed(conform, eventually, {"entryId": entry["id"]})
+    emptied = await replay(eventually, await inspect(conform, NAME), {"entryId": entry["id"]})
     assert (emptied["workflowState"], sorted(History.of(emptied).entries)) == ("sleeping", left)
     again = ["b", "a", "c"]["bac".index(target) :]
     await eventually(lambda: labels(conform), until=lambda seen: seen == ["b", "a", "c", *again], what="the rest again")

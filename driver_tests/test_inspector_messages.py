@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 from client import UNDEFINED
+from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened
 from harness import any_encoding, capability, requirement, suite, timing
@@ -15,7 +16,6 @@ from harness.wire import dump_value, load_value
 
 pytestmark = [suite("inspector-messages"), any_encoding, capability("inspector")]
 
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 NAMES = ["destroy", "exec", "setProgram", "triggerSleep"]
 
 

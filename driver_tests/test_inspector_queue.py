@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect
 from harness import any_encoding, capability, requirement, suite
 from harness.interpreter import latch, made, op, play
 
 pytestmark = [suite("inspector-queue"), any_encoding, capability("inspector")]
-
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 
 
 async def filled(conform, actor, count):

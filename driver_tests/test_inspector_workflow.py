@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driver_tests.inspecting import inspect
+from driver_tests.inspecting import inspect, replay
 from harness import any_encoding, capability, requirement, suite, timing, untimed
 
 pytestmark = [suite("actor-inspector-workflow"), timing, capability("inspector")]
@@ -134,18 +134,6 @@ async def test_summary_of_a_workflow(conform, eventually):
     shown = await inspector.get("summary")
     assert (shown["isWorkflowEnabled"], shown["workflowState"]) == (True, "completed")
     assert len(shown["workflowHistory"]["entries"]) == 2
-
-
-async def replay(eventually, inspector, body):
-    """A replay, asked for until the workflow is no longer in flight."""
-
-    async def ask():
-        response = await inspector.request("POST", "workflow/replay", json=body)
-        return response if response.status_code != 409 else None
-
-    response = await eventually(ask, until=lambda answer: answer is not None, what="a replay that is accepted")
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 @requirement("INSP-100", "WF-210", "WF-213", "WF-217")

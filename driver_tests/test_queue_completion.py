@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client import UNDEFINED
+from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite
 from harness.codec.messages import QueueResult
 from harness.frames import decoded
@@ -13,7 +14,6 @@ from harness.wire import same
 
 pytestmark = [suite("queue-completion")]
 
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 HELD = {
     "group": "queue",
     "code": "previous_message_not_completed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client import UNDEFINED
+from driver_tests.falsy import FALSY
 from harness import requirement, suite, timing
 from harness.codec.documents import dump_value
 from harness.codec.messages import QueueResult, WireError
@@ -13,7 +14,6 @@ from harness.wire import same
 
 pytestmark = suite("queue-frames")
 
-FALSY = {"zero": 0, "false": False, "empty-text": "", "null": None, "empty-list": [], "empty-object": {}}
 ROOM = 64
 """The largest record of `queueLimitedActor`, in bytes."""
 
