@@ -25,6 +25,13 @@ async def several(conform, stack, actor, count):
     return [await stack.enter_async_context(conform.frames(actor)) for _ in range(count)]
 
 
+async def watch_users(socket):
+    """Subscribe a connection of `connStateActor` to who comes and goes; its own greetings are behind it."""
+    await socket.subscribe("userConnected")
+    await socket.subscribe("userDisconnected")
+    await socket.exactly(Event, Event)
+
+
 @requirement("EVENT-001", "WIRE-526", "EVENT-006", "WIRE-527", "EVENT-012")
 async def test_an_event_reaches_its_subscribers_only(conform):
     """Of a caller and five others exactly those that subscribed to the event get it, whatever else they subscribed to."""
@@ -227,9 +234,7 @@ async def test_events_of_the_connect_hook(conform):
     """What `onConnect` sends to its connection precedes `Init`; what it broadcasts reaches others that subscribed, once, never itself."""
     actor = conform.get_or_create("connStateActor")
     async with conform.frames(actor) as first:
-        await first.subscribe("userConnected")
-        await first.subscribe("userDisconnected")
-        await first.exactly(Event, Event)
+        await watch_users(first)
         async with conform.frames(actor, accepted=False) as second:
             await second.accept()
             greeted = {"id": second.init.connection_id, "username": "anonymous"}
@@ -246,9 +251,7 @@ async def test_a_stateless_call_connects_and_disconnects_once(conform):
     """An HTTP call is seen by subscribers as one connection that comes and goes before the call is answered."""
     actor = conform.get_or_create("connStateActor")
     async with conform.frames(actor) as watcher:
-        await watcher.subscribe("userConnected")
-        await watcher.subscribe("userDisconnected")
-        await watcher.exactly(Event, Event)
+        await watch_users(watcher)
         assert (await conform.post_action(actor, "incrementSharedCounter", 1)).status_code == 200
         came, gone = await watcher.exactly(Event, Event)
         assert (came.name, gone.name) == ("userConnected", "userDisconnected")

@@ -23,6 +23,16 @@ async def rows(actor):
     return await column(actor, "SELECT name FROM t ORDER BY n")
 
 
+async def asleep_around(conform, boundary, eventually, actor, name):
+    """Put the actor to sleep while a latch holds its work, which goes on after the trace of its sleep hook."""
+    await conform.latch(name).arrived()
+    actor_id = await actor.resolve()
+    await actor.action("triggerSleep")
+    await eventually(lambda: labels(conform), until=lambda seen: "onSleep" in seen, what="the sleep hook")
+    await conform.latch(name).release()
+    await boundary.wait_asleep(actor_id)
+
+
 @requirement("DB-300", "DB-200", "DB-206", "DB-207", "DB-301", "DB-005")
 async def test_every_hook_has_the_database(conform, boundary, eventually):
     """Hooks from the first to the last read and write the database, in the order of the life of the actor."""
@@ -123,12 +133,7 @@ async def test_work_in_grace(conform, boundary, eventually):
     ]
     actor = made(conform, "interpreterDb", onSleep=[insert("onSleep"), trace("onSleep")])
     await play(actor, MAKE, op("waitUntil", do=work))
-    await conform.latch("sleeping").arrived()
-    actor_id = await actor.resolve()
-    await actor.action("triggerSleep")
-    await eventually(lambda: labels(conform), until=lambda seen: "onSleep" in seen, what="the sleep hook")
-    await conform.latch("sleeping").release()
-    await boundary.wait_asleep(actor_id)
+    await asleep_around(conform, boundary, eventually, actor, "sleeping")
     actor = made(conform, "interpreterDb")
     assert await rows(actor) == ["onSleep", "work"]
     assert await play(actor, op("value", value=ref("state.worked"))) is True
@@ -217,12 +222,7 @@ async def test_a_transaction_that_ends_in_grace(conform, boundary, eventually):
     await play(actor, MAKE)
     steps = [insert("one"), latch("open"), insert("two")]
     await play(actor, op("waitUntil", do=[op("sql.transaction", do=steps)]))
-    await conform.latch("open").arrived()
-    actor_id = await actor.resolve()
-    await actor.action("triggerSleep")
-    await eventually(lambda: labels(conform), until=lambda seen: "onSleep" in seen, what="the sleep hook")
-    await conform.latch("open").release()
-    await boundary.wait_asleep(actor_id)
+    await asleep_around(conform, boundary, eventually, actor, "open")
     assert await rows(made(conform, "interpreterDb")) == ["one", "two"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.workflow_history import NAME, ended, history, workflow
-from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, replaced, told, values, waits, woken, workflow_error
+from driver_tests.workflow_programs import ERRORS, WAIT, arrive, begun, errors, replaced, told, values, waits, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import failing, labels, latch, made, op, play, ref, step, trace
 
@@ -22,12 +22,6 @@ def join(branches, as_="out"):
 def race(branches, as_="out"):
     """A race named `r`."""
     return op("wf.race", name="r", branches=branches, as_=as_)
-
-
-async def arrive(conform, *names):
-    """Wait until all these latches were reached."""
-    for name in names:
-        await conform.latch(name).arrived()
 
 
 @requirement("WF-110", "WF-111", "WF-121")

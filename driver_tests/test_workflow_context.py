@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from driver_tests.workflow_history import NAME, ended, history, workflow
-from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, told, values, woken, workflow_error
+from driver_tests.workflow_programs import ERRORS, WAIT, arrive, begun, errors, told, values, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.interpreter import labels, latch, made, op, play, ref, step, trace, traced
 
@@ -144,8 +144,7 @@ async def test_a_scope_is_free_again(conform, eventually):
 async def test_branches_are_scopes_of_their_own(conform, eventually):
     """Entries in progress in two branches at the same time do not disturb each other."""
     await play(workflow(conform, op("wf.join", name="j", branches={name: [step("s", latch(name))] for name in "ab"}), told()))
-    for name in "ab":
-        await conform.latch(name).arrived()
+    await arrive(conform, *"ab")
     for name in "ab":
         await conform.latch(name).release()
     await ended(conform, eventually)

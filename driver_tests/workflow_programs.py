@@ -64,3 +64,9 @@ async def woken(conform: Any, boundary: Any, *, send: bool = False) -> None:
     """Put the test's actor to sleep, which cuts a held step off at the end of grace, and wake it, with a message if told so."""
     await boundary.sleep(made(conform, NAME), via="api")
     await (made(conform, NAME).send("jobs", None) if send else play(made(conform, NAME)))
+
+
+async def arrive(conform: Any, *names: str) -> None:
+    """Wait until all these latches were reached."""
+    for name in names:
+        await conform.latch(name).arrived()
