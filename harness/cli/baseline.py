@@ -19,7 +19,6 @@ from harness.cli.gate import selection_of
 from harness.cli.group import Group
 from harness.cli.run import execute
 from harness.errors import UsageError
-from harness.identity import TestId
 from harness.ledger import history, once, probation, renames, store
 from harness.ledger.excuse import Excuse
 from harness.ledger.measure import flaky_tests
@@ -126,7 +125,8 @@ def _changing(step: Step) -> Callable[..., None]:
         past = history.read(history.place(path))
         seen = history.of_runs(report, given.results_in or [])
         # Measuring twice from one file would count its runs twice.
-        fresh = seen if not {source for one in past for source in one.sources} & {source for one in seen for source in one.sources} else []
+        known = {source for one in past for source in one.sources}
+        fresh = [one for one in seen if known.isdisjoint(one.sources)]
         measured = history.measured([*past, *fresh])
         excuse = Excuse(utf8(reason), utf8(link), review_by.date(), kind, measured) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
@@ -142,7 +142,8 @@ def _changing(step: Step) -> Callable[..., None]:
         elif dry_run or not (yes or _agreed(path)):
             out.print(f"{path} not written")
         else:
-            history.append(history.place(path), [one for one in fresh if TestId.parse(one.test) in set(flaky_tests(after))])
+            listed = set(map(str, flaky_tests(after)))
+            history.append(history.place(path), [one for one in fresh if one.test in listed])
             store.save(path, after)
             out.print(f"{path} written")
 

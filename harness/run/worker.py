@@ -71,6 +71,7 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
     order = Order(arguments, getattr(target, "preload", ()), getattr(target, "fork_safe", True), request.target.token)
     reading, writing = os.pipe()
     events: list[dict[str, Any]] = []
+    told = {_said(event) for event in outcome.events} - {None}
     with tempfile.TemporaryFile() as log:
         try:
             process = await launch(order, writing, log.fileno())
@@ -84,7 +85,7 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
             async for event in _events(reading):
                 events.append(event)
                 # The first life announced all tests of the lane, and nobody wants to hear of them, or of what is wrong with them, twice.
-                if done and event["event"] in ("collected", "problem") and _known(event, outcome):
+                if _said(event) in told:
                     continue
                 outcome.events.append(event)
                 on_event(event)
@@ -98,9 +99,10 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
         return not outcome.interrupted and _judge(outcome, events, of_environment(request.target.token).text(_tail(log)))
 
 
-def _known(event: dict[str, Any], outcome: LaneOutcome) -> bool:
-    key = "id" if event["event"] == "collected" else "text"
-    return any(one["event"] == event["event"] and one[key] == event[key] for one in outcome.events)
+def _said(event: dict[str, Any]) -> tuple[str, str] | None:
+    """What every life of a worker says alike: its tests and what is wrong with them."""
+    kind = event["event"]
+    return (kind, event["id"]) if kind == "collected" else (kind, event["text"]) if kind == "problem" else None
 
 
 async def _end_when_asked(process: Process, stop: Stop) -> None:
