@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from driver_tests.managing import ALONE
-from harness.interpreter import op, ref
+from harness.testing.interpreter import op, ref
 
 SEE = [op("return", value={"body": ref("request")})]
 """A program for `onRequest`: the answer is the request."""

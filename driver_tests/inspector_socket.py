@@ -12,8 +12,8 @@ from websockets import ConnectionClosed
 from websockets.asyncio.client import connect
 
 from driver_tests.inspecting import Inspector, inspect
-from driver_tests.inspector_wire import decode, encode
-from harness.wire import dump_value, load_value
+from driver_tests.inspector_messages import decode, encode
+from harness.testing.vocabulary import dump_value, load_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

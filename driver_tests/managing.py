@@ -6,7 +6,7 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
-from harness.wire import encode_input
+from harness.testing.vocabulary import encode_input
 
 if TYPE_CHECKING:
     import httpx

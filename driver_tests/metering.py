@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from harness.eventually import Eventually
-    from harness.handles import TrackedHandle
-    from harness.session import Conform
+    from harness.testing.conform import Conform
+    from harness.testing.eventually import Eventually
+    from harness.testing.handles import TrackedHandle
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from client import UNDEFINED
 from harness.frames import decoded
-from harness.interpreter import later, op, play, ref
+from harness.testing.interpreter import later, op, play, ref
 
 FAR = 3_600_000
 """Milliseconds until a schedule that never fires during a test."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.interpreter import op, play
+from harness.testing.interpreter import op, play
 
 MASKED = "An internal error occurred"
 CLOSED = (

@@ -7,8 +7,8 @@ import pytest
 from client import UNDEFINED, ActorError, ConnectionClosedError
 from harness import requirement, suite, timing
 from harness.frames import decoded
-from harness.handles import untracked
-from harness.interpreter import labels, latch, made, op, play, trace
+from harness.testing.handles import untracked
+from harness.testing.interpreter import labels, latch, made, op, play, trace
 
 pytestmark = [suite("actor-destroy"), timing]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from harness import requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, made, op, play, ref, trace
+from harness.testing.interpreter import labels, latch, made, op, play, ref, trace
 
 pytestmark = [suite("actor-lifecycle"), timing]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from client import UNDEFINED
 from harness import requirement, suite, timing, untimed
-from harness.interpreter import labels, made, op, play, trace
+from harness.testing.interpreter import labels, made, op, play, trace
 
 pytestmark = [suite("actor-sleep"), timing]
 

@@ -9,7 +9,7 @@ import pytest
 
 from driver_tests.scheduling import given, refusal, whole, works
 from harness import any_encoding, requirement, suite
-from harness.interpreter import made, op, play, ref
+from harness.testing.interpreter import made, op, play, ref
 
 pytestmark = [suite("cron"), any_encoding]
 

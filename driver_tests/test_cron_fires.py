@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.scheduling import fire, given, note, ran, runs
 from harness import any_encoding, requirement, suite, timing
-from harness.interpreter import latch, made, op, play, ref
+from harness.testing.interpreter import latch, made, op, play, ref
 
 pytestmark = [suite("cron-fires"), timing, any_encoding, pytest.mark.timeout(150)]
 

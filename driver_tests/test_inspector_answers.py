@@ -7,7 +7,7 @@ import pytest
 from driver_tests.falsy import FALSY
 from driver_tests.inspecting import UNAUTHORIZED, inspect
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import labels, latch, made, op, play, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, ref, trace, traced
 
 pytestmark = [suite("inspector-answers"), any_encoding, capability("inspector")]
 

@@ -8,7 +8,7 @@ from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect, replay
 from driver_tests.workflow_history import NAME, History, ended, workflow
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
+from harness.testing.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
 
 pytestmark = [suite("inspector-histories"), any_encoding, capability("inspector")]
 

@@ -7,7 +7,7 @@ import pytest
 from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect
 from harness import any_encoding, capability, requirement, suite
-from harness.interpreter import latch, made, op, play
+from harness.testing.interpreter import latch, made, op, play
 
 pytestmark = [suite("inspector-queue"), any_encoding, capability("inspector")]
 

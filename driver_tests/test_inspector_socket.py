@@ -9,10 +9,10 @@ import pytest
 from websockets import ConnectionClosed
 
 from driver_tests.inspecting import inspect, query_url
+from driver_tests.inspector_messages import decode_history
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened, state_is, until_shown
-from driver_tests.inspector_wire import decode_history
 from harness import any_encoding, capability, depends_on, encodings, requirement, suite, timing
-from harness.wire import dump_value, load_value
+from harness.testing.vocabulary import dump_value, load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),

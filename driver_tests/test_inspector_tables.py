@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.inspecting import inspect
 from harness import any_encoding, capability, requirement, suite
-from harness.interpreter import made, op, play
+from harness.testing.interpreter import made, op, play
 
 pytestmark = [suite("inspector-tables"), any_encoding, capability("inspector")]
 

@@ -7,7 +7,7 @@ import pytest
 
 from driver_tests.inspecting import inspect
 from harness import any_encoding, capability, requirement, suite
-from harness.interpreter import failing, labels, latch, later, made, op, play, put, ref, step, trace, traced
+from harness.testing.interpreter import failing, labels, latch, later, made, op, play, put, ref, step, trace, traced
 
 pytestmark = [suite("interpreter")]
 

@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.storing import attempt, error_of, raw, repeated
 from harness import any_encoding, depends_on, requirement, suite
-from harness.interpreter import made, op, play
+from harness.testing.interpreter import made, op, play
 
 pytestmark = [suite("kv-limits"), any_encoding, depends_on("actor-kv::test_put_and_get")]
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import any_encoding, requirement, suite, timing
 from harness.codec.messages import Event
-from harness.interpreter import labels, latch, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("lifecycle-after"), timing, any_encoding]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness import any_encoding, requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, later, made, op, play, ref, trace, traced
+from harness.testing.interpreter import labels, latch, later, made, op, play, ref, trace, traced
 
 pytestmark = [suite("lifecycle-failures"), timing, any_encoding]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import any_encoding, requirement, suite, timing
-from harness.interpreter import labels, latch, later, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, later, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("lifecycle-holders"), timing, any_encoding]
 

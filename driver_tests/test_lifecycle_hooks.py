@@ -6,7 +6,7 @@ import pytest
 
 from client import UNDEFINED
 from harness import any_encoding, requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("lifecycle-hooks"), timing, any_encoding]
 

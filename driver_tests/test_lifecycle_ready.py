@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import any_encoding, requirement, suite, timing
-from harness.interpreter import labels, latch, made, op, play, put, ref, trace
+from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace
 
 pytestmark = [suite("lifecycle-ready"), timing, any_encoding]
 

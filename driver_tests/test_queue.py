@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from harness import depends_on, requirement, suite, timing
-from harness.interpreter import labels, made, op, play, trace
+from harness.testing.interpreter import labels, made, op, play, trace
 
 pytestmark = [suite("actor-queue"), depends_on("actor-queue::test_client_send_is_received")]
 

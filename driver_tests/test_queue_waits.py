@@ -7,7 +7,7 @@ import pytest
 from driver_tests.inspecting import inspect
 from driver_tests.metering import scrape
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import labels, latch, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("queue-waits"), any_encoding]
 

@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.scheduling import works
 from harness import any_encoding, requirement, suite, timing
-from harness.interpreter import labels, latch, later, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, later, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("run-handler"), timing, any_encoding]
 

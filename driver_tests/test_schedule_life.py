@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from driver_tests.scheduling import FAR, fire, given, note, pending, ran, runs, spread
 from harness import any_encoding, requirement, suite, timing
-from harness.interpreter import labels, latch, made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("schedule-life"), timing, any_encoding]
 

@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.scheduling import FAR, note, pending, ran, refusal, works
 from harness import any_encoding, requirement, suite
-from harness.interpreter import made, op, play
+from harness.testing.interpreter import made, op, play
 
 pytestmark = [suite("schedule-limits"), any_encoding]
 

@@ -8,7 +8,7 @@ import pytest
 
 from driver_tests.scheduling import FAR, fire, note, pending, ran, runs, spread, whole
 from harness import any_encoding, requirement, suite, timing, untimed
-from harness.interpreter import latch, later, made, op, play, ref
+from harness.testing.interpreter import latch, later, made, op, play, ref
 
 pytestmark = [suite("schedules"), timing, any_encoding]
 

@@ -8,7 +8,7 @@ import pytest
 
 from driver_tests.storing import attempt, column, error_of, raw, sql
 from harness import any_encoding, depends_on, requirement, suite, timing, untimed
-from harness.interpreter import latch, made, op, play, ref
+from harness.testing.interpreter import latch, made, op, play, ref
 
 pytestmark = [suite("sql-coordination"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
 

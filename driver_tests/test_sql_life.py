@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.storing import CLOSED, attempt, column, error_of, plain_error, raw, sql, sqlite_error
 from harness import any_encoding, depends_on, requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, made, op, play, ref, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, ref, trace, traced
 
 pytestmark = [suite("sql-life"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
 

@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.storing import attempt, column, plain_error, sql, sqlite_error
 from harness import any_encoding, depends_on, requirement, suite, timing, untimed
-from harness.interpreter import labels, made, op, play, ref, trace, traced
+from harness.testing.interpreter import labels, made, op, play, ref, trace, traced
 
 pytestmark = [suite("sql-migrations"), timing, any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
 

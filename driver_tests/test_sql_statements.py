@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.storing import attempt, column, error_of, raw, sql, sqlite_error
 from harness import any_encoding, depends_on, requirement, suite
-from harness.interpreter import made, op, play
+from harness.testing.interpreter import made, op, play
 
 pytestmark = [suite("sql-statements"), any_encoding, depends_on("sql-values::test_types(positional)")]
 

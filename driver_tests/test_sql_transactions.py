@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.storing import attempt, column, error_of, plain_error, sql, sqlite_error
 from harness import any_encoding, depends_on, requirement, suite
-from harness.interpreter import made, op, play, ref
+from harness.testing.interpreter import made, op, play, ref
 
 pytestmark = [suite("sql-transactions"), any_encoding, depends_on("sql-transactions::test_value_and_rows(None)")]
 

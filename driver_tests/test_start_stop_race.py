@@ -8,7 +8,7 @@ import pytest
 
 from harness import any_encoding, requirement, suite, timing
 from harness.frames import decoded
-from harness.interpreter import labels, latch, made, op, play, trace
+from harness.testing.interpreter import labels, latch, made, op, play, trace
 
 pytestmark = [suite("start-stop-race"), timing]
 

@@ -7,7 +7,7 @@ import pytest
 from driver_tests.inspecting import inspect
 from driver_tests.storing import column, sql
 from harness import any_encoding, capability, depends_on, requirement, suite, timing, untimed
-from harness.interpreter import latch, later, made, op, play, ref, step
+from harness.testing.interpreter import latch, later, made, op, play, ref, step
 
 pytestmark = [suite("storage-rows"), timing, any_encoding, depends_on("sql-values::test_types(positional)")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import any_encoding, requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, made, op, play, ref, trace
+from harness.testing.interpreter import labels, latch, made, op, play, ref, trace
 
 pytestmark = [suite("tracked-work"), timing, any_encoding]
 

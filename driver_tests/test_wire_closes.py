@@ -11,7 +11,7 @@ import pytest
 from client.transport import Transport
 from harness import any_encoding, requirement, suite
 from harness.codec.addresses import direct_path
-from harness.interpreter import made, op, play, put, ref, trace, traced
+from harness.testing.interpreter import made, op, play, put, ref, trace, traced
 
 pytestmark = [suite("wire-closes"), any_encoding]
 

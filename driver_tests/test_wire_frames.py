@@ -9,7 +9,16 @@ import pytest
 
 from client.transport import Transport
 from harness import encodings, requirement, suite
-from harness.wire import ActionRequest, ActionResponse, Encoding, ErrorFrame, Init, decode_to_client, encode_to_server, load_value
+from harness.testing.vocabulary import (
+    ActionRequest,
+    ActionResponse,
+    Encoding,
+    ErrorFrame,
+    Init,
+    decode_to_client,
+    encode_to_server,
+    load_value,
+)
 
 pytestmark = suite("wire-frames")
 

@@ -7,7 +7,7 @@ import pytest
 from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import ERRORS, WAIT, arrive, begun, errors, told, values, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import labels, latch, made, op, play, ref, step, trace, traced
+from harness.testing.interpreter import labels, latch, made, op, play, ref, step, trace, traced
 
 pytestmark = [suite("workflow-context"), timing, any_encoding, capability("inspector")]
 

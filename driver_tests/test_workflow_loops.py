@@ -7,7 +7,7 @@ import pytest
 from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import ERRORS, WAIT, begun, bounded, replaced, told, values, waits, woken, workflow_error
 from harness import any_encoding, capability, requirement, suite, timing, untimed
-from harness.interpreter import labels, latch, made, op, play, ref, step, trace
+from harness.testing.interpreter import labels, latch, made, op, play, ref, step, trace
 
 pytestmark = [suite("workflow-loops"), timing, any_encoding, capability("inspector")]
 

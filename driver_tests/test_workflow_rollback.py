@@ -7,7 +7,7 @@ import pytest
 from driver_tests.workflow_history import FAIL, NAME, ended, history, workflow
 from driver_tests.workflow_programs import bounded
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace, traced
+from harness.testing.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace, traced
 
 pytestmark = [suite("workflow-rollback"), timing, any_encoding, capability("inspector")]
 

@@ -9,7 +9,7 @@ import pytest
 from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import ERRORS, WAIT, begun, replaced, told, values
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace
+from harness.testing.interpreter import failing, labels, latch, made, op, play, put, ref, step, trace
 
 pytestmark = [suite("workflow-steps"), timing, any_encoding, capability("inspector")]
 

@@ -9,7 +9,7 @@ import pytest
 from driver_tests.workflow_history import NAME, ended, history, workflow
 from driver_tests.workflow_programs import ERRORS, WAIT, begun, errors, replaced, told, values, woken
 from harness import any_encoding, capability, requirement, suite, timing
-from harness.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
+from harness.testing.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
 
 pytestmark = [suite("workflow-time"), timing, any_encoding, capability("inspector")]
 

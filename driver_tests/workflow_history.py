@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driver_tests.inspecting import inspect
-from harness.interpreter import made, op
+from harness.testing.interpreter import made, op
 
 NAME = "interpreterWorkflow"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from driver_tests.workflow_history import NAME, History, history, workflow
-from harness.interpreter import made, op, play, put, ref, step, trace, traced
+from harness.testing.interpreter import made, op, play, put, ref, step, trace, traced
 
 WAIT = op("wf.next", name="go", names=["jobs"])
 """Lets the actor sleep, and the test wake it with a message."""

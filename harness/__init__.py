@@ -6,7 +6,7 @@ A driver test needs only these names (and the fixtures `conform`, `clock`, `even
 """
 
 from harness.errors import HarnessError, Inconclusive, StaleHandleError, inconclusive
-from harness.marks import any_encoding, capability, depends_on, encodings, requirement, suite, timing, untimed
+from harness.testing.marks import any_encoding, capability, depends_on, encodings, requirement, suite, timing, untimed
 
 __all__ = [
     "HarnessError",

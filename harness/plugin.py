@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import corpus, masking, settings, verdicts, windowless
-from harness.census import FAULTS, Census
-from harness.corpus import PHASES, TEST
+from harness import masking
 from harness.errors import HarnessError, UsageError
 from harness.evidence.collect import write_bundle
-from harness.guard import RUNNING, Guard
-from harness.lost import Lost, returns_nothing
 from harness.meant import named
-from harness.recorder import Recorder, ResultWriter
 from harness.requirements import sets
-from harness.session_fixtures import (
+from harness.session import corpus, settings, verdicts, windowless
+from harness.session.census import FAULTS, Census
+from harness.session.corpus import PHASES, TEST
+from harness.session.fixtures import (
     EVIDENCE,
     MASK,
     RECORDER,
@@ -38,9 +36,12 @@ from harness.session_fixtures import (
     variant,
     witness,
 )
-from harness.stall import StallProbe
+from harness.session.guard import RUNNING, Guard
+from harness.session.lost import Lost, returns_nothing
+from harness.session.recorder import Recorder, ResultWriter
+from harness.session.stall import StallProbe
+from harness.session.virtual_loop import new_virtual_loop
 from harness.targets import TimeMode
-from harness.virtual_loop import new_virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -81,7 +82,7 @@ MARKS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options of `harness.settings`."""
+    """Declare the options of `harness.session.settings`."""
     settings.add_options(parser)
 
 
@@ -197,7 +198,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
-    """Time corpus tests by `harness.guard`; leave the others to pytest-timeout."""
+    """Time corpus tests by `harness.session.guard`; leave the others to pytest-timeout."""
     guard = item.stash.get(RUNNING, None)
     if guard is None:
         return None

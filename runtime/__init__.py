@@ -21,62 +21,62 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.actor.abort import AbortSignal
-    from runtime.actor.conn import Conn
-    from runtime.actor.context import Context
-    from runtime.actor.database import DatabaseClosedError, DatabaseProvider, Migration, Transaction, migrations, raw_database
-    from runtime.actor.db.sqlalchemy_binding import JournalEntry, sqlalchemy_database
-    from runtime.actor.queue_api import QueueMessage
-    from runtime.actor.raw_socket import MessageEvent, RawSocket
-    from runtime.definition import Actor, Event, Queue, action
+    from runtime.actor.calls.context import Context
+    from runtime.actor.connections.connection import Conn
+    from runtime.actor.connections.raw.socket import MessageEvent, RawSocket
+    from runtime.actor.database.lifetime import DatabaseClosedError, DatabaseProvider, Migration, Transaction, migrations, raw_database
+    from runtime.actor.database.sqlalchemy_binding import JournalEntry, sqlalchemy_database
+    from runtime.actor.lifecycle.abort import AbortSignal
+    from runtime.actor.queue.api import QueueMessage
+    from runtime.declaration.definition import Actor, Event, Queue, action
+    from runtime.declaration.options import NO_RATE_LIMITS, HostOptions, Options, RateLimits
+    from runtime.declaration.registry import Registry
+    from runtime.declaration.tabs import InspectorTab
     from runtime.errors import ActorError, UserError, forbidden, make_error
     from runtime.http import Request, Response
-    from runtime.inspector.tabs import InspectorTab
-    from runtime.options import NO_RATE_LIMITS, HostOptions, Options, RateLimits
     from runtime.protocol.values import UNDEFINED
-    from runtime.registry import Registry
     from runtime.server import InProcessServer, create_app, run, serve
     from runtime.storage.memory import MemoryStorage
     from runtime.storage.sqlite import SQLiteStorage
 
 _HOMES = {
-    "NO_RATE_LIMITS": "runtime.options",
+    "NO_RATE_LIMITS": "runtime.declaration.options",
     "UNDEFINED": "runtime.protocol.values",
-    "AbortSignal": "runtime.actor.abort",
-    "Actor": "runtime.definition",
+    "AbortSignal": "runtime.actor.lifecycle.abort",
+    "Actor": "runtime.declaration.definition",
     "ActorError": "runtime.errors",
-    "Conn": "runtime.actor.conn",
-    "Context": "runtime.actor.context",
-    "DatabaseClosedError": "runtime.actor.database",
-    "DatabaseProvider": "runtime.actor.database",
-    "Event": "runtime.definition",
-    "HostOptions": "runtime.options",
+    "Conn": "runtime.actor.connections.connection",
+    "Context": "runtime.actor.calls.context",
+    "DatabaseClosedError": "runtime.actor.database.lifetime",
+    "DatabaseProvider": "runtime.actor.database.lifetime",
+    "Event": "runtime.declaration.definition",
+    "HostOptions": "runtime.declaration.options",
     "InProcessServer": "runtime.server",
-    "InspectorTab": "runtime.inspector.tabs",
-    "JournalEntry": "runtime.actor.db.sqlalchemy_binding",
+    "InspectorTab": "runtime.declaration.tabs",
+    "JournalEntry": "runtime.actor.database.sqlalchemy_binding",
     "MemoryStorage": "runtime.storage.memory",
-    "MessageEvent": "runtime.actor.raw_socket",
-    "Migration": "runtime.actor.database",
-    "Options": "runtime.options",
-    "Queue": "runtime.definition",
-    "QueueMessage": "runtime.actor.queue_api",
-    "RawSocket": "runtime.actor.raw_socket",
-    "RateLimits": "runtime.options",
-    "Registry": "runtime.registry",
+    "MessageEvent": "runtime.actor.connections.raw.socket",
+    "Migration": "runtime.actor.database.lifetime",
+    "Options": "runtime.declaration.options",
+    "Queue": "runtime.declaration.definition",
+    "QueueMessage": "runtime.actor.queue.api",
+    "RawSocket": "runtime.actor.connections.raw.socket",
+    "RateLimits": "runtime.declaration.options",
+    "Registry": "runtime.declaration.registry",
     "Request": "runtime.http",
     "Response": "runtime.http",
     "SQLiteStorage": "runtime.storage.sqlite",
-    "Transaction": "runtime.actor.database",
+    "Transaction": "runtime.actor.database.lifetime",
     "UserError": "runtime.errors",
-    "action": "runtime.definition",
+    "action": "runtime.declaration.definition",
     "create_app": "runtime.server",
     "forbidden": "runtime.errors",
     "make_error": "runtime.errors",
-    "migrations": "runtime.actor.database",
-    "raw_database": "runtime.actor.database",
+    "migrations": "runtime.actor.database.lifetime",
+    "raw_database": "runtime.actor.database.lifetime",
     "run": "runtime.server",
     "serve": "runtime.server",
-    "sqlalchemy_database": "runtime.actor.db.sqlalchemy_binding",
+    "sqlalchemy_database": "runtime.actor.database.sqlalchemy_binding",
 }
 
 __all__ = [

@@ -20,10 +20,10 @@ import structlog
 import uvicorn
 
 from runtime import logs
-from runtime.gateway.app import GatewayApp
 from runtime.gateway.http_protocol import AnyMethodProtocol
 from runtime.gateway.websocket_protocol import CheckedTextProtocol
-from runtime.hosting.standalone import StandaloneHost
+from runtime.hosting.standalone.app import GatewayApp
+from runtime.hosting.standalone.host import StandaloneHost
 from runtime.storage.memory import MemoryStorage
 from runtime.storage.sqlite import SQLiteStorage
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from runtime.options import HostOptions
-    from runtime.registry import Registry
+    from runtime.declaration.options import HostOptions
+    from runtime.declaration.registry import Registry
     from runtime.storage.base import Storage
 
 log = structlog.get_logger(__name__)

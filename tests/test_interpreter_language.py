@@ -11,7 +11,7 @@ import pytest
 import harness
 from fixtures.interpreter import OPERATIONS
 from harness.errors import HarnessError
-from harness.interpreter import SCHEMA, made, op, play
+from harness.testing.interpreter import SCHEMA, made, op, play
 
 HOUSE = Path(str(harness.__file__)).parent.parent
 

@@ -32,7 +32,7 @@ if "pytest" not in {blocked!r}:
     import harness.autoload  # every pytest of the environment does
 for package in (runtime, client):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if found.name != "runtime.errors_export":  # writes docs/errors of a checkout
+        if found.name != "runtime.errors.export":  # writes docs/errors of a checkout
             importlib.import_module(found.name)
 """
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import baseline, doctor, explain, flake, gate, init, listing, replay, report, requirements, run, serve
+from harness.cli.commands import baseline, doctor, explain, flake, gate, init, listing, replay, report, requirements, run, serve
 from harness.cli.console import err
 from harness.cli.group import Group
 from harness.errors import HarnessError

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.marks import ENCODINGS
 from harness.run.request import standard_corpus
-from harness.settings import LANES
+from harness.session.settings import LANES
 from harness.targets.resolve import ENTRY_POINTS, NAMES
+from harness.testing.marks import ENCODINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

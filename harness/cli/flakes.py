@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
+from harness.flake.recheck import recheck
+from harness.flake.sequential import Decision
 from harness.ledger import history
 from harness.ledger.flaky import MEASURE, Claim, claims
 from harness.ledger.gate import Finding, Kind
 from harness.ledger.history import Source
-from harness.run.recheck import recheck
-from harness.sequential import Decision
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,12 +8,12 @@ from pathlib import Path
 from harness.cli import flags
 from harness.junit import Duplicates
 from harness.ledger import store
-from harness.marks import select_encodings
 from harness.run import intake, last, shards
 from harness.run.request import RunRequest, default_jobs, standard_corpus
 from harness.run.results import RunReport
-from harness.settings import check_lane, split, storages, time_mode
+from harness.session.settings import check_lane, split, storages, time_mode
 from harness.targets import TargetOptions, file, resolve
+from harness.testing.marks import select_encodings
 
 EVIDENCE = Path("artifacts/evidence")
 

@@ -10,9 +10,9 @@ from harness.cli.console import out
 from harness.requirements.model import summaries
 from harness.run import rerun
 from harness.run.results import Counts
-from harness.stall import STALL
+from harness.session.stall import STALL
+from harness.session.verdicts import Verdict
 from harness.text import plain, short
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from harness.run.request import RunRequest

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client.transport import certificates
-from harness.clock import Clock
 from harness.errors import ClientViolation, SchemaViolation
 from harness.evidence import bundle, timeline
 from harness.evidence.decode import CLIENT, TARGET, Reader, actor_ids, violations
 from harness.evidence.transcript import Transcript
 from harness.run import rerun
+from harness.testing.clock import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from harness.corpus import CorpusTest
     from harness.evidence.decode import Reading, Violation
     from harness.masking import Mask
-    from harness.session import Conform
-    from harness.settings import Settings
-    from harness.verdicts import Phase
+    from harness.session.corpus import CorpusTest
+    from harness.session.settings import Settings
+    from harness.session.verdicts import Phase
+    from harness.testing.conform import Conform
 
 PATIENCE = 5.0
 """Seconds for each look at a target that may be stuck."""

@@ -14,7 +14,7 @@ from harness.evidence.span import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.evidence.wire import Wire
+    from harness.evidence.traffic import Wire
 
 MOST_ACTORS = 8
 GRAIN = 0.001

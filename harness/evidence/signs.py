@@ -13,7 +13,7 @@ from harness.evidence.span import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.evidence.wire import Call, Wire
+    from harness.evidence.traffic import Call, Wire
 
 ROWS = (
     ("saves", re.compile(r"save(?!d?Count)|persist|flush", re.IGNORECASE), re.compile(r"(?i)save|persist|flush")),

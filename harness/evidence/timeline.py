@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence import wire
+from harness.evidence import traffic as wire
 from harness.evidence.decode import ACTOR_ID
 from harness.evidence.lives import SHORT, identities, lives
 from harness.evidence.signs import signs

@@ -68,7 +68,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Sighting(Mark):
-    """A state of the target that was seen, or a span of time that was: what `harness.windows` makes windows of.
+    """A state of the target that was seen, or a span of time that was: what `harness.session.windows` makes windows of.
 
     Attributes:
         window: its name.

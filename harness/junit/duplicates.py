@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.identity import TestId, has_no_encoding
 from harness.junit.outcome import RANK
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

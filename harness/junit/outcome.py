@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from harness.junit.document import Node, word
 from harness.junit.words import ALARMING, FLAGS, HARMLESS_CHILDREN, MARKS, MEANING, NO, TEXT_ATTRIBUTES, WORD_ATTRIBUTES, YES
 from harness.requirements.sets import Standing
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 RANK = (
     Verdict.PASS,

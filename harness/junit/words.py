@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 WORDS: dict[Verdict, set[str]] = {
     Verdict.PASS: {

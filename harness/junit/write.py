@@ -12,8 +12,8 @@ from junitparser.xunit2 import FlakyFailure, JUnitXml, TestCase, TestSuite
 from harness.junit.outcome import PROBLEM, STANDING
 from harness.requirements.model import summaries
 from harness.requirements.sets import Standing
+from harness.session.verdicts import Verdict
 from harness.text import xml
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.ledger.gate import ALLOWED
 from harness.ledger.model import NO_VARIANT, Entry, EntryClass
 from harness.ledger.rates import rate_of
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.flake.sequential import Decision, evidence_above, evidence_below, evidence_of_history
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import EntryClass
 from harness.ledger.rates import clearly_above, contradictions
-from harness.sequential import Decision, evidence_above, evidence_below, evidence_of_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,8 +13,8 @@ from harness.ledger.flaky import flaws
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, EntryClass
 from harness.run.results import Counts
+from harness.session.verdicts import Verdict
 from harness.text import plain, short
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.flake.stats import lower_bound
 from harness.ledger.excuse import claim
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, Entry, EntryClass
-from harness.stats import lower_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,8 +13,8 @@ from harness.identity import ANY, TestId, Variant, has_no_encoding
 from harness.ledger.gate import ALLOWED
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import Entry, ExpectedCounts, ExpectedSuite, Ledger
-from harness.marks import SPOKEN_BY_ANY
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
+from harness.testing.marks import SPOKEN_BY_ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.stats import lower_bound, upper_bound
+from harness.flake.stats import lower_bound, upper_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

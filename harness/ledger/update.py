@@ -12,7 +12,7 @@ from harness.ledger.excuse import new_entries
 from harness.ledger.gate import ALLOWED, Selection, judge, vanished
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed, usual
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt

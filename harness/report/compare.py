@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from harness.identity import TestId

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.identity import has_no_encoding
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

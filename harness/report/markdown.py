@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.requirements.model import summaries
 from harness.run.results import Counts
+from harness.session.verdicts import Verdict
 from harness.text import plain, short
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from harness.errors import UsageError
 from harness.evidence import bundle
 from harness.report import picture
 from harness.report.markdown import name
+from harness.session.verdicts import Verdict
 from harness.text import short, xml
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from harness.corpus import CorpusTest
+    from harness.session.corpus import CorpusTest
 
 FILE = "sets.toml"
 PROFILES = ("peer-2.3", "seed")

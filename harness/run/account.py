@@ -12,15 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import ANY, TestId
-from harness.marks import SPOKEN_BY_ANY
 from harness.requirements.sets import Standing
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Blame, Verdict
+from harness.session.verdicts import Blame, Verdict
+from harness.testing.marks import SPOKEN_BY_ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.run.lane import LaneOutcome
+    from harness.run.lanes.lane import LaneOutcome
 
 FAILING = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.BLOCKED})
 """What makes pytest itself end with status 1; the others are decided above it."""

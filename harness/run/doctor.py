@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import ActorError, Client
-from harness.clock import Clock
 from harness.errors import HarnessError
-from harness.marks import ENCODINGS
 from harness.masking import of_environment
 from harness.run.hosted import DOOMED, PATIENCE, Start, by_suite, mentioned, starts
-from harness.stall import STALL, StallProbe
+from harness.session.stall import STALL, StallProbe
+from harness.testing.clock import Clock
+from harness.testing.marks import ENCODINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

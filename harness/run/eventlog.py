@@ -17,11 +17,11 @@ import jsonschema
 
 from harness.errors import UsageError
 from harness.identity import TestId
-from harness.recorder import VERSION
 from harness.requirements.sets import Standing
 from harness.run.results import RunReport, TestResult, once
+from harness.session.recorder import VERSION
+from harness.session.verdicts import Verdict
 from harness.text import storable
-from harness.verdicts import Verdict
 
 SCHEMA = Path(__file__).parent.parent / "events.schema.json"
 """JSON Schema of one line."""

@@ -27,7 +27,7 @@ _CALL = re.compile(r"\b(?:get_or_create|create|made\(conform,)\(?\s*\"([A-Za-z][
 _LITERAL = re.compile(r"\"([A-Za-z][A-Za-z0-9]*)\"")
 _SUITE = re.compile(r"\bsuite\(\s*\"([^\"]+)\"")
 _HELPER = re.compile(r"^from [A-Za-z_]+\.([A-Za-z_]+) import", re.MULTILINE)
-_INTERPRETER = re.compile(r"^from harness\.interpreter import", re.MULTILINE)
+_INTERPRETER = re.compile(r"^from harness\.testing\.interpreter import", re.MULTILINE)
 OBSERVERS = frozenset({"interpreterTrace", "interpreterLatch"})
 """What a suite that uses the interpreter actors needs besides them."""
 ABSENT = "noSuch"

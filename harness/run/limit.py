@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.identity import TestId
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

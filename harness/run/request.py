@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.identity import ANY, Variant
-from harness.marks import ENCODINGS
 from harness.run.shards import WHOLE
 from harness.targets import TargetOptions, TimeMode
+from harness.testing.marks import ENCODINGS
 
 MOST_JOBS = 4
 

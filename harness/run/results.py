@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.identity import has_no_encoding
 from harness.requirements.sets import Standing
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

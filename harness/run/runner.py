@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.run import account
-from harness.run.lane import Lane, LaneOutcome
+from harness.run.lanes.lane import Lane, LaneOutcome
+from harness.run.lanes.worker import run_lane
 from harness.run.stop import Stop
-from harness.run.worker import run_lane
-from harness.settings import time_mode
+from harness.session.settings import time_mode
 from harness.targets import TimeMode, preflight, prepare, resolve
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from harness import corpus
+from harness.session import corpus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from runtime.storage.base import Delete, DeleteRange, Put
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from runtime.actor.task import ActorTask
+    from runtime.actor.lifecycle.task import ActorTask
     from runtime.storage.base import Op
 
 Key = str | bytes | bytearray | memoryview

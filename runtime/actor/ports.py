@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client import Client
-    from runtime.hosting.sockets import ClientSocket, SocketTable
-    from runtime.metrics import Metrics
-    from runtime.options import HostOptions
+    from runtime.declaration.options import HostOptions
+    from runtime.gateway.client_socket import ClientSocket, SocketTable
+    from runtime.metrics.registry import Metrics
     from runtime.protocol.messages import ActorSpecifier
     from runtime.storage.base import Storage
 

@@ -7,14 +7,14 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.calling import fit
+from runtime.actor.calls.user_code import fit
 from runtime.errors import ActorError, make_error
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runtime.actor.task import ActorTask
+    from runtime.actor.lifecycle.task import ActorTask
 
 
 class RunSupervisor:

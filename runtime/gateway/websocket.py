@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from runtime import clock
+from runtime.declaration.options import NO_RATE_LIMITS
 from runtime.errors import ActorError, make_error
-from runtime.hosting.sockets import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
+from runtime.gateway.client_socket import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
+from runtime.gateway.rate_limits import LeakyBucket
 from runtime.inspector.socket import is_inspector, open_inspector
-from runtime.options import NO_RATE_LIMITS
 from runtime.protocol.subprotocols import PROTOCOL
-from runtime.rate_limits import LeakyBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from runtime.actor.task import ActorTask
-    from runtime.options import RateLimits
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.declaration.options import RateLimits
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.tracking import plain
-from runtime.actor.work import WorkKind
+from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.state.tracking import plain
 from runtime.errors import make_error
 from runtime.protocol.values import UNDEFINED
 from runtime.workflow import BoundWorkflow
@@ -15,9 +15,9 @@ from runtime.workflow.replay import rewind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.actor.conn import Conn
-    from runtime.actor.queue_records import StoredMessage
-    from runtime.actor.task import ActorTask
+    from runtime.actor.connections.connection import Conn
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.queue.records import StoredMessage
 
 
 class ActorView:

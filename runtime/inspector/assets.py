@@ -15,7 +15,7 @@ from runtime.gateway.replies import Reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.inspector.tabs import InspectorTab
+    from runtime.declaration.tabs import InspectorTab
 
 INDEX = "index.html"
 _PUBLIC = re.compile(r"/inspector/(?:ui(?:/.*)?|tab\.css|custom-tabs/(?P<tab>[^/]*)(?:/(?P<file>.*))?)", re.DOTALL)

@@ -22,7 +22,7 @@ from runtime.protocol.values import UNDEFINED, from_wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.task import ActorTask
+    from runtime.actor.lifecycle.task import ActorTask
     from runtime.workflow.history import History
 
 DEFAULT_LIMIT = 100

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from runtime.actor.task import ActorTask
+    from runtime.actor.lifecycle.task import ActorTask
     from runtime.inspector.actor_view import ActorView
 
     Receiver = Callable[[m.Message], None]

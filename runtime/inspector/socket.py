@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from runtime.actor.work import WorkKind
+from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError
 from runtime.inspector import messages as m
 from runtime.inspector import wire_view
@@ -23,8 +23,8 @@ from runtime.protocol.errors import DecodeError
 from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
 
 if TYPE_CHECKING:
-    from runtime.actor.task import ActorTask
-    from runtime.hosting.sockets import ClientSocket, Upgrade
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.gateway.client_socket import ClientSocket, Upgrade
 
 CONNECT_PATH = "/inspector/connect"
 MAX_WAITING = 1024

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from runtime.actor.start import INSPECTOR_KEY, TABLE
+from runtime.actor.lifecycle.start import INSPECTOR_KEY, TABLE
 from runtime.protocol import cbor
 
 if TYPE_CHECKING:
-    from runtime.actor.task import ActorTask
+    from runtime.actor.lifecycle.task import ActorTask
 
 
 async def expected_token(task: ActorTask) -> str | None:

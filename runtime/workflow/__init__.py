@@ -41,7 +41,7 @@ from runtime.workflow.step import StepContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.context import Context
+    from runtime.actor.calls.context import Context
 
 __all__ = [
     "BoundWorkflow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.abort import AbortSignal
+from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.workflow.errors import (
     BranchCancelled,
     ControlFlow,

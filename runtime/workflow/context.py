@@ -31,7 +31,7 @@ from runtime.workflow.step import run_step
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from runtime.actor.abort import AbortSignal
+    from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.workflow.run import WorkflowRun
 
 SHORT_WAIT_MS = 100

@@ -15,8 +15,8 @@ from runtime.workflow.step import run_rollback
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.context import Context
-    from runtime.actor.task import ActorTask
+    from runtime.actor.calls.context import Context
+    from runtime.actor.lifecycle.task import ActorTask
 
 
 class StoredWorkflowError(Exception):

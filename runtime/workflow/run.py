@@ -10,16 +10,16 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observing import Part
-from runtime.actor.state_names import LifecycleState
 from runtime.workflow.errors import Evicted
 from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.context import Context
-    from runtime.actor.task import ActorTask
+    from runtime.actor.calls.context import Context
+    from runtime.actor.lifecycle.task import ActorTask
 
 _OVER = (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 

@@ -30,7 +30,7 @@ from runtime.workflow.history import FAILED as STATUS_FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.context import Context
+    from runtime.actor.calls.context import Context
     from runtime.workflow.context import WorkflowContext
     from runtime.workflow.options import StepOptions
     from runtime.workflow.run import WorkflowRun

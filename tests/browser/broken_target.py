@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.targets.reference import ReferenceTarget
-from runtime.hosting.alarms import AlarmClock
+from runtime.hosting.standalone.alarms import AlarmClock
 
 
 class ForgetfulClock(AlarmClock):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.browser.conftest import ENCODINGS, SUITES
 
 pytestmark = pytest.mark.timeout(300)

@@ -10,7 +10,7 @@ import os
 import random
 from pathlib import Path
 
-from harness.run.contention import VARIABLE
+from harness.flake.contention import VARIABLE
 from harness.targets import Endpoint
 from tests.harness.app_server import AppServer
 from tests.harness.fake_app import FakeApp

@@ -10,10 +10,10 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+from harness.flake.attribution import MOST, settle
+from harness.flake.causes import Cause, Condition, Observed
+from harness.flake.loops import Tally
 from harness.identity import TestId
-from harness.run.attribution import MOST, settle
-from harness.run.causes import Cause, Condition, Observed
-from harness.run.loops import Tally
 
 LOOPS = 20
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _overload() -> None:
-    from runtime.actor.inbox import Inbox
+    from runtime.actor.lifecycle.inbox import Inbox
     from runtime.errors import make_error
 
     def check(self, operation):
@@ -25,7 +25,7 @@ def _overload() -> None:
 
 
 def _reentrancy() -> None:
-    from runtime.actor.state import ActorState
+    from runtime.actor.state.value import ActorState
 
     guarded = ActorState.before_change
 
@@ -40,7 +40,7 @@ def _reentrancy() -> None:
 
 
 def _metric_labels() -> None:
-    from runtime.metrics import Metrics
+    from runtime.metrics.registry import Metrics
 
     render = Metrics.render
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from harness.run.lane import LaneOutcome
+from harness.run.lanes.lane import LaneOutcome
 
 
 class Workers:

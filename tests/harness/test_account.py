@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.run import account
-from harness.run.lane import Lane, LaneOutcome
+from harness.run.lanes.lane import Lane, LaneOutcome
 from tests.harness.sample import PLAIN, run, write_corpus
 
 

@@ -13,9 +13,9 @@ from harness.evidence.encoded import EncodingWatch
 from harness.identity import TestId
 from harness.report.encodings import misfits
 from harness.run import account, eventlog
-from harness.run.lane import Lane, LaneOutcome
+from harness.run.lanes.lane import Lane, LaneOutcome
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.sample import run, verdicts, write_corpus
 
 CORPUS = '''

@@ -19,7 +19,7 @@ from harness.report.compare import compare
 from harness.run import eventlog
 from harness.run.request import standard_corpus
 from harness.run.shards import load_durations, share
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.sample import request, run, write_corpus
 
 SUITE = '''

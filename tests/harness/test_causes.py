@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from harness.flake.attribution import settle
+from harness.flake.causes import Cause, Condition, Observed, judge, probabilities
+from harness.flake.loops import Tally
+from harness.flake.stats import CONFIDENCE
 from harness.identity import TestId
-from harness.run.attribution import settle
-from harness.run.causes import Cause, Condition, Observed, judge, probabilities
-from harness.run.loops import Tally
-from harness.stats import CONFIDENCE
 from tests.harness.kinds import MODELS, RIGHT, by_kind, matrix, right_when_said
 
 DRAWS = 25

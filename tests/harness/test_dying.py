@@ -78,7 +78,7 @@ def test_a_target_that_died_is_started_again_when_that_is_asked_for(corpus):
 
 
 async def test_a_target_behind_a_url_that_goes_away_blocks_what_comes_after(corpus, monkeypatch):
-    monkeypatch.setattr("harness.deployments.ALIVE", 0.2)
+    monkeypatch.setattr("harness.session.deployments.ALIVE", 0.2)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.harness.mortal_target", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
     )
@@ -113,7 +113,7 @@ def test_a_command_that_is_no_target_is_one_problem_with_its_last_words(corpus, 
 def test_a_target_that_is_not_there_is_one_line_before_any_worker_starts(conform, tmp_path, monkeypatch):
     write_corpus(tmp_path / "corpus", alpha=DIES)
     monkeypatch.setattr("harness.targets.url.reach", lambda target, _: reach(target, 0.3))
-    monkeypatch.setattr("harness.run.worker.launch", None)
+    monkeypatch.setattr("harness.run.lanes.worker.launch", None)
     arguments = ("--target", "http://127.0.0.1:9", "--corpus", str(tmp_path / "corpus"))
     for command in ("run", "gate", "flake"):
         more = () if command == "flake" else ("--events", "events.ndjson")

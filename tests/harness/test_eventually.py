@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from harness.eventually import Eventually
+from harness.testing.eventually import Eventually
 
 pytestmark = pytest.mark.virtual_time
 

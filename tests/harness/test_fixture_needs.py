@@ -14,7 +14,7 @@ from harness.run.request import standard_corpus
 def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text('NAME = "interpreterDb"\n')
     (tmp_path / "test_one.py").write_text(
-        'from corpus.helper import NAME\nfrom harness.interpreter import made\npytestmark = [suite("one")]\n'
+        'from corpus.helper import NAME\nfrom harness.testing.interpreter import made\npytestmark = [suite("one")]\n'
         'conform.get_or_create("counter")\nconform.create("noSuchActor")\nconform.create("destroyActor")\n'
     )
     (tmp_path / "test_two.py").write_text('pytestmark = suite("two")\nfor name in ("destroyActor", "words", "counter"):\n    pass\n')

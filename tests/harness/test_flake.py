@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from harness.flake import attribution
+from harness.flake.attribution import attribute, runs_needed
+from harness.flake.causes import Cause, Condition
+from harness.flake.contention import VARIABLE, contention
+from harness.flake.loops import Tally
 from harness.identity import TestId
-from harness.run import attribution
-from harness.run.attribution import attribute, runs_needed
-from harness.run.causes import Cause, Condition
-from harness.run.contention import VARIABLE, contention
-from harness.run.loops import Tally
 from tests.harness.sample import request, write_corpus
 
 FLAKY = '''
@@ -93,7 +93,7 @@ async def test_contention_ends_with_its_block(monkeypatch):
 
 
 def test_repeats_share_a_target_and_shuffles_differ(corpus):
-    from harness.run.lane import Lane
+    from harness.run.lanes.lane import Lane
     from harness.run.runner import run_lanes
 
     (outcome,) = asyncio.run(

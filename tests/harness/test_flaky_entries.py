@@ -10,6 +10,8 @@ import pytest
 
 from harness.cli import flakes
 from harness.errors import UsageError
+from harness.flake import loops, recheck
+from harness.flake.sequential import Decision
 from harness.identity import TestId
 from harness.ledger import history, store
 from harness.ledger.excuse import Excuse, claim
@@ -19,11 +21,9 @@ from harness.ledger.history import Source
 from harness.ledger.measure import flaky_tests, remeasured
 from harness.ledger.model import Entry, EntryClass, ExpectedCounts, ExpectedSuite, Ledger
 from harness.ledger.rates import MOST_RATE, clearly_above, contradictions, rate_of
-from harness.run import loops, recheck
 from harness.run.request import RunRequest
 from harness.run.results import RunReport, TestResult
-from harness.sequential import Decision
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.synthetic import Workers
 
 TODAY = datetime.date(2026, 6, 1)

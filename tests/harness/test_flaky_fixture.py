@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.stats import lower_bound, upper_bound
+from harness.flake.stats import lower_bound, upper_bound
 from tests.harness.flaky_target import COINS, RARE
 from tests.harness.sample import write_corpus
 

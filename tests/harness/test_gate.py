@@ -25,7 +25,7 @@ from harness.ledger.rates import rate_of
 from harness.ledger.renames import Renames
 from harness.ledger.update import diff, merge, prune, update
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 TODAY = datetime.date(2026, 6, 1)
 ENTRY = 'target = "x"\n[[entries]]\nmatch = "a::b"\nreason = "r"\n'

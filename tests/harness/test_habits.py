@@ -15,7 +15,7 @@ from harness.ledger.model import Ledger
 from harness.run.last import FILE
 from harness.run.limit import Limit
 from harness.run.stop import Stop
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.sample import write_corpus
 
 SOON = str(datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=30))

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.identity import TestId
 from harness.junit import Duplicates
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 SAMPLES = Path(__file__).parent / "junit"
 ANY = st.text(st.characters(), max_size=8)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.run import launch, runner
-from harness.run.lane import Lane
-from harness.run.loops import Budget, loop
+from harness.flake.loops import Budget, loop
+from harness.run import runner
+from harness.run.lanes import launch
+from harness.run.lanes.lane import Lane
 from harness.run.runner import run_lanes
 from harness.run.stop import Stop
 from harness.targets import TargetOptions
@@ -240,7 +241,7 @@ def test_a_run_that_is_stopped_tells_what_is_known_and_leaves_no_process(corpus,
 
 
 def test_a_test_that_blocks_its_loop_is_killed_when_the_run_is_stopped(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.worker.TIDY", 0.3)
+    monkeypatch.setattr("harness.run.lanes.worker.TIDY", 0.3)
     began = time.monotonic()
     wait = "__import__('signal').pthread_sigmask(0, [2]); __import__('time').sleep(600)"
     report = _stopped(corpus, tmp_path / "mark", wait)

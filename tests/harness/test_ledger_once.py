@@ -13,7 +13,7 @@ from harness.ledger.gate import Selection, judge
 from harness.ledger.model import Entry, Ledger
 from harness.ledger.update import update
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 TODAY = datetime.date(2026, 6, 1)
 BEFORE = ("json-disk", "cbor-disk", "bare-disk")

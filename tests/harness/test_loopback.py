@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from harness.loopback import CountedSocket, Loopback
+from harness.session.loopback import CountedSocket, Loopback
 
 NEAR, FAR = ("127.0.0.1", 1111), ("127.0.0.1", 2222)
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from harness.run import loops
-from harness.run.loops import Budget, Tally, loop, within
+from harness.flake import loops
+from harness.flake.loops import Budget, Tally, loop, within
+from harness.flake.sequential import Decision, clean_runs
 from harness.run.request import RunRequest
-from harness.sequential import Decision, clean_runs
 from tests.harness.synthetic import Workers
 
 TESTS = {"test_solid": 0.0, "test_race": 0.3}

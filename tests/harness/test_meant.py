@@ -6,11 +6,11 @@ import pytest
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.marks import check_encodings
 from harness.meant import MOST_NAMES, guesses, named
-from harness.settings import check_lane, storages
+from harness.session.settings import check_lane, storages
 from harness.targets import TargetOptions, resolve
 from harness.targets.reference import ReferenceTarget
+from harness.testing.marks import check_encodings
 from tests.harness.sample import PLAIN, write_corpus
 
 KNOWN = ["actor-sleep", "actor-vars", "overload", "actor-vars::test_static", "queue::test_static"]

@@ -10,8 +10,8 @@ import pytest
 
 from harness.run import runner
 from harness.run.request import RunRequest
+from harness.session.verdicts import Verdict
 from harness.targets import TargetOptions
-from harness.verdicts import Verdict
 
 # The first test collects the corpus.
 pytestmark = pytest.mark.timeout(240)

@@ -170,8 +170,8 @@ def test_a_test_that_blocks_the_loop_ends_the_worker_with_the_stacks_shown(corpu
         PLAIN
         + '''
 import time
-import harness.guard
-harness.guard.PATIENCE = 0.3
+import harness.session.guard
+harness.session.guard.PATIENCE = 0.3
 
 @requirement("TASK-001")
 @pytest.mark.timeout(0.3)
@@ -293,7 +293,7 @@ class BrokenTarget:
 
 def test_a_stale_handle_is_a_harness_error(corpus):
     source = '''
-from harness.handles import Address
+from harness.testing.handles import Address
 
 class Handle:
     async def resolve(self):

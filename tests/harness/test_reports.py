@@ -20,7 +20,7 @@ from harness.report.compare import compare
 from harness.requirements.model import Check, Level, Requirement
 from harness.run import eventlog
 from harness.run.results import Counts, RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.sample import run, write_corpus
 
 SESSION = {

@@ -17,7 +17,7 @@ from harness.requirements.explain import Explainer
 from harness.requirements.extract import extract
 from harness.requirements.model import Check, Document, Level, Requirement, home, load, summaries, writable
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 from tests.harness.sample import PLAIN, write_corpus
 
 ROOT = Path(__file__).parents[2]

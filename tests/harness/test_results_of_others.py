@@ -24,8 +24,8 @@ from harness.ledger.model import Ledger
 from harness.ledger.update import update
 from harness.run import eventlog, intake
 from harness.run.results import RunReport, TestResult
+from harness.session.verdicts import Verdict
 from harness.text import xml
-from harness.verdicts import Verdict
 
 SAMPLES = Path(__file__).parent / "junit"
 SOON = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=100)

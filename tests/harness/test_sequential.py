@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from harness.sequential import DEPTH, ERROR, Decision, clean_runs, decide, evidence_above, evidence_below, evidence_of_history
-from harness.stats import lower_bound, upper_bound
+from harness.flake.sequential import DEPTH, ERROR, Decision, clean_runs, decide, evidence_above, evidence_below, evidence_of_history
+from harness.flake.stats import lower_bound, upper_bound
 
 HORIZON = 600
 

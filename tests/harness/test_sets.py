@@ -23,8 +23,8 @@ from harness.requirements.model import summaries
 from harness.requirements.sets import PROFILES, FrozenSet, Sets, Standing
 from harness.run import eventlog
 from harness.run.results import RunReport, TestResult
+from harness.session.verdicts import Verdict
 from harness.targets import TargetOptions, resolve
-from harness.verdicts import Verdict
 from tests.harness.sample import PLAIN, request, run, write_corpus
 
 ROOT = Path(__file__).parents[2]

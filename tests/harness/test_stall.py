@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from harness.clock import Clock
 from harness.errors import SchemaViolation, TimedOut, TimingMissed
-from harness.eventually import Eventually
-from harness.stall import STALL, StallProbe
-from harness.verdicts import Blame, Phase, Verdict, excuse_stall
+from harness.session.stall import STALL, StallProbe
+from harness.session.verdicts import Blame, Phase, Verdict, excuse_stall
+from harness.testing.clock import Clock
+from harness.testing.eventually import Eventually
 from tests.harness.sample import only, run, write_corpus
 
 STALLING = '''

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.stats import lower_bound, runs_for_bound, upper_bound
+from harness.flake.stats import lower_bound, runs_for_bound, upper_bound
 
 
 @pytest.mark.parametrize(

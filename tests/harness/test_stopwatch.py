@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.stopwatch import Stopwatch, is_halted
+from harness.session.stopwatch import Stopwatch, is_halted
 from tests.harness.sample import run, write_corpus
 from tests.harness.test_census import plain_pytest
 

@@ -54,7 +54,7 @@ async def test_a_command_says_where_it_answers_or_is_told(script, by_port, event
 
 @pytest.fixture
 def eventually_here():
-    from harness.eventually import Eventually
+    from harness.testing.eventually import Eventually
 
     return Eventually()
 

@@ -17,7 +17,7 @@ from harness.identity import TestId
 from harness.report import markdown, page
 from harness.run import eventlog
 from harness.run.results import RunReport, TestResult
-from harness.verdicts import Verdict
+from harness.session.verdicts import Verdict
 
 ANY = st.text(st.characters(), max_size=12)
 ODD = "\x1b[31m\x00\ud800\ufffe </script> \u2028 @you #1 | ` \n end"

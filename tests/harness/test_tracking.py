@@ -6,8 +6,8 @@ import pytest
 
 from client import ActorError, Client
 from harness.errors import StaleHandleError
-from harness.handles import HandleBook, untracked
-from harness.tracking import TrackedClient, TrackedManager
+from harness.testing.handles import HandleBook, untracked
+from harness.testing.tracking import TrackedClient, TrackedManager
 
 
 class Manager:

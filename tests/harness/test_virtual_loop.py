@@ -12,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from harness.virtual_loop import VirtualDeadlock, VirtualLoop, new_virtual_loop
+from harness.session.virtual_loop import VirtualDeadlock, VirtualLoop, new_virtual_loop
 from tests.harness.app_server import AppServer
 from tests.harness.fake_app import FakeApp
 

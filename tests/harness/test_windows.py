@@ -10,9 +10,9 @@ from client import Exchange, SocketFrame
 from harness.cli.summary import timing_lines
 from harness.errors import UsageError
 from harness.evidence.transcript import Mark, Sighting
-from harness.windowless import load
-from harness.windows import observed
-from harness.witness import NO_WINDOW
+from harness.session.windowless import load
+from harness.session.windows import observed
+from harness.testing.witness import NO_WINDOW
 from tests.harness.sample import run, verdicts, write_corpus
 
 

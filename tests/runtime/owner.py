@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from harness.virtual_loop import VirtualLoop
-from runtime.actor.abort import AbortSignal
-from runtime.actor.activity import Activity
-from runtime.actor.database import ActorDatabase
+from harness.session.virtual_loop import VirtualLoop
+from runtime.actor.database.lifetime import ActorDatabase
 from runtime.actor.kv import KeyValue
-from runtime.actor.queue import MessageQueue
-from runtime.actor.queue_api import QueueApi
-from runtime.actor.work import WorkTracker
+from runtime.actor.lifecycle.abort import AbortSignal
+from runtime.actor.lifecycle.activity import Activity
+from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.queue.api import QueueApi
+from runtime.actor.queue.messages import MessageQueue
+from runtime.declaration.options import Options
 from runtime.errors import ActorError
-from runtime.metrics import ActorMetrics
-from runtime.options import Options
+from runtime.metrics.registry import ActorMetrics
 from runtime.storage.memory import MemoryStorage
 
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from runtime.actor.database import DatabaseClosedError, raw_database
-from runtime.actor.db.worker import DATABASE_CLOSED
+from runtime.actor.database.lifetime import DatabaseClosedError, raw_database
+from runtime.actor.database.worker import DATABASE_CLOSED
 from runtime.errors import ActorError
 from runtime.storage.sqlite import SQLiteStorage
 from tests.runtime.owner import Owner, run_virtual
@@ -220,7 +220,7 @@ async def test_user_close_twice(owner):
 
 
 async def test_a_statement_that_does_not_end_is_interrupted_at_close(owner, monkeypatch):
-    monkeypatch.setattr("runtime.actor.db.worker.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("runtime.actor.database.worker.CLOSE_TIMEOUT", 0.2)
     endless = owner.database.client.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
     await asyncio.sleep(0.05)
     await asyncio.wait_for(owner.database.close(), 5)

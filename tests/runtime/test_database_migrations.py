@@ -7,8 +7,8 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, s
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from runtime.actor.database import Migration, migrations, raw_database
-from runtime.actor.db.sqlalchemy_binding import JournalEntry, sqlalchemy_database
+from runtime.actor.database.lifetime import Migration, migrations, raw_database
+from runtime.actor.database.sqlalchemy_binding import JournalEntry, sqlalchemy_database
 from runtime.errors import ActorError
 from tests.runtime.owner import Owner
 

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from runtime.actor.db.sqltext import Statement, is_manual_transaction, prepare
+from runtime.actor.database.sqltext import Statement, is_manual_transaction, prepare
 from runtime.protocol.values import UNDEFINED
 
 

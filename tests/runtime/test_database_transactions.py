@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.database import raw_database
+from runtime.actor.database.lifetime import raw_database
 from runtime.errors import ActorError
 from tests.runtime.owner import Owner
 
@@ -275,11 +275,11 @@ async def test_a_failed_commit_rolls_back(db):
 async def test_a_failed_rollback_closes_the_database_and_is_reported(owner, db, monkeypatch):
     def broken(self, connection):
         connection.execute("ROLLBACK")
-        from runtime.actor.db.transaction import RollbackFailedError
+        from runtime.actor.database.transaction import RollbackFailedError
 
         raise RollbackFailedError("disk I/O error")
 
-    monkeypatch.setattr("runtime.actor.db.transaction.Transaction._rollback_job", broken)
+    monkeypatch.setattr("runtime.actor.database.transaction.Transaction._rollback_job", broken)
 
     async def work(tx):
         raise KeyError("mine")

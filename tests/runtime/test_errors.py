@@ -9,8 +9,6 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runtime import errors_export
-from runtime.error_catalogue import ACTOR_STATUS, CATALOGUE, GATEWAY_STATUS, PUBLIC
 from runtime.errors import (
     MASKED_MESSAGE,
     ActorError,
@@ -22,6 +20,8 @@ from runtime.errors import (
     make_error,
     to_wire,
 )
+from runtime.errors import export as errors_export
+from runtime.errors.catalogue import ACTOR_STATUS, CATALOGUE, GATEWAY_STATUS, PUBLIC
 from runtime.protocol.messages import ActorSpecifier
 from runtime.protocol.values import UNDEFINED
 

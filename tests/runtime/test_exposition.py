@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.exposition import counter, gauge, histogram
+from runtime.metrics.exposition import counter, gauge, histogram
 
 
 def parsed(text):

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from runtime import clock
-from runtime.actor.abort import AbortSignal
-from runtime.actor.queue_records import StoredMessage, encode_body
-from runtime.definition import Queue
+from runtime.actor.lifecycle.abort import AbortSignal
+from runtime.actor.queue.records import StoredMessage, encode_body
+from runtime.declaration.definition import Queue
+from runtime.declaration.options import Options
 from runtime.errors import ActorError
-from runtime.options import Options
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle
 

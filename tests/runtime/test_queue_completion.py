@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from runtime.actor.queue_publish import send_external
-from runtime.actor.work import WorkKind
-from runtime.definition import Queue
+from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.queue.publish import send_external
+from runtime.declaration.definition import Queue
 from runtime.errors import ActorError, UserError
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle

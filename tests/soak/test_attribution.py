@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.run.attribution import MOST, attribute
-from harness.run.causes import Cause
-from harness.run.loops import Budget, loop
-from harness.stats import CONFIDENCE
+from harness.flake.attribution import MOST, attribute
+from harness.flake.causes import Cause
+from harness.flake.loops import Budget, loop
+from harness.flake.stats import CONFIDENCE
 from harness.targets import TargetOptions
 from tests.harness.flaky_target import COINS, SEED
 from tests.harness.kinds import BORDER, RIGHT, by_kind, matrix, right_when_said

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.flake.loops import Budget, loop
 from harness.report.encodings import misfits
 from harness.run import runner
-from harness.run.loops import Budget, loop
 from harness.run.request import RunRequest
+from harness.session.verdicts import Verdict
 from harness.targets import TimeMode
-from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from tests.soak import Record

@@ -7,13 +7,13 @@ import itertools
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.virtual_loop import VirtualLoop
+from harness.session.virtual_loop import VirtualLoop
+from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopReason
-from runtime.actor.task import ActorTask
-from runtime.definition import Actor, ActorDefinition, action
+from runtime.declaration.definition import Actor, ActorDefinition, action
+from runtime.declaration.options import HostOptions, Options
 from runtime.errors import ActorError
-from runtime.metrics import Metrics
-from runtime.options import HostOptions, Options
+from runtime.metrics.registry import Metrics
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.memory import MemoryStorage
 

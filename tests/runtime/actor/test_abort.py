@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.abort import AbortSignal
+from runtime.actor.lifecycle.abort import AbortSignal
 
 
 async def test_listeners_run_once_in_order_and_a_failing_one_stops_nobody():

@@ -1,6 +1,6 @@
 import asyncio
 
-from runtime.actor.activity import Activity
+from runtime.actor.lifecycle.activity import Activity
 
 
 async def test_many_changes_cause_one_evaluation():

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from runtime.actor.calling import arity, fit
+from runtime.actor.calls.user_code import arity, fit
 from runtime.protocol.values import UNDEFINED
 
 

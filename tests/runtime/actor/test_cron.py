@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from runtime.actor.cron import cron_spec, every_spec, next_run
+from runtime.actor.schedule.cron import cron_spec, every_spec, next_run
 
 
 def ms(text, zone="UTC", fold=0):

@@ -1,6 +1,6 @@
 import pytest
 
-from runtime.actor.inbox import Inbox
+from runtime.actor.lifecycle.inbox import Inbox
 from tests.runtime.actor.support import caught
 
 

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from runtime import clock
 from runtime.errors import UserError, make_error
-from runtime.hosting.supervisor import crash
+from runtime.hosting.standalone.supervisor import crash
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.actor.support import Actor, Options, StopReason, World, action, caught, virtual
@@ -235,7 +235,7 @@ async def test_a_job_replaced_while_its_action_was_missing_stays():
 @virtual
 async def test_how_much_history_is_kept(monkeypatch):
     """TASK-306: as much as the job says, none for 0, which clears what there is, and a limited number of rows in all."""
-    from runtime.actor import history
+    from runtime.actor.schedule import history
 
     async with World(Timed) as world:
         await world.start()

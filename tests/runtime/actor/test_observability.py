@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from runtime.actor.ports import StopReason
 from runtime.errors import make_error
 from runtime.logs import Allowance, LimitedLog
-from runtime.metrics import Metrics
+from runtime.metrics.registry import Metrics
 from tests.runtime.actor.support import Actor, Options, World, action, caught, virtual
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runtime.actor.tracking import plain, track
+from runtime.actor.state.tracking import plain, track
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 

@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from runtime.actor.work import GRACE_HOLDERS, WorkKind, WorkTracker
-from runtime.metrics import ActorMetrics
+from runtime.actor.lifecycle.work import GRACE_HOLDERS, WorkKind, WorkTracker
+from runtime.metrics.registry import ActorMetrics
 
 
 class Log:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from runtime.definition import Actor, Event, action
+from runtime.declaration.definition import Actor, Event, action
+from runtime.declaration.options import Options
 from runtime.errors import UserError
-from runtime.options import Options
 
 
 class Room(Actor):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from runtime.errors import ActorError, make_error
-from runtime.hosting import sockets
-from runtime.hosting.sockets import ClientSocket, SocketState, SocketTable, Upgrade
+from runtime.gateway import client_socket as sockets
+from runtime.gateway.client_socket import ClientSocket, SocketState, SocketTable, Upgrade
 from runtime.http import Request
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.close_ack import KEPT_PER_ACTOR, CloseAck, CloseInitiator, CloseLedger, CloseOutcome
+from runtime.actor.connections.raw.close_ack import KEPT_PER_ACTOR, CloseAck, CloseInitiator, CloseLedger, CloseOutcome
 
 
 def make_ack(conn_id: str, actor_id: str = "a") -> CloseAck:

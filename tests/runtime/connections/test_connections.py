@@ -232,7 +232,7 @@ async def test_http_kinds_have_a_connection_only_while_they_run() -> None:
 
 @virtual
 async def test_a_full_dispatch_inbox_is_answered_at_once() -> None:
-    from runtime.options import Options
+    from runtime.declaration.options import Options
 
     class Tiny(Room):
         options = Options(dispatch_command_inbox_capacity=2)

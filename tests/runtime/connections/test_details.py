@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from runtime.actor.close_ack import CloseOutcome
-from runtime.definition import Actor, Queue, action
+from runtime.actor.connections.raw.close_ack import CloseOutcome
+from runtime.declaration.definition import Actor, Queue, action
+from runtime.declaration.options import Options
 from runtime.errors import ActorError
 from runtime.http import Request, Response
-from runtime.options import Options
 from tests.runtime.connections.world import World, virtual
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtime.actor.close_ack import CloseInitiator, CloseOutcome
-from runtime.definition import Actor, action
+from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
+from runtime.declaration.definition import Actor, action
+from runtime.declaration.options import Options
 from runtime.errors import ActorError, UserError
-from runtime.hosting.slot import SlotState
-from runtime.options import Options
+from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.memory import MemoryStorage
 from tests.runtime.connections.actors import Hibernating, Raw, Room
 from tests.runtime.connections.world import World, virtual

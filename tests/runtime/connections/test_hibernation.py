@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from runtime.actor.close_ack import CloseInitiator, CloseOutcome
-from runtime.actor.raw_link import _PROBE_TEXT, PROBE
-from runtime.hosting.slot import SlotState
+from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
+from runtime.actor.connections.raw.link import _PROBE_TEXT, PROBE
+from runtime.hosting.standalone.slot import SlotState
 from runtime.protocol.encodings import Encoding
 from runtime.storage.base import DeleteRange
 from runtime.storage.memory import MemoryStorage

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runtime.actor.raw_socket import CloseEvent, RawSocket, ReadyState
-from runtime.definition import Actor
-from runtime.options import Options
+from runtime.actor.connections.raw.socket import CloseEvent, RawSocket, ReadyState
+from runtime.declaration.definition import Actor
+from runtime.declaration.options import Options
 from tests.runtime.connections.world import World, virtual
 
 

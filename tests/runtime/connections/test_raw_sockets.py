@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.actor.close_ack import CloseInitiator, CloseOutcome
+from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
 from tests.runtime.connections.actors import Raw, Room, Silent
 from tests.runtime.connections.world import World, virtual
 

@@ -12,8 +12,8 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from runtime.gateway.client_socket import Upgrade
 from runtime.gateway.websocket import serve_websocket
-from runtime.hosting.sockets import Upgrade
 from runtime.http import Request
 from tests.runtime.connections.actors import Hibernating, Raw, Room
 from tests.runtime.connections.world import World

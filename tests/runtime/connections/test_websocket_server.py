@@ -9,8 +9,8 @@ import pytest
 
 from runtime.errors import make_error
 from runtime.gateway import websocket
+from runtime.gateway.client_socket import ClientSocket, SocketTable, Upgrade
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
-from runtime.hosting.sockets import ClientSocket, SocketTable, Upgrade
 from runtime.http import Request
 from tests.runtime.connections.asgi_pair import AsgiPair
 

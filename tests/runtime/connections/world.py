@@ -10,26 +10,26 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from harness.virtual_loop import VirtualLoop
+from harness.session.virtual_loop import VirtualLoop
+from runtime.declaration.options import HostOptions
+from runtime.declaration.registry import Registry
+from runtime.gateway.client_socket import Upgrade
 from runtime.gateway.websocket import serve_websocket
-from runtime.hosting.slot import SlotState
-from runtime.hosting.sockets import Upgrade
-from runtime.hosting.standalone import StandaloneHost
+from runtime.hosting.standalone.host import StandaloneHost
+from runtime.hosting.standalone.slot import SlotState
 from runtime.http import Request
-from runtime.options import HostOptions
 from runtime.protocol.connection import decode_to_client, encode_to_server
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, SubscriptionRequest
-from runtime.registry import Registry
 from runtime.storage.memory import MemoryStorage
 from tests.runtime.connections.asgi_pair import AsgiPair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.close_ack import CloseAck
-    from runtime.actor.task import ActorTask
-    from runtime.definition import Actor
+    from runtime.actor.connections.raw.close_ack import CloseAck
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.declaration.definition import Actor
 
 
 def virtual(test: Callable[..., Any]) -> Callable[..., None]:

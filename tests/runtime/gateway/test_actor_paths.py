@@ -1,6 +1,6 @@
 import pytest
 
-from runtime.gateway.actor_paths import ActorPath, Kind, parse_actor_path
+from runtime.gateway.paths import ActorPath, Kind, parse_actor_path
 
 
 @pytest.mark.parametrize(

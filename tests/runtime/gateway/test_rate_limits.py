@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, RateLimits, Registry, action
-from runtime.rate_limits import LeakyBucket, RequestLimit
+from runtime.gateway.rate_limits import LeakyBucket, RequestLimit
 from tests.runtime.gateway.support import serving
 
 
@@ -31,7 +31,7 @@ class Time:
 def time(monkeypatch):
     """The clock of the limits, to be set forward."""
     time = Time()
-    monkeypatch.setattr("runtime.rate_limits.clock.monotonic", lambda: time.now)
+    monkeypatch.setattr("runtime.gateway.rate_limits.clock.monotonic", lambda: time.now)
     return time
 
 
@@ -124,7 +124,7 @@ async def test_requests_in_flight_are_limited():
 
 
 def test_silent_addresses_are_forgotten(time, monkeypatch):
-    monkeypatch.setattr("runtime.rate_limits.SWEEP_ABOVE", 3)
+    monkeypatch.setattr("runtime.gateway.rate_limits.SWEEP_ABOVE", 3)
     limit = RequestLimit(RateLimits(requests=1, request_window=60))
     with limit.running("busy"):
         for name in "ab":

@@ -1,6 +1,6 @@
 import pytest
 
-from runtime.gateway.actor_http import response_headers
+from runtime.gateway.face import response_headers
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, read_body, send_reply
 from runtime.http import Response

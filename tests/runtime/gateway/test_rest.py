@@ -8,8 +8,8 @@ import cbor2
 import pytest
 
 from runtime import Actor, HostOptions, Options, Registry
-from runtime.gateway.rest_actors import BOTH_FILTERS
-from runtime.hosting import supervisor
+from runtime.hosting.standalone import supervisor
+from runtime.hosting.standalone.rest.actors import BOTH_FILTERS
 from tests.runtime.gateway.support import error_of, exchange, serving
 from tests.runtime.hosting.fake_generation import FakeGeneration
 

@@ -1,7 +1,7 @@
 import asyncio
 
 from runtime import clock
-from runtime.hosting.alarms import AlarmClock
+from runtime.hosting.standalone.alarms import AlarmClock
 from tests.runtime.hosting.virtual import run_virtual
 
 

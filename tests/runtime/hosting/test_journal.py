@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from runtime.hosting.journal import HostJournal
+from runtime.hosting.standalone.journal import HostJournal
 from runtime.storage.base import HOST_SCOPE, Put
 from runtime.storage.memory import MemoryStorage
 

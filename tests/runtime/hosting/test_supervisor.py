@@ -6,13 +6,13 @@ import pytest
 
 from runtime import clock
 from runtime.actor.ports import StopReason
-from runtime.definition import Actor
+from runtime.declaration.definition import Actor
+from runtime.declaration.options import HostOptions
+from runtime.declaration.registry import Registry
 from runtime.errors import ActorError
-from runtime.hosting import supervisor
-from runtime.hosting.slot import SlotState
-from runtime.hosting.standalone import StandaloneHost
-from runtime.options import HostOptions
-from runtime.registry import Registry
+from runtime.hosting.standalone import supervisor
+from runtime.hosting.standalone.host import StandaloneHost
+from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.memory import MemoryStorage
 from tests.runtime.hosting.fake_generation import FakeGeneration
 from tests.runtime.hosting.virtual import run_virtual
@@ -473,7 +473,7 @@ async def test_a_generation_that_ends_by_itself(world, fake):
 
 @scenario(HostOptions(pool="mine"))
 async def test_actors_of_a_pool_that_nobody_serves_wait(world, fake):
-    from runtime.hosting.pools import NORMAL_POOL
+    from runtime.hosting.standalone.pools import NORMAL_POOL
 
     world.namespace.pools["other"] = NORMAL_POOL
     slot, _ = await world.host.get_or_create(world.namespace, "thing", "k", "other")

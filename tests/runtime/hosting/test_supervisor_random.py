@@ -7,8 +7,8 @@ import pytest
 
 from runtime import clock
 from runtime.errors import ActorError
-from runtime.hosting import supervisor
-from runtime.hosting.slot import SlotState
+from runtime.hosting.standalone import supervisor
+from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.base import HOST_SCOPE
 from tests.runtime.hosting.fake_generation import FakeGeneration
 from tests.runtime.hosting.test_supervisor import World

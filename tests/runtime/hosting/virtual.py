@@ -2,7 +2,7 @@
 
 import asyncio
 
-from harness.virtual_loop import VirtualLoop
+from harness.session.virtual_loop import VirtualLoop
 
 
 def run_virtual(coroutine):

@@ -3,9 +3,9 @@
 import pytest
 
 from runtime import Actor, InspectorTab, Registry
+from runtime.declaration.tabs import check_tabs
 from runtime.errors import ActorError
 from runtime.inspector.assets import asset, is_public
-from runtime.inspector.tabs import check_tabs
 
 
 @pytest.fixture

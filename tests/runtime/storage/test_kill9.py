@@ -29,9 +29,9 @@ WORKERS = 8
 
 CHILD = f"""
 import asyncio, os, sys, structlog
-from runtime.actor.db.coordinator import Coordinator
-from runtime.actor.db.session import DatabaseSession
-from runtime.actor.db.worker import SqlWorker
+from runtime.actor.database.coordinator import Coordinator
+from runtime.actor.database.session import DatabaseSession
+from runtime.actor.database.worker import SqlWorker
 from runtime.storage.base import Put
 from runtime.storage.sqlite import SQLiteStorage
 

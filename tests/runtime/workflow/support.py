@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from runtime.options import Options
+from runtime.declaration.options import Options
 from runtime.storage.base import Put
 from runtime.storage.sqlite import SQLiteStorage
 from runtime.workflow import workflow

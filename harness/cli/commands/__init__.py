@@ -1,0 +1,1 @@
+"""The sub-commands of `conform`, one module each."""

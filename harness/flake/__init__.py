@@ -1,0 +1,1 @@
+"""How often tests fail, how sure that is, and why they do."""

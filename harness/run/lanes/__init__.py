@@ -1,0 +1,1 @@
+"""The processes that tests run in: forked or started, one share each."""

@@ -1,0 +1,1 @@
+"""What a driver test holds in its hands: marks, clock, boundaries, handles, latches, witnesses."""

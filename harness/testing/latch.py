@@ -1,0 +1,64 @@
+"""Latches: a test makes the window that it is about, instead of hoping to hit it.
+
+A program of an interpreter actor stops at its step `latch`, tells the actor `interpreterLatch`, and goes on when the test lets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from client import ActorError
+from harness.errors import TimingMissed
+
+if TYPE_CHECKING:
+    from harness.testing.conform import Conform
+
+PAUSE = 0.02
+"""Seconds between two looks for a latch that nobody has come to."""
+POLL = 2000
+"""Milliseconds that one question to the latch may wait for its answer."""
+
+
+class Latch:
+    """One named latch of a test: `await latch.arrived()`, do what belongs into the window, `await latch.release()`."""
+
+    def __init__(self, conform: Conform, name: str) -> None:
+        """Made by `conform.latch`."""
+        self._conform = conform
+        self._name = name
+        self._key = [conform.key[0], name]
+
+    async def arrived(self, timeout: float = 15.0, *, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many programs have come to the latch; who they are: `{actorId, start, place}`. Counts as a witness that was hit.
+
+        Raises:
+            TimingMissed: they did not come within `timeout` seconds.
+        """
+        limit = self._conform.limit(timeout)
+        deadline = asyncio.get_running_loop().time() + limit
+        arrivals: list[dict[str, Any]] = []
+        while len(arrivals) < count:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                self._conform.witness.hit(f"latch {self._name}", False)
+                raise TimingMissed(f"{len(arrivals)} of {count} came to the latch {self._name!r} within {limit:g} s")
+            arrivals = await self._arrivals(count, min(POLL, max(1, round(left * 1000))))
+        self._conform.witness.hit(f"latch {self._name}")
+        return arrivals
+
+    async def release(self, count: int | None = None) -> None:
+        """Let go whoever is there and comes, or only so many more."""
+        handle = self._conform.get_or_create("interpreterLatch", self._key)
+        await handle.action("release", *([] if count is None else [count]))
+
+    async def _arrivals(self, count: int, ms: int) -> list[dict[str, Any]]:
+        # Not created here: a target may fail one of two calls that create an actor at the same time.
+        try:
+            found: list[dict[str, Any]] = await self._conform.get("interpreterLatch", self._key).action("arrived", count, ms)
+        except ActorError as error:
+            if (error.group, error.code) != ("actor", "not_found"):
+                raise
+            await asyncio.sleep(PAUSE)
+            return []
+        return found

@@ -1,0 +1,1 @@
+"""Calls into user code: admission, actions, raw requests, hooks, and the context they get."""

@@ -1,0 +1,124 @@
+"""`Conn`: one connection, as user code sees it."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from runtime.actor.connections.events import EventFrames
+    from runtime.actor.connections.table import ConnectionTable
+    from runtime.actor.connections.watermark import Watermark
+    from runtime.gateway.client_socket import ClientSocket
+    from runtime.protocol.encodings import Encoding
+
+
+class ConnLink(Protocol):
+    """The socket behind a connection: a `/connect` or a raw one. HTTP kinds have none."""
+
+    socket: ClientSocket
+    watermark: Watermark
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """The encoding of events; None when the kind carries none."""
+        ...
+
+    def send_events(self, frames: EventFrames) -> None:
+        """Queue one event; never raises."""
+
+    def disconnect(self, reason: str) -> None:
+        """Close the transport with 1000 and `reason`, and end the connection."""
+
+
+def new_conn_id() -> str:
+    """A random UUID (CONN-050)."""
+    return str(uuid.uuid4())
+
+
+class Conn:
+    """One live connection: `c.conn`, the values of `c.conns`, and the argument of the connection hooks (CONN-057).
+
+    `params` is what the client sent, validated; reading it gives a copy, so nothing can change it (CONN-044). `state` is tracked like
+    `c.state` and persisted for hibernatable connections (CONN-052). A connection that ended keeps both readable.
+
+    Attributes:
+        id: A random UUID, unchanged by hibernation (CONN-050).
+        is_hibernatable: Whether it survives the sleep of its actor (HIB-001).
+    """
+
+    __slots__ = (
+        "_params", "_setup", "_state", "_table", "complete_record", "counted", "id", "is_hibernatable", "link", "persisted", "removed",
+        "subscriptions",
+    )  # fmt: skip
+
+    def __init__(self, table: ConnectionTable, conn_id: str, *, hibernatable: bool = False) -> None:
+        self.id = conn_id
+        self.is_hibernatable = hibernatable
+        self.link: ConnLink | None = None
+        self.removed = False
+        self.counted = False
+        self.persisted = False
+        self.complete_record = False
+        self.subscriptions: set[str] = set()
+        self._table = table
+        self._params: Any = UNDEFINED
+        self._state: Any = UNDEFINED
+        self._setup: asyncio.Future[bool] | None = None
+
+    def __repr__(self) -> str:
+        return f"Conn({self.id!r})"
+
+    @property
+    def params(self) -> Any:
+        """The connection parameters; None when the client sent none."""
+        return copy.deepcopy(self._params) if isinstance(self._params, (dict, list, set)) else self._params
+
+    @property
+    def state(self) -> Any:
+        """The connection's own state; `UNDEFINED` until there is one (CONN-015).
+
+        Raises:
+            ActorError: `actor.state_mutation_reentrant` on a write inside `on_state_change` (CONN-055).
+            TypeError: The new value cannot be stored (CONN-054).
+        """
+        return self._state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = self._table.track_state(self, value, initial=False)
+        self._table.store.changed(self)
+
+    def send(self, event: str, *args: Any) -> None:
+        """Send an event to this connection, subscribed or not; does nothing on kinds without events and after the end (CONN-003).
+
+        Raises:
+            ActorError: `actor.validation_error` when the declared schema refuses the payload (EVENT-021).
+        """
+        self._table.send_event(self, event, args)
+
+    def disconnect(self, reason: str | None = None) -> None:
+        """End the connection: close with 1000 and `reason`, start `on_disconnect`. May be repeated (CONN-070, CONN-071)."""
+        self._table.disconnect(self, reason or "")
+
+    def adopt(self, params: Any, state: Any) -> None:
+        """Install decoded params and tracked state; the pipeline's and the restore's business."""
+        self._params = params
+        self._state = state
+
+    def stored_values(self) -> tuple[Any, Any]:
+        """Params and state as they are written; not copies."""
+        return self._params, self._state
+
+    def begin_setup(self, setup: asyncio.Future[bool]) -> None:
+        """`on_connect` is about to run; a disconnect meanwhile waits for its outcome (CONN-016)."""
+        self._setup = setup
+
+    async def setup_done(self) -> bool:
+        """Wait until `on_connect` has ended; False when it failed, so that `on_disconnect` must not run (CONN-031)."""
+        return True if self._setup is None else await self._setup

@@ -1,0 +1,116 @@
+"""Events from the actor to its connections: subscriptions, validation, encoding once per encoding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime.declaration.schema import validate
+from runtime.gateway.client_socket import byte_size
+from runtime.protocol.connection import encode_to_client
+from runtime.protocol.messages import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.actor.connections.connection import Conn
+    from runtime.declaration.definition import Event as EventDeclaration
+    from runtime.protocol.encodings import Encoding
+
+
+class EventFrames:
+    """The frames of one event, made on first use per encoding.
+
+    Args:
+        name: The event.
+        args: Its payload, already validated.
+        limit: The largest frame in bytes that may be sent.
+    """
+
+    __slots__ = ("_frames", "_limit", "_message")
+
+    def __init__(self, name: str, args: list[Any], limit: int) -> None:
+        self._message = Event(name, args)
+        self._limit = limit
+        self._frames: dict[Encoding, str | bytes | None] = {}
+
+    def encode(self, encoding: Encoding) -> str | bytes | None:
+        """The frame, or None when it is over the limit.
+
+        Raises:
+            ValueError: The payload has a value that cannot be encoded.
+        """
+        if encoding in self._frames:
+            return self._frames[encoding]
+        frame = encode_to_client(self._message, encoding)
+        allowed = self._frames[encoding] = frame if byte_size(frame) <= self._limit else None
+        return allowed
+
+
+class EventHub:
+    """Who is subscribed to what, and the way to them. Implements EVENT-001..012, EVENT-020, EVENT-021."""
+
+    def __init__(self, declared: Mapping[str, EventDeclaration], limit: int) -> None:
+        self._declared = declared
+        self._limit = limit
+        self._subscribers: dict[str, dict[str, Conn]] = {}
+
+    def subscribe(self, conn: Conn, name: str) -> bool:
+        """Add a subscription; False when it existed."""
+        if name in conn.subscriptions:
+            return False
+        conn.subscriptions.add(name)
+        self._subscribers.setdefault(name, {})[conn.id] = conn
+        return True
+
+    def unsubscribe(self, conn: Conn, name: str) -> bool:
+        """Remove a subscription; False when there was none (WIRE-524)."""
+        if name not in conn.subscriptions:
+            return False
+        conn.subscriptions.discard(name)
+        subscribers = self._subscribers[name]
+        del subscribers[conn.id]
+        if not subscribers:
+            del self._subscribers[name]
+        return True
+
+    def clear(self, conn: Conn) -> None:
+        """Remove every subscription of a connection that ended (EVENT-016)."""
+        for name in tuple(conn.subscriptions):
+            self.unsubscribe(conn, name)
+
+    def broadcast(self, name: str, args: Sequence[Any]) -> None:
+        """Send to every subscribed connection.
+
+        Raises:
+            ActorError: `actor.validation_error` when the declared schema refuses the payload.
+            ValueError: The payload cannot be encoded; nobody got anything.
+        """
+        args = self._validated(name, args)
+        subscribers = self._subscribers.get(name)
+        if subscribers:
+            self._deliver(name, args, tuple(subscribers.values()))
+
+    def send(self, conn: Conn, name: str, args: Sequence[Any]) -> None:
+        """Send to one connection, subscribed or not; raises like `broadcast`."""
+        self._deliver(name, self._validated(name, args), (conn,))
+
+    def _deliver(self, name: str, args: Sequence[Any], conns: Sequence[Conn]) -> None:
+        frames = EventFrames(name, list(args), self._limit)
+        links = [conn.link for conn in conns if conn.link is not None and not conn.removed]
+        # A payload that cannot be encoded has to fail before anybody got it.
+        for link in links:
+            if link.encoding is not None:
+                frames.encode(link.encoding)
+        for link in links:
+            link.send_events(frames)
+
+    def _validated(self, name: str, args: Sequence[Any]) -> Sequence[Any]:
+        event = self._declared.get(name)
+        if event is None or event.schema is None:
+            return args
+        single = len(args) <= 1
+        payload = (args[0] if args else None) if single else list(args)
+        value = validate(event.schema, payload, f"Invalid event `{name}` payload")
+        if not single:
+            return list(value)
+        return [value] if args else []

@@ -1,0 +1,198 @@
+"""The actor's end of a raw WebSocket: delivery to listeners, settling, and what ends the socket."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from runtime.actor.connections.raw.close_ack import CloseInitiator
+from runtime.actor.connections.raw.close_cycle import CloseCycle
+from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
+from runtime.actor.connections.watermark import Arrival, Watermark
+from runtime.actor.lifecycle.work import WorkKind
+from runtime.errors import to_wire
+from runtime.gateway.client_socket import byte_size
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from runtime.actor.connections.connection import Conn
+    from runtime.actor.connections.raw.close_ack import CloseAck
+    from runtime.actor.connections.table import ConnectionTable
+    from runtime.gateway.client_socket import ClientSocket
+
+TRANSPORT_BROKE = "ws.downstream_closed"
+PROBE = "__rivetkitTestHibernatableAckStateV1"
+_PROBE_TEXT = json.dumps({PROBE: True}, separators=(",", ":"))
+
+
+class RawLink:
+    """Sink of one raw `ClientSocket` and owner of the `RawSocket` that user code sees.
+
+    Messages are held until the handler has ended or has registered a message listener (RAWWS-005, HIB-053).
+    """
+
+    def __init__(self, table: ConnectionTable, conn: Conn, socket: ClientSocket, watermark: int = 0) -> None:
+        self.closed = False
+        self.socket = socket
+        self.watermark = Watermark(watermark)
+        self.api = RawSocket(self, conn)
+        self._table = table
+        self._conn = conn
+        self._held: deque[tuple[int, str | bytes]] | None = deque()
+        self._probed = bool(os.environ.get("VITEST"))
+        self._cycle: CloseCycle | None = None
+        self._closed_waiters: list[asyncio.Future[CloseAck]] = []
+
+    @property
+    def encoding(self) -> None:
+        """Raw sockets carry no events."""
+        return None
+
+    # The connection table's side.
+
+    def open(self) -> None:
+        """Attach to the client and run `on_web_socket` as work of the actor, if there is one."""
+        handler = "on_web_socket" in self._table.definition.hooks
+        if not handler:
+            self._held = None
+        self.socket.attach(self, hibernatable=self._conn.is_hibernatable, watermark=self.watermark.value)
+        if handler and not self.closed:
+            self._table.spawn(WorkKind.WEBSOCKET_CALLBACK, self._run_handler())
+
+    def send_events(self, frames: object) -> None:
+        """Raw sockets carry no events (CONN-003)."""
+        self._table.log.debug("event for a raw websocket dropped", conn_id=self._conn.id)
+
+    def disconnect(self, reason: str) -> None:
+        """Close because of `conn.disconnect` (CONN-072)."""
+        self.end(CloseInitiator.DISCONNECT, 1000, reason)
+
+    def end(self, initiator: CloseInitiator, code: int, reason: str, event: CloseEvent | None = None, *, disconnect: bool = True) -> None:
+        """Close towards the client and start the close cycle; only the first end counts (RAWWS-050, RAWWS-067)."""
+        if self.closed:
+            return
+        self.closed = True
+        self._held = None
+        self.socket.close(code, reason)
+        self._table.leave(self._conn)
+        self._cycle = CloseCycle(
+            self._table, self._conn, self.api,
+            initiator=initiator, event=event or CloseEvent(code, reason), code=code, reason=reason, disconnect=disconnect,
+        )  # fmt: skip
+        for waiter in self._closed_waiters:
+            _forward(self._cycle.done, waiter)
+        self._cycle.start()
+
+    # The gateway's side.
+
+    def on_message(self, index: int, data: str | bytes) -> None:
+        """Deliver or hold one client message."""
+        if self.closed or self._table.frozen:
+            return
+        if self._conn.is_hibernatable:
+            arrival = self.watermark.accept(index)
+            if arrival is Arrival.DUPLICATE:
+                return
+            if arrival is Arrival.GAP:
+                self.end(CloseInitiator.ERROR, 1008, "ws.message_index_skip")
+                return
+        if self._held is not None:
+            self._held.append((index, data))
+        else:
+            self._deliver(index, data)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The client closed or was lost."""
+        if not self.closed and (code, reason) == (1011, TRANSPORT_BROKE):
+            for listener in self.api.listeners("error"):
+                self._invoke(listener, ErrorEvent("The connection to the client broke."), "error")
+        self.end(CloseInitiator.CLIENT, code, reason)
+
+    # The user's side, through `RawSocket`.
+
+    def send(self, data: str | bytes) -> None:
+        """Queue one message to the client."""
+        if self.closed or self._table.ended:
+            self._table.log.debug("message for a closed websocket dropped", conn_id=self._conn.id)
+        else:
+            self.socket.send(data)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close on behalf of user code."""
+        self.end(CloseInitiator.ACTOR, code, reason)
+
+    def listener_added(self) -> None:
+        """A message listener exists: release held messages once the running code has had its turn."""
+        if self._held is not None:
+            self._table.loop.call_soon(self._release)
+
+    async def wait_closed(self) -> CloseAck:
+        """The acknowledgement of the close cycle."""
+        waiter: asyncio.Future[CloseAck] = self._table.loop.create_future()
+        if self._cycle is not None:
+            _forward(self._cycle.done, waiter)
+        else:
+            self._closed_waiters.append(waiter)
+        return await waiter
+
+    async def _run_handler(self) -> None:
+        context = self._table.context(conn=self._conn, request=self.socket.request)
+        try:
+            await self._table.call_hook("on_web_socket", context, self.api, timeout=None, label="onWebSocket")
+        except Exception as exc:
+            self._table.log.error("websocket handler failed", conn_id=self._conn.id, exc_info=True)
+            error = to_wire(exc)
+            self.end(CloseInitiator.ERROR, 1011, f"{error.group}.{error.code}", CloseEvent(1000, ""))
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        while self._held and not self._table.frozen:
+            index, data = self._held.popleft()
+            self._deliver(index, data)
+        self._held = None
+
+    def _deliver(self, index: int, data: str | bytes) -> None:
+        if self._probed and self._conn.is_hibernatable and data == _PROBE_TEXT:
+            self._answer_probe(index)
+            return
+        event = MessageEvent(data, index)
+        for listener in self.api.listeners("message"):
+            self._invoke(listener, event, "message")
+        if self._conn.is_hibernatable:
+            self._table.store.settle(self._conn, index, byte_size(data))
+
+    def _invoke(self, listener: Callable[[Any], Any], event: object, kind: str) -> None:
+        try:
+            result = listener(event)
+        except Exception:
+            self._table.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+            return
+        if inspect.isawaitable(result):
+            self._table.spawn(WorkKind.WEBSOCKET_CALLBACK, self._finish_listener(result, kind))
+
+    async def _finish_listener(self, result: Awaitable[object], kind: str) -> None:
+        try:
+            await result
+        except Exception:
+            self._table.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+
+    def _answer_probe(self, index: int) -> None:
+        # The probe reports on the messages before it, and is itself settled at once: it must not show up as pending.
+        pending = [number for number in self.socket.pending_indexes() if number != index]
+        handled, acknowledged = self.watermark.value, self._last_acknowledged(pending)
+        self._table.store.settle(self._conn, index, 0)
+        answer = {PROBE: True, "lastSentIndex": handled, "lastAckedIndex": acknowledged, "pendingIndexes": pending}
+        self.socket.send(json.dumps(answer, separators=(",", ":")))
+
+    def _last_acknowledged(self, pending: Sequence[int]) -> int:
+        return (pending[0] - 1) & 0xFFFF if pending else self.watermark.value
+
+
+def _forward(done: asyncio.Future[CloseAck], waiter: asyncio.Future[CloseAck]) -> None:
+    done.add_done_callback(lambda future: None if waiter.done() else waiter.set_result(future.result()))

@@ -1,0 +1,97 @@
+"""Hibernatable connections across a wake: reconcile records with open sockets, then re-attach (HIB-050..059)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime.actor.connections import records as conn_records
+from runtime.actor.connections.client_protocol import ClientConnection
+from runtime.actor.connections.connection import Conn
+from runtime.actor.connections.opening import connect_encoding, is_connect
+from runtime.actor.connections.raw.close_ack import CloseInitiator
+from runtime.actor.connections.raw.close_cycle import CloseCycle
+from runtime.actor.connections.raw.link import RawLink
+from runtime.actor.connections.raw.socket import CloseEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.actor.connections.records import ConnRecord
+    from runtime.actor.connections.table import ConnectionTable
+    from runtime.gateway.client_socket import ClientSocket
+
+STALE_REASON = "ws.stale_metadata"
+
+
+class Restore:
+    """What a generation found at its start: connections to re-attach and connections whose client is gone."""
+
+    def __init__(self, table: ConnectionTable) -> None:
+        self._table = table
+        self._attaching: list[tuple[Conn, ClientConnection | RawLink]] = []
+        self._stale: list[tuple[Conn, bool]] = []
+
+    def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ClientSocket]) -> None:
+        """List every connection whose client is still there; drop the records of all others. Runs before the startup hooks."""
+        waiting = {socket.key: socket for socket in sockets}
+        records, broken = conn_records.load(rows)
+        for conn_id in broken:
+            self._table.store.forget(conn_id)
+        for record in records:
+            socket = waiting.pop((record.gateway_id, record.request_id), None)
+            if socket is None:
+                self._lose(self._rebuild(record), record)
+            else:
+                self._regain(self._rebuild(record), record, socket)
+        for socket in waiting.values():
+            socket.close(1000, "ws.meta_not_found_during_restore")
+
+    def resume(self) -> None:
+        """After the startup hooks: attach, which replays, and run the disconnects of lost connections."""
+        attaching, self._attaching = self._attaching, []
+        for conn, link in attaching:
+            if conn.removed:
+                continue
+            if link.socket.closed:
+                self._table.leave(conn)
+                self._stale.append((conn, isinstance(link, RawLink)))
+            else:
+                link.open()
+        stale, self._stale = self._stale, []
+        for conn, raw in stale:
+            if raw:
+                event = CloseEvent(1000, STALE_REASON)
+                cycle = CloseCycle(
+                    self._table, conn, None, initiator=CloseInitiator.STALE, event=event, code=event.code, reason=event.reason
+                )
+                cycle.start()
+            else:
+                self._table.start_disconnect(conn)
+
+    def _rebuild(self, record: ConnRecord) -> Conn:
+        conn = Conn(self._table, record.conn_id, hibernatable=True)
+        conn.persisted = conn.complete_record = True
+        conn.adopt(record.params, self._table.track_state(conn, record.state, initial=True))
+        return conn
+
+    def _lose(self, conn: Conn, record: ConnRecord) -> None:
+        conn.removed = True
+        self._table.store.removed(conn)
+        self._stale.append((conn, not is_connect(record.request.url)))
+
+    def _regain(self, conn: Conn, record: ConnRecord, socket: ClientSocket) -> None:
+        link: ClientConnection | RawLink
+        if is_connect(record.request.url):
+            encoding = connect_encoding(socket.upgrade)
+            if encoding is None:
+                socket.close(1011, "ws.restore_error")
+                self._lose(conn, record)
+                return
+            link = ClientConnection(self._table, conn, socket, encoding, record.index)
+        else:
+            link = RawLink(self._table, conn, socket, record.index)
+        conn.link = link
+        for name in record.subscriptions:
+            self._table.events.subscribe(conn, name)
+        self._table.enter_restored(conn)
+        self._attaching.append((conn, link))

@@ -1,0 +1,133 @@
+"""Which hibernatable connections have to be written, and which client messages may be acknowledged for it.
+
+A save source of the `StateSaver`: `collect` gives the rows of a batch, `settled` says what became of it. An acknowledgement never
+names an index above the watermark of the last durable batch (HIB-034).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runtime.actor.connections import records as conn_records
+from runtime.actor.connections.records import ConnRecord
+from runtime.actor.connections.watermark import FORCED_ACK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.actor.connections.connection import Conn, ConnLink
+    from runtime.storage.base import Op
+
+ACK_DELAY = 4.0
+"""Seconds within which a settled message is saved; it has to be acknowledged within 5 (HIB-036)."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one save contains: connections with watermark and covered bytes, and ids of removed ones."""
+
+    written: list[tuple[Conn, ConnLink, int, int]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+
+
+class ConnStore:
+    """Dirty and removed connections of one generation. Implements HIB-011, HIB-012, HIB-034, HIB-036, STOP-015.
+
+    Args:
+        request_save: Asks the saver for a save within that many seconds, or at its usual pace for None.
+        tell: Called when state or subscriptions of a connection changed, whether it is stored or not.
+    """
+
+    def __init__(self, request_save: Callable[[float | None], None], tell: Callable[[], None] = lambda: None) -> None:
+        self._request_save = request_save
+        self._tell = tell
+        self._dirty: dict[str, Conn] = {}
+        self._acking: set[str] = set()
+        self._removed: set[str] = set()
+        self._batch: _Batch | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """The generation is over: what leftover code still changes is not saved (SLEEP-055)."""
+        self._closed = True
+
+    def changed(self, conn: Conn) -> None:
+        """State or subscriptions changed: save at the usual pace (CONN-052)."""
+        self._tell()
+        if not conn.removed and conn.is_hibernatable:
+            self._mark(conn, None)
+
+    def removed(self, conn: Conn) -> None:
+        """The connection ended: its record, if there is one, goes with the next save (HIB-012)."""
+        self._dirty.pop(conn.id, None)
+        if conn.persisted:
+            self._removed.add(conn.id)
+            self._request_save(None)
+
+    def forget(self, conn_id: str) -> None:
+        """Drop a record that cannot be used."""
+        self._removed.add(conn_id)
+        self._request_save(None)
+
+    def settle(self, conn: Conn, index: int, size: int) -> None:
+        """A client message was handled; save and acknowledge in time (HIB-033, HIB-036)."""
+        link = conn.link
+        if link is None or conn.removed or not link.watermark.settle(index, size):
+            return
+        if link.watermark.unacknowledged >= FORCED_ACK_BYTES:
+            self._mark(conn, 0.0)
+        elif conn.id not in self._acking:
+            self._acking.add(conn.id)
+            self._mark(conn, ACK_DELAY)
+
+    def _mark(self, conn: Conn, within: float | None) -> None:
+        if self._closed:
+            return
+        self._dirty[conn.id] = conn
+        self._request_save(within)
+
+    def collect(self) -> list[Op]:
+        """The rows of everything dirty and removed; removal wins."""
+        batch = self._batch = _Batch(removed=self._removed)
+        dirty, self._dirty, self._removed = self._dirty, {}, set()
+        self._acking.clear()
+        ops: list[Op] = []
+        for conn_id in batch.removed:
+            ops.extend(conn_records.delete(conn_id))
+        for conn in dirty.values():
+            link = conn.link
+            if link is None:
+                continue
+            record = _record(conn, link)
+            if not conn.complete_record:
+                ops.append(conn_records.put_fixed(record))
+            ops.append(conn_records.put_changing(record))
+            conn.persisted = conn.complete_record = True
+            batch.written.append((conn, link, link.watermark.value, link.watermark.unacknowledged))
+        return ops
+
+    def settled(self, ok: bool) -> None:
+        """The batch of the last `collect` is durable, so acknowledge; or it failed, so everything is pending again."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        for conn, link, watermark, size in batch.written:
+            if ok:
+                link.watermark.acknowledged(size)
+                link.socket.acknowledge(watermark)
+            elif not conn.removed:
+                # What a failed batch left behind is unknown: write both rows again, and remove them in the end.
+                conn.complete_record = False
+                self._dirty.setdefault(conn.id, conn)
+        if not ok:
+            self._removed |= batch.removed
+
+
+def _record(conn: Conn, link: ConnLink) -> ConnRecord:
+    socket = link.socket
+    params, state = conn.stored_values()
+    return ConnRecord(
+        conn.id, params, state, tuple(conn.subscriptions), socket.gateway_id, socket.request_id, link.watermark.value,
+        socket.request,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The SQLite database of one actor: statements, transactions, migrations, SQLAlchemy."""

@@ -1,0 +1,146 @@
+"""The database of one actor over the life of one generation: open, migrate, use, fence, close.
+
+Only actors that declare a provider get `c.db`; for them the file is opened before the first hook. The
+inspector may open the database of any actor. The gate exists always, because key-value calls pass through it
+too (KV-032).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runtime.actor.database.client import DatabaseClient
+from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future, settle_future
+from runtime.actor.database.migrations import Migration, migrations
+from runtime.actor.database.provider import DatabaseProvider, RawDatabase, raw_database, settle
+from runtime.actor.database.session import DatabaseSession, Row
+from runtime.actor.database.transaction import Transaction
+from runtime.actor.database.worker import DatabaseClosedError, SqlWorker
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    from runtime.actor.lifecycle.task import ActorTask
+
+__all__ = [
+    "ActorDatabase", "DatabaseClient", "DatabaseClosedError", "DatabaseProvider", "DatabaseSession", "Migration", "RawDatabase", "Row",
+    "Transaction", "migrations", "raw_database",
+]  # fmt: skip
+
+MIGRATION_TIMEOUT = 300.0
+MIGRATION_NAME = "rivetkit-migration"
+_SAVEPOINT = "__rivet_on_migrate"
+
+
+class ActorDatabase:
+    """Owned by one `ActorTask`. Call order: `migrate()` at start, `fence()` at the grace deadline, `close()`
+    on the stop path.
+    """
+
+    def __init__(self, task: ActorTask) -> None:
+        self._storage = task.host.storage
+        self._actor_id = task.identity.actor_id
+        self._provider = task.definition.database
+        self._log = task.log
+        self._on_broken = task.fail
+        self._coordinator = Coordinator()
+        self._opening: asyncio.Task[DatabaseSession] | None = None
+        self._client: DatabaseClient | None = None
+        self._closed = False
+
+    @property
+    def client(self) -> DatabaseClient:
+        """What `c.db` returns.
+
+        Raises:
+            ActorError: actor/database_not_configured without a provider (RUN-212);
+                actor/database_client_not_ready before `migrate`.
+        """
+        if self._provider is None:
+            raise make_error("actor.database_not_configured")
+        if self._client is None:
+            raise make_error("actor.database_client_not_ready")
+        return self._client
+
+    async def migrate(self) -> None:
+        """Open, create the client and run the provider's migration; does nothing without a provider (DB-200,
+        DB-203).
+
+        On failure or cancellation the database is closed again (DB-204, DB-313).
+        """
+        if self._provider is None:
+            return
+        try:
+            session = await self._session()
+            self._client = await settle(self._provider.create_client(session))
+            await session.transaction(self._migrate, timeout=MIGRATION_TIMEOUT, name=MIGRATION_NAME)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def inspector_client(self) -> DatabaseClient:
+        """A client for the inspector; works without a provider (DB-003)."""
+        return DatabaseClient(await self._session(), warn_on_manual_transactions=False)
+
+    async def gate(self) -> None:
+        """Wait behind an open coordinated transaction, as every key-value call must (KV-032).
+
+        Raises:
+            ActorError: sqlite/transaction_closed after `fence` (KV-033);
+                sqlite/transaction_queue_full; sqlite/transaction_expired.
+        """
+        if self._closed:
+            raise make_error("sqlite.transaction_closed")
+        if not self._coordinator.busy:
+            return
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(partial(settle_future, passed), partial(fail_future, passed))
+        self._coordinator.admit(waiter)
+        try:
+            await passed
+        except DatabaseClosedError:
+            raise make_error("sqlite.transaction_closed") from None
+        finally:
+            self._coordinator.withdraw(waiter)
+
+    def fence(self) -> None:
+        """Refuse every statement that has not started, for good (DB-304)."""
+        self._closed = True
+        if self._opening is not None and self._opening.done() and not self._opening.cancelled() and not self._opening.exception():
+            self._opening.result().fence()
+        self._coordinator.close(DatabaseClosedError)
+
+    async def close(self) -> None:
+        """Fence, let the running statement end, roll back an open transaction, release the file (DB-306).
+
+        Raises:
+            TimeoutError: A statement did not end within its time (DB-316); report it as fatal.
+        """
+        self.fence()
+        if self._opening is None:
+            return
+        await asyncio.wait([self._opening])
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            await self._opening.result().close()
+
+    async def _session(self) -> DatabaseSession:
+        if self._closed:
+            raise DatabaseClosedError
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name=f"open database of {self._actor_id}")
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> DatabaseSession:
+        worker = SqlWorker(self._storage.database_path(self._actor_id), synchronous=self._storage.database_synchronous)
+        await worker.open()
+        session = DatabaseSession(self._actor_id, self._log, self._coordinator, worker, self._on_broken)
+        if self._closed:
+            session.fence()
+        return session
+
+    async def _migrate(self, tx: Transaction) -> None:
+        assert self._provider is not None
+        await tx.run(lambda connection: connection.execute(f"SAVEPOINT {_SAVEPOINT}") and None)
+        await settle(self._provider.on_migrate(tx))
+        await tx.run(lambda connection: connection.execute(f"RELEASE {_SAVEPOINT}") and None)

@@ -1,0 +1,163 @@
+"""The database of one generation: the gate, the thread, and the one way SQL runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.actor.database.bootstrap import reserved_names_guarded
+from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
+from runtime.actor.database.sqltext import prepare
+from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction
+from runtime.actor.database.worker import DatabaseClosedError, SqlWorker
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.actor.database.sqltext import Statement
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+MAX_NAME_BYTES = 128
+_LOGGED_SQL = 500
+
+
+class DatabaseSession:
+    """Everything below `c.db` for one generation; a provider gets it to build the client.
+
+    Attributes:
+        actor_id: The actor whose database this is.
+        log: The actor's logger.
+        coordinator: The gate shared with the key-value API.
+    """
+
+    def __init__(
+        self,
+        actor_id: str,
+        log: Any,
+        coordinator: Coordinator,
+        worker: SqlWorker,
+        on_broken: Callable[[BaseException], None],
+    ) -> None:
+        self.actor_id = actor_id
+        self.log = log
+        self.coordinator = coordinator
+        self._worker = worker
+        self._on_broken = on_broken
+
+    def execute(self, sql: str, args: tuple[Any, ...]) -> asyncio.Future[list[Row]]:
+        """Run SQL outside any coordinated transaction, behind an open one (DB-151)."""
+        return self.ordinary(self.job(sql, args))
+
+    def ordinary(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run a function on the database's thread as one ordinary operation of the gate."""
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def start() -> None:
+            if result.done():
+                return
+            try:
+                _chain(self.submit(function), result)
+            except Exception as error:
+                result.set_exception(error)
+
+        waiter = Waiter(start, partial(fail_future, result))
+        self.coordinator.admit(waiter)
+        result.add_done_callback(lambda _: self.coordinator.withdraw(waiter))
+        return result
+
+    async def transaction(
+        self,
+        callback: Callable[[Transaction], Awaitable[T]],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        name: str | None = None,
+    ) -> T:
+        """See `DatabaseClient.transaction`."""
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if not number or not math.isfinite(timeout) or timeout <= 0:
+            raise ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
+        if name is not None and not name:
+            raise ValueError("db.transaction() name must not be empty")
+        if name is not None and len(name.encode()) > MAX_NAME_BYTES:
+            raise make_error(
+                "sqlite.transaction_invalid_argument",
+                message="transaction name exceeds the configured byte limit",
+            )
+        return await Transaction(self, timeout).perform(callback)
+
+    def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
+        """Queue a function on the database's thread, past the gate."""
+        return self._worker.submit(function, control=control)
+
+    def job(self, sql: str, args: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Row]]:
+        """Check SQL and values now; the returned function runs them."""
+        statements = prepare(sql, args)
+        return lambda connection: self._run(connection, statements)
+
+    def run_sql(self, connection: sqlite3.Connection, sql: str) -> None:
+        """Run one statement of the runtime's own, with the errors of user SQL."""
+        try:
+            connection.execute(sql)
+        except sqlite3.Error as error:
+            raise self._sql_error(error, sql, 0, 1) from error
+
+    def fence(self) -> None:
+        """Refuse everything that has not started (DB-304, DB-306)."""
+        self._worker.fence()
+        self.coordinator.close(DatabaseClosedError)
+
+    async def close(self) -> None:
+        """Fence, let the running statement end, roll back and release the file."""
+        self.fence()
+        await self._worker.close()
+
+    def broken(self, error: BaseException) -> None:
+        """Stop all use after a failed rollback and report it (DB-172)."""
+        self.coordinator.close(lambda: make_error("sqlite.transaction_closed"))
+        self._on_broken(error)
+
+    def _run(self, connection: sqlite3.Connection, statements: list[Statement]) -> list[Row]:
+        rows: list[Row] = []
+        for statement in statements:
+            try:
+                with reserved_names_guarded(connection, statement.sql):
+                    cursor = connection.execute(statement.sql, statement.params)
+                    if cursor.description is None:
+                        continue
+                    names = [column[0] for column in cursor.description]
+                    rows = [dict(zip(names, values, strict=True)) for values in cursor]
+            except sqlite3.Error as error:
+                raise self._sql_error(error, statement.sql, len(statement.params), len(statements)) from error
+        return rows
+
+    def _sql_error(self, error: sqlite3.Error, sql: str, bindings: int, statements: int) -> Exception:
+        self.log.warning(
+            "sqlite operation failed", backend="local", operation="execute", sql=sql[:_LOGGED_SQL],
+            bindings=bindings, statements=statements, group="core", code="internal_error", error=str(error),
+        )  # fmt: skip
+        return make_error("core.internal_error", metadata={"error": str(error)})
+
+
+def _chain(source: asyncio.Future[T], target: asyncio.Future[T]) -> None:
+    def forward(done: asyncio.Future[T]) -> None:
+        if target.done():
+            return
+        if done.cancelled():
+            target.cancel()
+        elif (error := done.exception()) is not None:
+            target.set_exception(error)
+        else:
+            target.set_result(done.result())
+
+    def take_back(done: asyncio.Future[T]) -> None:
+        if done.cancelled():
+            source.cancel()
+
+    source.add_done_callback(forward)
+    target.add_done_callback(take_back)

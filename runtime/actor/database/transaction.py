@@ -1,0 +1,185 @@
+"""One coordinated transaction: begin, deadline, commit, rollback.
+
+The end of a transaction is one job on the database's thread and a callback on the event loop: whoever awaits
+it may be cancelled, the gate is released all the same. A deadline that passes while COMMIT is queued or
+running has lost (DB-168).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import uuid
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime import clock
+from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
+from runtime.actor.database.submitted import Submitted
+from runtime.actor.database.worker import DatabaseClosedError
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.actor.database.session import DatabaseSession, Row
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 60.0
+
+
+class _State(StrEnum):
+    OPEN = "open"
+    EXPIRED = "expired"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled back"
+
+
+class RollbackFailedError(RuntimeError):
+    """ROLLBACK itself failed: the database of this generation is unusable (DB-172)."""
+
+
+class Transaction:
+    """What the callback of `c.db.transaction` gets. Use it, and not `c.db`, until the callback ends."""
+
+    def __init__(self, session: DatabaseSession, timeout: float) -> None:
+        self.key = str(uuid.uuid4())
+        self._session = session
+        self._timeout = timeout
+        self._state = _State.OPEN
+        self._began = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiter = Waiter(partial(settle_future, self._admitted), partial(fail_future, self._admitted), exclusive=True)
+
+    @property
+    def actor_id(self) -> str:
+        """The actor whose database this is."""
+        return self._session.actor_id
+
+    def execute(self, sql: str, *args: Any) -> Submitted[list[Row]]:
+        """Run SQL inside the transaction; see `DatabaseClient.execute` (DB-145..148)."""
+        return Submitted.of(lambda: self._submit(self._session.job(sql, args)))
+
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> Submitted[T]:
+        """Run a blocking function on the database's thread inside the transaction, which it must not end."""
+        return Submitted.of(lambda: self._submit(function))
+
+    async def transaction(
+        self,
+        callback: Callable[[Transaction], Awaitable[T]],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        name: str | None = None,
+    ) -> T:
+        """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT
+        instead.
+        """
+        return await self._session.transaction(callback, timeout=timeout, name=name)
+
+    async def perform(self, callback: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Wait for admission, BEGIN, run the callback, COMMIT or ROLLBACK. Called once, by the session."""
+        await self._begin()
+        try:
+            value = await callback(self)
+        except BaseException:
+            await self._roll_back()
+            raise
+        await self._commit()
+        return value
+
+    async def _begin(self) -> None:
+        self._session.coordinator.admit(self._waiter)
+        try:
+            await self._admitted
+        except BaseException:
+            self._session.coordinator.withdraw(self._waiter)
+            self._session.coordinator.release(self._waiter)
+            raise
+        self._timer = clock.call_later(self._timeout, self._expire)
+        try:
+            await self._submit(self._begin_job)
+        except BaseException:
+            await self._roll_back()
+            raise
+
+    async def _commit(self) -> None:
+        if self._state is _State.OPEN:
+            self._finish(self._commit_job, _State.COMMITTED)
+            await asyncio.shield(self._ended)
+            return
+        await asyncio.shield(self._ended)
+        raise self._expired()
+
+    async def _roll_back(self) -> None:
+        if self._state is _State.OPEN:
+            self._finish(self._rollback_job, _State.ROLLED_BACK)
+        await asyncio.wait([self._ended])
+        self._ended.exception()
+
+    def _submit(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        if self._state is _State.EXPIRED:
+            raise self._expired()
+        if self._state is not _State.OPEN:
+            state = str(self._state)
+            metadata = {"key": self.key, "state": state}
+            raise make_error("sqlite.transaction_terminal", metadata=metadata, key=self.key, state=state)
+        return self._session.submit(function)
+
+    def _expire(self) -> None:
+        if self._state is _State.OPEN:
+            self._finish(self._rollback_job, _State.EXPIRED)
+            self._session.coordinator.fail_waiting(self._expired())
+
+    def _finish(self, job: Callable[[sqlite3.Connection], None], state: _State) -> None:
+        self._state = state
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            self._session.submit(job, control=True).add_done_callback(self._finished)
+        except DatabaseClosedError as error:
+            # The close that fenced the database rolls back on its own.
+            self._settle(error)
+
+    def _finished(self, future: asyncio.Future[None]) -> None:
+        self._settle(DatabaseClosedError() if future.cancelled() else future.exception())
+
+    def _settle(self, error: BaseException | None) -> None:
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            if self._state is _State.COMMITTED:
+                self._state = _State.ROLLED_BACK
+            self._ended.set_exception(error)
+            self._ended.exception()
+            if isinstance(error, RollbackFailedError):
+                self._session.broken(error)
+        self._session.coordinator.release(self._waiter)
+
+    def _expired(self) -> BaseException:
+        return make_error("sqlite.transaction_expired", timeout_ms=clock.milliseconds(self._timeout))
+
+    # On the database's thread, in the order BEGIN, statements, COMMIT or ROLLBACK.
+
+    def _begin_job(self, connection: sqlite3.Connection) -> None:
+        self._session.run_sql(connection, "BEGIN")
+        self._began = True
+
+    def _commit_job(self, connection: sqlite3.Connection) -> None:
+        try:
+            self._session.run_sql(connection, "COMMIT")
+        except BaseException:
+            self._rollback_job(connection)
+            raise
+
+    def _rollback_job(self, connection: sqlite3.Connection) -> None:
+        # Without our own BEGIN an open transaction is a manual one, which stays open (DB-176).
+        if not self._began or not connection.in_transaction:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise RollbackFailedError(str(error)) from error

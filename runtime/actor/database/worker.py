@@ -1,0 +1,136 @@
+"""One SQLite connection on its own thread.
+
+Why a thread per open database: statements of one database run in the order of submission without any lock, a
+slow query of one actor delays no other actor, and the event loop never blocks. A sleeping actor has neither
+connection nor thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.actor.database.bootstrap import bootstrap
+from runtime.errors import make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+INBOX_CAPACITY = 128
+CLOSE_TIMEOUT = 5.0
+
+DATABASE_CLOSED = (
+    "Database is closed. This usually means a background timer (setInterval, setTimeout) or a stray promise is still running after the "
+    "actor stopped. Use c.abortSignal to clean up timers before the actor shuts down."
+)
+
+
+class DatabaseClosedError(RuntimeError):
+    """The database of an ended generation was used (DB-307, DB-308)."""
+
+    def __init__(self) -> None:
+        super().__init__(DATABASE_CLOSED)
+
+
+class SqlWorker:
+    """Runs functions on the connection, one after another.
+
+    Lifecycle: `await open()`, any number of `submit`, `fence()` to refuse everything that has not started,
+    `await close()`.
+    """
+
+    def __init__(self, path: str, *, synchronous: str = "normal") -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="actor-sql")
+        self._connection: sqlite3.Connection | None = None
+        self._pending = 0
+        self._fenced = False
+        self._closing: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Open the file and create the runtime's own tables (DB-009..015)."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._open)
+
+    def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
+        """Queue `function(connection)`; a cancelled future that has not started does not run.
+
+        `control` marks the end of a transaction, which must always find room.
+
+        Raises:
+            DatabaseClosedError: After `fence`.
+            ActorError: actor/overloaded when 128 commands wait (DB-323).
+        """
+        if self._fenced:
+            raise DatabaseClosedError
+        if self._pending > INBOX_CAPACITY and not control:
+            raise make_error(
+                "actor.overloaded",
+                channel="sqlite_worker",
+                operation="execute sqlite command",
+                capacity=INBOX_CAPACITY,
+            )
+        self._pending += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._run, function)
+        future.add_done_callback(self._finished)
+        return future
+
+    def fence(self) -> None:
+        """Refuse new work and work that has not started; a running statement may finish (DB-306)."""
+        self._fenced = True
+
+    async def close(self) -> None:
+        """Roll back what is open and release the file; closing twice is no error (DB-177, DB-306, DB-309).
+
+        Raises:
+            TimeoutError: A statement did not end within 5 seconds, even when interrupted (DB-316).
+        """
+        self.fence()
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+            self._executor.shutdown(wait=False)
+        done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
+        if not done and self._connection is not None:
+            self._connection.interrupt()
+            done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
+        if not done:
+            raise TimeoutError(f"closing the database took longer than {CLOSE_TIMEOUT:g} seconds")
+        self._closing.result()
+
+    # On the thread.
+
+    def _open(self) -> None:
+        connection = self._connect()
+        if connection.total_changes:
+            # SQLite remembers the row of the last insert per connection, and before the first one of a user it is 0 (DB-129).
+            connection.close()
+            connection = self._connect()
+        self._connection = connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, uri=self._path.startswith("file:"), isolation_level=None, check_same_thread=False)
+        try:
+            bootstrap(connection, self._synchronous)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        if self._fenced or self._connection is None:
+            raise DatabaseClosedError
+        return function(self._connection)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.close()
+
+    def _finished(self, future: asyncio.Future[Any]) -> None:
+        self._pending -= 1

@@ -1,0 +1,77 @@
+"""Queue sends from outside: the guard, undeclared names, waiting for the completion (ACCESS-020..024,
+QUEUE-060..063).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.actor.queue.messages import wait_until
+from runtime.errors import forbidden, make_error
+from runtime.protocol.messages import QueueResult
+
+if TYPE_CHECKING:
+    from runtime.actor.calls.context import Context
+    from runtime.actor.queue.messages import MessageQueue
+    from runtime.declaration.definition import Queue
+
+
+async def send_external(
+    queue: MessageQueue,
+    declared: Queue | None,
+    c: Context,
+    name: str,
+    body: Any,
+    *,
+    wait: bool = False,
+    timeout: float | None = None,
+) -> QueueResult:
+    """Check and store one message of a caller outside the actor.
+
+    Args:
+        queue: The actor's queue.
+        declared: The declaration of this name, None for an undeclared one: then nothing is stored
+            (ACCESS-024).
+        c: A context with the sender's connection and request, for the guard.
+        name: The queue name.
+        body: The decoded body.
+        wait: Whether to wait for the completion.
+        timeout: Seconds to wait; None leaves the bound to the caller's action time-out (QUEUE-062).
+
+    Returns:
+        `completed`, with the response when there is one, or `timedOut`.
+
+    Raises:
+        ActorError: auth.forbidden; and those of `MessageQueue.send`.
+        TypeError: The guard's answer is not a bool (ACCESS-021).
+    """
+    if timeout is not None and not timeout >= 0:
+        raise make_error("queue.invalid_argument", reason=f"timeout must be non-negative, got {timeout}")
+    if declared is None:
+        return QueueResult("completed")
+    if declared.can_publish is not None:
+        await _check_guard(declared.can_publish, c, name)
+    if not wait:
+        await queue.send(name, body)
+        return QueueResult("completed")
+    deadline = None if timeout is None else clock.monotonic() + timeout
+    stored = await queue.send(name, body, answer=True)
+    answer = queue.answer_of(stored)
+    try:
+        if not await wait_until(answer, deadline):
+            return QueueResult("timedOut")
+        return QueueResult("completed", answer.result())
+    finally:
+        queue.forget_answer(stored)
+
+
+async def _check_guard(guard: Any, c: Context, name: str) -> None:
+    answer = guard(c)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if not isinstance(answer, bool):
+        raise TypeError(f"can_publish of queue '{name}' must return a bool, got {answer!r}")
+    if not answer:
+        raise forbidden()

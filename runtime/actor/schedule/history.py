@@ -1,0 +1,125 @@
+"""Bounded history of recurring fires (TASK-306, TASK-308). Rows: table `schedule_history`, key: 8-byte big-endian number."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from runtime import clock
+from runtime.errors import make_error, to_wire
+from runtime.protocol import cbor
+from runtime.protocol.payload import error_document
+from runtime.storage.base import Delete, Op, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.schedule.book import Schedule
+    from runtime.protocol.messages import WireError
+
+TABLE = "schedule_history"
+MAX_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """One fire of a recurring schedule."""
+
+    number: int
+    name: str
+    action: str
+    scheduled_at: int
+    fired_at: int
+    result: str
+    finished_at: int | None = None
+    error: dict[str, Any] | None = None
+
+    def put(self) -> Put:
+        """The fire as a row."""
+        return Put(TABLE, _key(self.number), cbor.dumps_exact({k: v for k, v in asdict(self).items() if k != "number"}))
+
+    def view(self) -> dict[str, Any]:
+        """What `c.cron.history` gives."""
+        view: dict[str, Any] = {"action": self.action, "scheduledAt": self.scheduled_at, "firedAt": self.fired_at, "result": self.result}
+        if self.finished_at is not None:
+            view["finishedAt"] = self.finished_at
+        if self.error is not None:
+            view["error"] = self.error
+        return view
+
+
+class ScheduleHistory:
+    """The fires of one actor."""
+
+    def __init__(self, task: ActorTask) -> None:
+        self._task = task
+        self._fires: dict[int, Fire] = {}
+        self._next = 1
+
+    def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
+        """Take over stored fires; those still running were interrupted (TASK-308)."""
+        interrupted = error_document(to_wire(make_error("schedule.interrupted")))
+        repaired: list[Op] = []
+        for key, value in rows.get(TABLE, ()):
+            fire = Fire(number=int.from_bytes(key, "big"), **cbor.loads(value))
+            if fire.result == "running":
+                fire = replace(fire, result="error", finished_at=clock.now_ms(), error=interrupted)
+                repaired.append(fire.put())
+            self._fires[fire.number] = fire
+        self._next = max(self._fires, default=0) + 1
+        if repaired:
+            self._task.work.adopt(self._task.commit(repaired))
+
+    def of(self, name: str, limit: int) -> list[dict[str, Any]]:
+        """Newest first."""
+        found = [fire for fire in self._fires.values() if fire.name == name]
+        return [fire.view() for fire in sorted(found, key=lambda fire: -fire.number)[:limit]]
+
+    async def started(self, item: Schedule, scheduled_at: int, fired_at: int) -> Fire | None:
+        """Record a fire as running; None when the schedule keeps no history."""
+        return await self._add(item, scheduled_at, fired_at, "running")
+
+    async def skipped(self, item: Schedule, scheduled_at: int, fired_at: int) -> None:
+        """Record a fire that was skipped because the previous one still runs (TASK-303)."""
+        await self._add(item, scheduled_at, fired_at, "skipped")
+
+    async def finished(self, fire: Fire, error: WireError | None) -> None:
+        """Record how a fire ended."""
+        if fire.number not in self._fires:
+            return
+        document = None if error is None else error_document(replace(error, actor=None))
+        done = replace(fire, result="ok" if error is None else "error", finished_at=clock.now_ms(), error=document)
+        self._fires[fire.number] = done
+        await self._task.commit([done.put()])
+
+    async def _add(self, item: Schedule, scheduled_at: int, fired_at: int, result: str) -> Fire | None:
+        if item.max_history == 0:
+            return None
+        fire = Fire(self._next, item.id, item.action, scheduled_at, fired_at, result)
+        self._next += 1
+        self._fires[fire.number] = fire
+        await self._task.commit([fire.put(), *self.trim(item.id, item.max_history)])
+        return fire
+
+    def trim(self, name: str, keep: int) -> list[Op]:
+        """Forget all but the newest `keep` of a schedule and all but 10000 in all; the deletions still have to be committed."""
+        own = sorted(number for number, fire in self._fires.items() if fire.name == name)
+        doomed = own[: max(0, len(own) - keep)]
+        excess = len(self._fires) - len(doomed) - MAX_ROWS
+        if excess > 0:
+            doomed += sorted(set(self._fires) - set(doomed))[:excess]
+        return self._forget(doomed)
+
+    def clear(self, name: str) -> list[Op]:
+        """Forget a schedule's fires; the deletions still have to be committed."""
+        return self._forget([number for number, fire in self._fires.items() if fire.name == name])
+
+    def _forget(self, numbers: Sequence[int]) -> list[Op]:
+        for number in numbers:
+            del self._fires[number]
+        return [Delete(TABLE, _key(number)) for number in numbers]
+
+
+def _key(number: int) -> bytes:
+    return number.to_bytes(8, "big")

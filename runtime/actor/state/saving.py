@@ -1,0 +1,147 @@
+"""When and what to save: throttled, immediate, or within a maximum wait (RUN-140..149, DB-030..039)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from runtime import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.storage.base import Op
+
+
+class SaveSource(Protocol):
+    """Something with rows to save."""
+
+    def collect(self) -> list[Op]:
+        """The rows that changed, serialized now; they count as saved until `settled(False)`."""
+        ...
+
+    def settled(self, ok: bool) -> None:
+        """The batch with the last collected rows was committed, or failed and must be collected again."""
+        ...
+
+
+class StateSaver:
+    """Collects from its sources and commits everything in one batch (DB-023). One save runs at a time; none overtakes another (RUN-148)."""
+
+    def __init__(self, task: ActorTask) -> None:
+        self._task = task
+        self._sources: list[SaveSource] = []
+        self._interval = task.options.state_save_interval
+        self._last_save = task.loop.time()
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[asyncio.Future[None], Sequence[Op]]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._closed = False
+        self._failures = 0
+
+    def add_source(self, source: SaveSource) -> None:
+        """Ask this source too from now on."""
+        self._sources.append(source)
+
+    def request(self, max_wait: float | None = None) -> None:
+        """Save no later than the throttle says, or within `max_wait` seconds if that is earlier (RUN-140, RUN-142)."""
+        if self._closed:
+            return
+        now = self._task.loop.time()
+        due = max(now, self._last_save + self._interval)
+        if max_wait is not None:
+            due = min(due, now + max(0.0, max_wait))
+        if self._due is not None and self._due <= due:
+            return
+        self._due = due
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = clock.call_later(due - now, self._tick)
+
+    async def save_now(self, extra: Sequence[Op] = ()) -> None:
+        """Save what is unsaved, with `extra` rows in the same batch; returns when durable (RUN-141, RUN-144).
+
+        A cancelled caller does not take the save back.
+
+        Raises:
+            Exception: The storage refused; everything stays unsaved (RUN-149).
+        """
+        waiter: asyncio.Future[None] = self._task.loop.create_future()
+        self._waiting.append((waiter, extra))
+        self._start()
+        await asyncio.shield(waiter)
+
+    async def idle(self) -> None:
+        """Wait until no save is running (STOP-016)."""
+        while self._running is not None:
+            await asyncio.wait({self._running})
+
+    def stop_timer(self) -> None:
+        """No throttled save from here on; the stop path saves by itself (DB-035)."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._start()
+
+    def _start(self) -> None:
+        if self._running is None:
+            # Owned here: `idle` awaits it on the stop path.
+            self._running = self._task.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._save()
+            while self._waiting:
+                await self._save()
+        finally:
+            self._running = None
+
+    async def _save(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        taken: list[SaveSource] = []
+        ops: list[Op] = []
+        try:
+            for source in self._sources:
+                taken.append(source)
+                ops += source.collect()
+            for _, extra in waiting:
+                ops += extra
+            if ops:
+                await self._task.commit(ops)
+        except Exception as error:
+            self._settle(taken, ok=False)
+            self._failed(error, waiting)
+        else:
+            self._last_save = self._task.loop.time()
+            self._failures = 0
+            self._settle(taken, ok=True)
+            for waiter, _ in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _settle(self, sources: list[SaveSource], *, ok: bool) -> None:
+        for source in sources:
+            source.settled(ok)
+
+    def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Sequence[Op]]]) -> None:
+        self._task.log.error("actor state save failed", error=repr(error))
+        for waiter, _ in waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+                # The caller may be gone; it was logged above.
+                waiter.exception()
+        self._failures += 1
+        self._last_save = self._task.loop.time()
+        # At once, but a storage that keeps failing is not asked all the time (RUN-145).
+        self.request(0 if self._failures == 1 else None)

@@ -1,0 +1,160 @@
+"""The state of one generation: tracked, flushed to `on_state_change`, saved (sections 7.1 and 7.2)."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.observing import Part
+from runtime.actor.state.tracking import plain, same, track
+from runtime.errors import make_error
+from runtime.protocol import cbor
+from runtime.protocol.values import UNDEFINED, from_wire, to_wire
+from runtime.storage.base import Op, Put
+
+if TYPE_CHECKING:
+    from runtime.actor.lifecycle.task import ActorTask
+
+TABLE = "actor"
+KEY = b"state"
+
+
+class ActorState:
+    """Owner of `c.state`; a `Tracker` for it and for connection state's reentrancy rule; a save source."""
+
+    def __init__(self, task: ActorTask) -> None:
+        self._task = task
+        self._value: Any = UNDEFINED
+        self._hook = task.definition.hooks.get("on_state_change")
+        self._unsaved = False
+        self._saving = False
+        self._unflushed = False
+        self._in_hook = False
+        self._flush_due = False
+        self._counted = task.metrics.mutations
+
+    @property
+    def value(self) -> Any:
+        """The tracked state.
+
+        Raises:
+            ActorError: actor.state_not_enabled (RUN-210).
+        """
+        if not self._task.definition.has_state:
+            raise make_error("actor.state_not_enabled")
+        return self._value
+
+    def replace(self, value: Any) -> None:
+        """Assign the whole state; an equal value is no change."""
+        if not self._task.definition.has_state:
+            raise make_error("actor.state_not_enabled")
+        self.before_change()
+        tracked = track(value, self)
+        if not same(self._value, tracked):
+            self._value = tracked
+            self.changed()
+
+    def install(self, value: Any) -> None:
+        """Take over loaded or freshly created state: no mutation, no hook (START-015); raises TypeError for what cannot be stored."""
+        self._value = track(value, self)
+        self._counted["internal_replace"] += 1
+
+    def load(self, data: bytes) -> None:
+        """Install stored bytes, as the declared dataclass if there is one."""
+        value = from_wire(cbor.loads(data))
+        declared = self._task.definition.state
+        if dataclasses.is_dataclass(declared) and not isinstance(declared, type):
+            value = msgspec.convert(value, type=type(declared), strict=False)
+        self.install(value)
+
+    def initial(self) -> Any:
+        """A deep copy of the static initial state (START-017, RUN-110)."""
+        return copy.deepcopy(self._task.definition.state)
+
+    def put(self) -> Put:
+        """The state as a row, serialized now (RUN-148)."""
+        return Put(TABLE, KEY, cbor.dumps_exact(to_wire(plain(self._value))))
+
+    # Tracker.
+
+    def before_change(self) -> None:
+        """Refuse writes inside `on_state_change` and while the event inbox has no room (RUN-123, section 2.1)."""
+        if self._in_hook:
+            raise make_error("actor.state_mutation_reentrant")
+        if not self._unsaved:
+            self._task.events.check("state_mutated")
+
+    def changed(self) -> None:
+        """Save later, and tell the hook at the end of this turn (RUN-120)."""
+        self._counted["user_mutate_state"] += 1
+        if not self._unsaved:
+            # There is room: `before_change` looked.
+            self._task.send_event("state_mutated", self._task.saver.request)
+            self._unsaved = True
+        if self._task.observer is not None:
+            self._task.observer.changed(Part.STATE)
+        if self._hook is not None:
+            self._unflushed = True
+            if not self._flush_due:
+                self._flush_due = True
+                self._task.loop.call_soon(self._flush_turn)
+
+    def flush(self) -> None:
+        """Call `on_state_change` if anything changed since the last call; what it raises is raised (RUN-120, RUN-125)."""
+        if not self._unflushed or self._in_hook or self._hook is None:
+            return
+        self._unflushed = False
+        self._in_hook = True
+        try:
+            with self._task.work.region(WorkKind.STATE_CHANGE):
+                self._hook(self._task.context(), self._value)
+        finally:
+            self._in_hook = False
+
+    def _flush_turn(self) -> None:
+        self._flush_due = False
+        try:
+            self.flush()
+        except Exception:
+            # A mid-action flush must not fail the action (RUN-127).
+            self._task.log.exception("onStateChange failed")
+
+    # Save source.
+
+    def collect(self) -> list[Op]:
+        """The state if it changed."""
+        if not self._unsaved or not self._task.definition.has_state:
+            return []
+        row = self.put()
+        self._unsaved, self._saving = False, True
+        return [row]
+
+    def settled(self, ok: bool) -> None:
+        """A failed save leaves the state unsaved (DB-039)."""
+        if self._saving and not ok:
+            self._unsaved = True
+        elif self._saving:
+            self._task.changed(Part.SAVED)
+        self._saving = False
+
+
+class GuardedTracker:
+    """Tracks connection state: same reentrancy rule, its own notification (CONN-052, CONN-055, CONN-056)."""
+
+    __slots__ = ("_notify", "_state")
+
+    def __init__(self, state: ActorState, notify: Any) -> None:
+        self._state = state
+        self._notify = notify
+
+    def before_change(self) -> None:
+        """As for actor state."""
+        self._state.before_change()
+
+    def changed(self) -> None:
+        """Tell the owner."""
+        self._notify()

@@ -1,0 +1,1 @@
+"""How a user declares an actor: class, actions, hooks, options, schemas, registry."""

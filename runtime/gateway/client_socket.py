@@ -1,0 +1,366 @@
+"""Client WebSockets as the gateway owns them, while generations of their actor come and go.
+
+A `ClientSocket` outlives the generations it talks to. The actor's end of it is a `SocketSink`: while one is attached the socket is
+*active* and every client message is handed over; without one it is *opening* or *hibernating* and messages wait here. Messages of a
+hibernatable socket are kept until the actor acknowledged them as durably handled, and handed over again, in order, to the next sink.
+
+Why the state machine knows no ASGI: the transport is a three-method Protocol, so the same machine serves any server and any fake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from runtime import clock
+from runtime.actor.connections.raw.close_ack import CloseLedger
+from runtime.errors import ActorError, make_error
+from runtime.protocol.subprotocols import entry_value
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.http import Request
+
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+MAX_KEPT_BYTES = 128 * 1024 * 1024
+MAX_KEPT_MESSAGES = 65_535
+MAX_KEPT_AGE = 30.0
+AGE_CHECK_INTERVAL = 15.0
+MAX_REASON_BYTES = 123
+ABNORMAL_CLOSURE = 1006
+NO_STATUS = 1005
+GATEWAY_ID = os.urandom(4)
+"""Identifies this process's gateway in persisted connection records (HIB section 3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A resolved WebSocket upgrade: what the gateway routing found out before it hands the socket over.
+
+    Attributes:
+        actor_id: The addressed actor, already resolved from a query if there was one.
+        request: Method GET, `http://127.0.0.1` + gateway-stripped path and query, all upgrade headers (WIRE-508, RAWWS-002).
+        protocols: The sub-protocol entries the client offered, in order, whitespace removed.
+        ray_id: The ray id of the 101 response; appended to gateway close reasons (WIRE-262).
+        skip_ready_wait: Whether the upgrade may reach a stopping generation (WIRE-230).
+        headers: Extra headers of the 101 response (ray id, CORS).
+    """
+
+    actor_id: str
+    request: Request
+    protocols: tuple[str, ...]
+    ray_id: str
+    skip_ready_wait: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def protocol_value(self, prefix: str) -> str | None:
+        """The rest of the first sub-protocol entry that starts with `prefix`."""
+        return entry_value(self.protocols, prefix)
+
+
+class SocketState(StrEnum):
+    """Where a client socket is in its life (HIB section 3.3)."""
+
+    OPENING = "opening"
+    ACTIVE = "active"
+    HIBERNATING = "hibernating"
+    CLOSED = "closed"
+
+
+class Transport(Protocol):
+    """The wire of one socket. Both methods only enqueue and never raise."""
+
+    def send(self, data: str | bytes) -> None:
+        """Queue one message; `str` is a text frame."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Queue the close frame behind everything sent before; later calls do nothing."""
+
+
+class SocketSink(Protocol):
+    """The actor's end of an active socket. Both methods are called on the loop and must not raise or block."""
+
+    def on_message(self, index: int, data: str | bytes) -> None:
+        """One client message with its wrapping 16-bit index."""
+
+    def on_close(self, code: int, reason: str) -> None:
+        """The client is gone; called at most once, and never after the sink closed the socket itself."""
+
+
+def byte_size(data: str | bytes) -> int:
+    """The payload size of a frame; text counts in UTF-8."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
+def failure_reason(error: ActorError, ray_id: str) -> str:
+    """The close reason of a gateway failure (WIRE-262)."""
+    return f"{error.group}.{error.code}#{ray_id}".encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+class ClientSocket:
+    """One client WebSocket. The gateway feeds it with `receive` and `disconnected`; the actor uses the rest.
+
+    Implements HIB-020..025, HIB-030, HIB-035, HIB-037.
+    """
+
+    def __init__(self, upgrade: Upgrade, table: SocketTable, transport: Transport) -> None:
+        self.upgrade = upgrade
+        self.request = upgrade.request
+        self.gateway_id = GATEWAY_ID
+        self.request_id = table.allocate_id()
+        self.state = SocketState.OPENING
+        self.hibernatable = False
+        self._table = table
+        self._transport = transport
+        self._sink: SocketSink | None = None
+        self._numbered = 0
+        self._kept: deque[tuple[int, float, str | bytes]] = deque()
+        self._kept_bytes = 0
+        self._age_timer: asyncio.TimerHandle | None = None
+        self._flowing = asyncio.Event()
+        self._closed_as: tuple[int, str] | None = None
+        table.add(self)
+
+    @property
+    def key(self) -> tuple[bytes, bytes]:
+        """What a persisted connection record is matched by: gateway id and request id."""
+        return self.gateway_id, self.request_id
+
+    @property
+    def last_index(self) -> int:
+        """The index of the newest client message, 0 before the first."""
+        return self._numbered & 0xFFFF
+
+    @property
+    def attached(self) -> bool:
+        """Whether a generation takes the messages right now."""
+        return self._sink is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side closed it."""
+        return self.state is SocketState.CLOSED
+
+    # What the gateway's reader calls.
+
+    def receive(self, data: str | bytes) -> None:
+        """Take one client message: number it, keep it if it may have to be replayed, hand it over or wake the actor."""
+        if self.state is SocketState.CLOSED:
+            return
+        size = byte_size(data)
+        if size > MAX_FRAME_BYTES:
+            self.fail(make_error("core.internal_error"))
+            return
+        self._numbered += 1
+        sink = self._sink
+        if self.hibernatable or sink is None:
+            if self._kept_bytes + size > MAX_KEPT_BYTES or len(self._kept) >= MAX_KEPT_MESSAGES:
+                self.fail(make_error("guard.websocket_pending_limit_reached"))
+                return
+            self._kept.append((self._numbered, clock.monotonic(), data))
+            self._kept_bytes += size
+        if sink is not None:
+            sink.on_message(self._numbered & 0xFFFF, data)
+        elif self.state is SocketState.HIBERNATING:
+            self._table.wake(self.upgrade.actor_id)
+            self._watch_age()
+
+    async def flowing(self) -> None:
+        """Return when the reader may read on: at once while active, else when a generation attached or the socket closed."""
+        if self._sink is None:
+            await self._flowing.wait()
+
+    def disconnected(self, code: int, reason: str) -> None:
+        """The client closed or was lost. No code counts as 1000; a broken transport as 1011 (WIRE-267)."""
+        if code == NO_STATUS:
+            code, reason = 1000, ""
+        elif code == ABNORMAL_CLOSURE:
+            code, reason = 1011, "ws.downstream_closed"
+        self._end(code, reason)
+
+    # What the actor's generation calls.
+
+    def attach(self, sink: SocketSink, *, hibernatable: bool, watermark: int = 0) -> None:
+        """Make the socket active: release what `watermark` covers, hand over the rest in order (HIB-037).
+
+        A socket that closed in the meantime reports that to the sink at once (CONN-018).
+        """
+        if self._closed_as is not None:
+            sink.on_close(*self._closed_as)
+            return
+        self.state = SocketState.ACTIVE
+        self.hibernatable = hibernatable
+        self._sink = sink
+        self._stop_age_timer()
+        if hibernatable:
+            self.acknowledge(watermark)
+            waiting = list(self._kept)
+        else:
+            waiting, self._kept, self._kept_bytes = list(self._kept), deque(), 0
+        for number, _, data in waiting:
+            if self._sink is sink:
+                sink.on_message(number & 0xFFFF, data)
+        self._flowing.set()
+
+    def send(self, data: str | bytes) -> None:
+        """Send one message to the client; nothing happens once closed."""
+        if self.state is not SocketState.CLOSED:
+            self._transport.send(data)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close towards the client, behind everything sent before. The sink is not told: it asked for it."""
+        if self.state is not SocketState.CLOSED:
+            self._sink = None
+            self._finish(code, reason)
+
+    def acknowledge(self, index: int) -> None:
+        """Release every kept message up to `index` (wrapping, cumulative, HIB-035)."""
+        kept = self._kept
+        behind = (self._numbered - index) & 0xFFFF
+        limit = self._numbered - behind
+        while kept and kept[0][0] <= limit:
+            self._kept_bytes -= byte_size(kept.popleft()[2])
+
+    def hibernate(self) -> None:
+        """Detach from a generation whose final save is about to begin; what arrives from now on is for the next one."""
+        if self.state is SocketState.ACTIVE:
+            self._sink = None
+            self._flowing.clear()
+            self.state = SocketState.HIBERNATING
+
+    def rest(self) -> None:
+        """The generation is over: messages that it did not acknowledge wake the actor again at once (HIB-021)."""
+        if self.state is SocketState.HIBERNATING and self._kept:
+            self._table.wake(self.upgrade.actor_id)
+            self._watch_age()
+
+    def pending_indexes(self) -> list[int]:
+        """Received and not yet acknowledged indexes, oldest first (HIB-040)."""
+        return [number & 0xFFFF for number, _, _ in self._kept]
+
+    # What either side of the gateway calls.
+
+    def fail(self, error: ActorError) -> None:
+        """Close with 1011 and `group.code#ray`; an attached sink is told (WIRE-262)."""
+        self._end(1011, failure_reason(error, self.upgrade.ray_id))
+
+    def _end(self, code: int, reason: str) -> None:
+        if self.state is SocketState.CLOSED:
+            return
+        sink, self._sink = self._sink, None
+        asleep = self.state is SocketState.HIBERNATING
+        self._finish(code, reason)
+        if sink is not None:
+            sink.on_close(code, reason)
+        elif asleep:
+            # The record is still there: the next generation finds it without a socket and runs the disconnect (HIB-055).
+            self._table.wake(self.upgrade.actor_id)
+
+    def _finish(self, code: int, reason: str) -> None:
+        self.state = SocketState.CLOSED
+        self._closed_as = (code, reason)
+        self._kept.clear()
+        self._kept_bytes = 0
+        self._stop_age_timer()
+        self._flowing.set()
+        self._table.discard(self)
+        self._transport.close(code, reason)
+
+    def _watch_age(self) -> None:
+        if self._age_timer is None and self._kept:
+            self._age_timer = clock.call_later(AGE_CHECK_INTERVAL, self._check_age)
+
+    def _check_age(self) -> None:
+        self._age_timer = None
+        if self._kept and clock.monotonic() - self._kept[0][1] > MAX_KEPT_AGE:
+            self.fail(make_error("guard.websocket_garbage_collected"))
+        else:
+            self._watch_age()
+
+    def _stop_age_timer(self) -> None:
+        if self._age_timer is not None:
+            self._age_timer.cancel()
+            self._age_timer = None
+
+
+class SocketTable:
+    """Every client socket of one host, by actor, and the wakes they asked for.
+
+    `wake` is the host's `ready(actor_id)`: it starts the actor if needed, waits until it is ready and raises `ActorError` if it cannot.
+    """
+
+    def __init__(self, wake: Callable[[str], Awaitable[object]]) -> None:
+        self._wake = wake
+        self._sockets: dict[str, dict[bytes, ClientSocket]] = {}
+        self._wakes: dict[str, asyncio.Task[None]] = {}
+        self._wanted_again: set[str] = set()
+        self.close_acks = CloseLedger()
+        self._allocated = 0
+        self._closing = False
+
+    def allocate_id(self) -> bytes:
+        """A request id of four bytes, unique among this process's sockets."""
+        self._allocated = (self._allocated + 1) & 0xFFFFFFFF
+        return self._allocated.to_bytes(4, "big")
+
+    def add(self, socket: ClientSocket) -> None:
+        """Register an opened socket."""
+        self._sockets.setdefault(socket.upgrade.actor_id, {})[socket.request_id] = socket
+
+    def discard(self, socket: ClientSocket) -> None:
+        """Forget a closed socket."""
+        sockets = self._sockets.get(socket.upgrade.actor_id)
+        if sockets is not None and sockets.pop(socket.request_id, None) is not None and not sockets:
+            del self._sockets[socket.upgrade.actor_id]
+
+    def hibernating(self, actor_id: str) -> list[ClientSocket]:
+        """The actor's sockets that wait for its next generation (`HostPort.open_sockets`, HIB-051)."""
+        sockets = self._sockets.get(actor_id, {})
+        return [socket for socket in sockets.values() if socket.state is SocketState.HIBERNATING]
+
+    def actor_gone(self, actor_id: str) -> None:
+        """The actor was destroyed: close what is attached to it or hibernates (HIB-062, WIRE-631)."""
+        for socket in list(self._sockets.get(actor_id, {}).values()):
+            if socket.state is not SocketState.OPENING:
+                socket.close(1000, "actor.stopped")
+
+    def wake(self, actor_id: str) -> None:
+        """Start the actor in the background; at most one wake per actor is under way."""
+        if self._closing:
+            return
+        if actor_id in self._wakes:
+            self._wanted_again.add(actor_id)
+        else:
+            self._wakes[actor_id] = asyncio.get_running_loop().create_task(self._run_wake(actor_id))
+
+    async def _run_wake(self, actor_id: str) -> None:
+        try:
+            # A socket may fall asleep again before this task notices that the wake it asked for before was granted.
+            while True:
+                self._wanted_again.discard(actor_id)
+                await self._wake(actor_id)
+                if actor_id not in self._wanted_again:
+                    return
+        except Exception as exc:
+            error = exc if isinstance(exc, ActorError) else make_error("core.internal_error")
+            for socket in self.hibernating(actor_id):
+                socket.close(1011, failure_reason(error, socket.upgrade.ray_id))
+        finally:
+            self._wanted_again.discard(actor_id)
+            self._wakes.pop(actor_id, None)
+
+    async def close(self) -> None:
+        """The process ends: close every socket with 1012 and wait for the wakes."""
+        self._closing = True
+        for sockets in list(self._sockets.values()):
+            for socket in list(sockets.values()):
+                socket.close(1012, "")
+        wakes = list(self._wakes.values())
+        for task in wakes:
+            task.cancel()
+        await asyncio.gather(*wakes, return_exceptions=True)

@@ -1,0 +1,278 @@
+"""The host that is a whole control plane in one process: records, keys, slots, alarms, shutdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime import clock
+from runtime.actor.ports import StopReason
+from runtime.declaration.options import HostOptions
+from runtime.errors import make_error
+from runtime.gateway.client_socket import SocketTable
+from runtime.gateway.rate_limits import CreationLimit
+from runtime.hosting.standalone import records
+from runtime.hosting.standalone.alarms import AlarmClock
+from runtime.hosting.standalone.journal import HostJournal
+from runtime.hosting.standalone.namespaces import NamespaceBook
+from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
+from runtime.hosting.standalone.records import ActorRecord
+from runtime.hosting.standalone.slot import ActorSlot, SlotState
+from runtime.hosting.standalone.supervisor import Supervisor
+from runtime.metrics.registry import Metrics
+from runtime.protocol.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client import Client
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.declaration.registry import Registry
+    from runtime.gateway.client_socket import ClientSocket
+    from runtime.hosting.standalone.namespaces import Namespace
+    from runtime.storage.base import Storage
+
+MAX_KEY_BYTES = 1024
+MAX_INPUT_CHARS = 4_194_304
+
+
+class StandaloneHost:
+    """Hosts every actor of a registry in this process; implements `HostPort`.
+
+    Open it before use and close it in the end. `endpoint` is the URL under which actors reach their own gateway; whoever serves the
+    application sets it, otherwise the first request tells.
+    """
+
+    def __init__(self, registry: Registry, storage: Storage, options: HostOptions | None = None) -> None:
+        self.registry = registry
+        self.storage = storage
+        self.options = options or HostOptions()
+        self.metrics = Metrics()
+        self.endpoint: str | None = None
+        self.slots: dict[str, ActorSlot] = {}
+        self.journal = HostJournal(storage)
+        self.namespaces = NamespaceBook(self.journal)
+        self.sockets = SocketTable(self.ready)
+        self.started_ms = 0
+        self._keys: dict[tuple[str, str, str], ActorSlot] = {}
+        self._alarms = AlarmClock(self._alarm_due)
+        self._supervisor = Supervisor(self, self._forget)
+        self._clients: dict[tuple[str, str], Client] = {}
+        self._creations = CreationLimit(self.options.rate_limits)
+        self._opened = False
+
+    async def open(self) -> None:
+        """Open the storage, load records, arm alarms. Actors stay asleep until something needs them (STOP-034)."""
+        await self.storage.open()
+        self.started_ms = clock.now_ms()
+        await records.finish_erasing(self.storage)
+        await self.namespaces.load(self.storage)
+        home = await self.namespaces.ensure(self.options.namespace)
+        await self.namespaces.ensure("default")
+        if self.options.pool not in home.pools:
+            home.pools[self.options.pool] = NORMAL_POOL
+            await self.namespaces.save(home)
+        for record in await records.load_live(self.storage):
+            self._restore(record)
+        self._opened = True
+
+    async def close(self) -> None:
+        """Stop all actors (going away), close sockets and clients, write everything, close the storage. May be repeated."""
+        if not self._opened:
+            return
+        self._opened = False
+        self._alarms.stop()
+        await self._supervisor.close()
+        await self.sockets.close()
+        for client in self._clients.values():
+            await client.dispose()
+        await self.journal.close()
+        await self.storage.close()
+
+    def _restore(self, record: ActorRecord) -> None:
+        namespace = self.namespaces.by_id(record.namespace_id)
+        if namespace is None:
+            raise ValueError(f"actor {record.actor_id} belongs to an unknown namespace {record.namespace_id}")
+        record.connectable_ts = None
+        record.sleep_ts = record.sleep_ts or self.started_ms
+        self._add(ActorSlot(record, namespace))
+        self._alarms.set(record.actor_id, record.alarm)
+
+    # Finding and creating.
+
+    def find(self, namespace: Namespace, name: str, key: str) -> ActorSlot | None:
+        """The live actor with exactly that serialized key (WIRE-067)."""
+        return self._keys.get((namespace.namespace_id, name, key))
+
+    async def get_or_create(
+        self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
+    ) -> tuple[ActorSlot, bool]:
+        """The live actor of a key, created when there is none; concurrent callers get the same one (WIRE-080, WIRE-081, WIRE-090).
+
+        Raises:
+            ActorError: `actor.empty_key`, `actor.key_too_large`, `actor.no_runner_config_configured`, `actor.creation_rate_limit`.
+        """
+        check_key(key)
+        slot = self.find(namespace, name, key)
+        if slot is None:
+            return await self._create(namespace, name, key, pool, input_cbor), True
+        if slot.created is not None:
+            await slot.created.wait()
+            return await self.get_or_create(namespace, name, key, pool, input_cbor)
+        return slot, False
+
+    async def create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None = None) -> ActorSlot:
+        """Create an actor; without a key no lookup finds it (WIRE-084).
+
+        Raises:
+            ActorError: `actor.duplicate_key`, or what `get_or_create` raises.
+        """
+        if key is not None:
+            check_key(key)
+            holder = self.find(namespace, name, key)
+            if holder is not None:
+                raise make_error("actor.duplicate_key", key=key, existing_actor_id=holder.actor_id)
+        return await self._create(namespace, name, key, pool, input_cbor)
+
+    async def _create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None) -> ActorSlot:
+        if pool not in namespace.pools:
+            raise make_error("actor.no_runner_config_configured", namespace=namespace.name, pool_name=pool)
+        self._creations.check(namespace.namespace_id)
+        served = self.serves(namespace, pool)
+        record = ActorRecord(new_id(), namespace.namespace_id, name, key, pool, clock.now_ms(), input_cbor, generation=int(served))
+        slot = ActorSlot(record, namespace)
+        # Known under its key before the first await, and counted as starting: whoever asks meanwhile waits for this one.
+        slot.begin_creation()
+        self._add(slot)
+        if name not in namespace.names:
+            namespace.names.add(name)
+            self.namespaces.changed(namespace)
+        try:
+            await self.journal.save(record)
+        except BaseException:
+            self.journal.forget(record)
+            self._forget(slot)
+            slot.abandon()
+            raise
+        finally:
+            slot.end_creation()
+        self._supervisor.start(slot, allocated=served)
+        return slot
+
+    def _add(self, slot: ActorSlot) -> None:
+        record = slot.record
+        self.slots[record.actor_id] = slot
+        if record.key is not None:
+            self._keys[record.namespace_id, record.name, record.key] = slot
+
+    def _forget(self, slot: ActorSlot) -> None:
+        """The actor does not exist any more: free its id and key, close its sockets, drop its alarm."""
+        record = slot.record
+        self.slots.pop(record.actor_id, None)
+        if record.key is not None and self._keys.get((record.namespace_id, record.name, record.key)) is slot:
+            del self._keys[record.namespace_id, record.name, record.key]
+        self._alarms.set(record.actor_id, None)
+        self.sockets.actor_gone(record.actor_id)
+
+    def serves(self, namespace: Namespace, pool: str) -> bool:
+        """Whether this process hosts actors of the pool."""
+        return pool in namespace.pools and hosted(self.options, pool)
+
+    # Reaching.
+
+    async def ready(self, actor_id: str, *, skip_ready_wait: bool = False) -> ActorTask:
+        """The live generation of an actor, started if need be; see `Supervisor.ready` for the errors.
+
+        With `skip_ready_wait` any generation that exists is taken, connectable or not (WIRE-212).
+        """
+        slot = self.slots.get(actor_id)
+        if slot is None:
+            raise make_error("actor.not_found")
+        if skip_ready_wait and slot.task is not None:
+            return slot.task
+        return await self._supervisor.ready(slot)
+
+    # Orders of the control plane.
+
+    async def destroy(self, slot: ActorSlot) -> None:
+        """Destroy and wait until done, grace period included (WIRE-100)."""
+        await self._supervisor.destroy(slot)
+
+    def sleep(self, slot: ActorSlot) -> None:
+        """Ask a running actor to sleep (WIRE-103)."""
+        self._supervisor.stop(slot, StopReason.SLEEP_INTENT)
+
+    def reschedule(self, slot: ActorSlot) -> None:
+        """Stop and start again; a sleeping actor just starts (SLEEP-025, START-033)."""
+        self._supervisor.stop(slot, StopReason.GOING_AWAY)
+
+    def pool_configured(self, namespace: Namespace, pool: str) -> None:
+        """A pool became available: start actors that were created before it could be served."""
+        for slot in list(self.slots.values()):
+            record = slot.record
+            if slot.namespace is namespace and record.pool == pool and record.error == "no_envoys":
+                self._supervisor.wake(slot)
+
+    # HostPort: what actors ask for.
+
+    def request_sleep(self, actor_id: str, generation: int) -> None:
+        """Sleep intent of a running generation (SLEEP-020)."""
+        self._intent(actor_id, generation, StopReason.SLEEP_INTENT)
+
+    def request_destroy(self, actor_id: str, generation: int) -> None:
+        """Stop intent of a running generation (DESTROY-002)."""
+        self._intent(actor_id, generation, StopReason.STOP_INTENT)
+
+    def _intent(self, actor_id: str, generation: int, reason: StopReason) -> None:
+        slot = self.slots.get(actor_id)
+        if slot is not None and slot.record.generation == generation and slot.state is not SlotState.ASLEEP:
+            self._supervisor.stop(slot, reason)
+
+    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
+        """Replace the one alarm of an actor; durable when this returns (TASK-240)."""
+        slot = self.slots.get(actor_id)
+        if slot is not None and slot.record.alarm != at_ms:
+            self.alarm(slot, at_ms)
+            await self.journal.save(slot.record)
+
+    def alarm(self, slot: ActorSlot, at_ms: int | None) -> None:
+        """Replace the alarm of an actor without waiting until that is durable."""
+        slot.record.alarm = at_ms
+        self._alarms.set(slot.actor_id, at_ms)
+        self.journal.mark(slot.record)
+
+    def _alarm_due(self, actor_id: str) -> None:
+        slot = self.slots.get(actor_id)
+        if slot is None:
+            return
+        if slot.state is SlotState.RUNNING and slot.task is not None:
+            slot.task.fire_alarm()
+        elif slot.state is SlotState.ASLEEP:
+            self.alarm(slot, None)
+            self._supervisor.start(slot, by_alarm=True)
+        # While starting or stopping the record keeps the alarm: the start dispatches what is due, the stop restarts (TASK-244).
+
+    def client(self, actor_id: str) -> Client:
+        """A client to this host's own gateway, one per namespace and pool of an actor, for actor-to-actor calls."""
+        from client import Client
+
+        if self.endpoint is None:
+            raise RuntimeError("the address of this host is not known: set StandaloneHost.endpoint, or serve with runtime.serve")
+        slot = self.slots.get(actor_id)
+        target = (self.options.namespace, self.options.pool) if slot is None else (slot.namespace.name, slot.record.pool)
+        if target not in self._clients:
+            self._clients[target] = Client(self.endpoint, namespace=target[0], pool=target[1])
+        return self._clients[target]
+
+    def open_sockets(self, actor_id: str) -> Sequence[ClientSocket]:
+        """Client sockets of the actor that hibernate here (HIB-051)."""
+        return self.sockets.hibernating(actor_id)
+
+
+def check_key(key: str) -> None:
+    """Raise `actor.empty_key` or `actor.key_too_large` for an unusable serialized key (WIRE-085, WIRE-086)."""
+    if not key:
+        raise make_error("actor.empty_key")
+    data = key.encode()
+    if len(data) > MAX_KEY_BYTES:
+        preview = data[:MAX_KEY_BYTES].decode(errors="ignore")
+        raise make_error("actor.key_too_large", max_size=MAX_KEY_BYTES, key_preview=preview)

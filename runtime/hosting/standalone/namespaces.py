@@ -1,0 +1,140 @@
+"""Namespaces with their pools and the actor names seen in them (WIRE-110, WIRE-120..127)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cbor2
+
+from runtime import clock
+from runtime.errors import make_error
+from runtime.protocol.ids import new_id
+from runtime.storage.base import HOST_SCOPE, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runtime.hosting.standalone.journal import HostJournal
+    from runtime.storage.base import Op, Storage
+
+TABLE = "namespaces"
+DATACENTER = "default"
+MAX_NAME = 64
+MAX_DISPLAY_NAME = 128
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(slots=True, eq=False)
+class Namespace:
+    """One namespace. `pools` maps a pool name to its configuration per datacenter, `names` holds the actor names ever created."""
+
+    namespace_id: str
+    name: str
+    display_name: str
+    create_ts: int
+    pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+    def ops(self) -> Sequence[Op]:
+        """The write of the present value."""
+        row = [self.namespace_id, self.name, self.display_name, self.create_ts, self.pools, sorted(self.names)]
+        return [Put(TABLE, self.namespace_id.encode(), cbor2.dumps(row))]
+
+    def to_json(self) -> dict[str, Any]:
+        """The namespace object of the REST API (WIRE-120)."""
+        return {
+            "namespace_id": self.namespace_id,
+            "name": self.name,
+            "display_name": self.display_name,
+            "create_ts": self.create_ts,
+        }
+
+
+class NamespaceBook:
+    """All namespaces of a host, by name and by id."""
+
+    def __init__(self, journal: HostJournal) -> None:
+        self._journal = journal
+        self._by_name: dict[str, Namespace] = {}
+        self._by_id: dict[str, Namespace] = {}
+
+    def __iter__(self) -> Iterator[Namespace]:
+        return iter(self._by_id.values())
+
+    async def load(self, storage: Storage) -> None:
+        """Read what is stored."""
+        for _, value in await storage.scan(HOST_SCOPE, TABLE):
+            namespace_id, name, display_name, create_ts, pools, names = cbor2.loads(value)
+            self._add(Namespace(namespace_id, name, display_name, create_ts, pools, set(names)))
+
+    def get(self, name: str) -> Namespace | None:
+        """The namespace with that name."""
+        return self._by_name.get(name)
+
+    def by_id(self, namespace_id: str) -> Namespace | None:
+        """The namespace with that id."""
+        return self._by_id.get(namespace_id)
+
+    def require(self, name: str) -> Namespace:
+        """The namespace with that name; raises `namespace.not_found` (WIRE-023)."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise make_error("namespace.not_found")
+        return found
+
+    async def ensure(self, name: str) -> Namespace:
+        """The namespace with that name, made when missing (startup only: names are not checked)."""
+        found = self._by_name.get(name)
+        if found is None:
+            found = await self._insert(name, name.capitalize() if name == "default" else name)
+        return found
+
+    async def create(self, name: str, display_name: str) -> Namespace:
+        """Make a namespace (WIRE-121).
+
+        Raises:
+            ActorError: `namespace.name_not_unique`, or `namespace.failed_to_create` with the reason.
+        """
+        reason = _fault(name, display_name)
+        if reason is not None:
+            raise make_error("namespace.failed_to_create", reason=reason)
+        if name in self._by_name:
+            raise make_error("namespace.name_not_unique")
+        return await self._insert(name, display_name)
+
+    def changed(self, namespace: Namespace) -> None:
+        """Write a changed namespace soon."""
+        self._journal.mark(namespace)
+
+    async def save(self, namespace: Namespace) -> None:
+        """Write a changed namespace and wait until it is durable."""
+        await self._journal.save(namespace)
+
+    async def _insert(self, name: str, display_name: str) -> Namespace:
+        namespace = Namespace(new_id(), name, display_name, clock.now_ms())
+        self._add(namespace)
+        try:
+            await self._journal.save(namespace)
+        except BaseException:
+            self._journal.forget(namespace)
+            del self._by_name[name], self._by_id[namespace.namespace_id]
+            raise
+        return namespace
+
+    def _add(self, namespace: Namespace) -> None:
+        self._by_name[namespace.name] = namespace
+        self._by_id[namespace.namespace_id] = namespace
+
+
+def _fault(name: str, display_name: str) -> str | None:
+    """Why a namespace cannot be created, in the words of WIRE-121."""
+    checks = (
+        (not name, "name too short"),
+        (len(name) > MAX_NAME, "name too long"),
+        (_NAME.fullmatch(name) is None, "invalid name"),
+        (not display_name, "display name too short"),
+        (len(display_name) > MAX_DISPLAY_NAME, "display name too long"),
+    )
+    return next((reason for failed, reason in checks if failed), None)

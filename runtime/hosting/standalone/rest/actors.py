@@ -1,0 +1,198 @@
+"""REST endpoints about actors (WIRE-060..113)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import make_error
+from runtime.gateway.replies import Reply, json_reply
+from runtime.hosting.standalone import records
+from runtime.hosting.standalone.inspector_token import read_inspector_token
+from runtime.hosting.standalone.namespaces import DATACENTER
+from runtime.hosting.standalone.rest.input import CreateActor, Empty, GetOrCreateActor, check_id, decode_body, decode_input
+from runtime.protocol.ids import parse_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.hosting.standalone.host import StandaloneHost
+    from runtime.hosting.standalone.namespaces import Namespace
+    from runtime.hosting.standalone.records import ActorRecord
+    from runtime.hosting.standalone.rest.api import RestRequest
+    from runtime.hosting.standalone.rest.input import Query
+    from runtime.hosting.standalone.slot import ActorSlot
+
+MAX_IDS = 32
+INSPECTOR_TOKEN_KEY = b"\x03"
+BOTH_FILTERS = "Cannot provide both actor_id and (name + key). Use either actor_id or (name + key)."
+KEY_WITHOUT_NAME = "Name is required when key is provided."
+NO_FILTER = "Name is required when not using actor_ids."
+
+
+class ActorEndpoints:
+    """Lists, creates and orders actors."""
+
+    def __init__(self, host: StandaloneHost, authorize: Callable[[RestRequest], None]) -> None:
+        self._host = host
+        self._authorize = authorize
+
+    async def list_actors(self, request: RestRequest) -> Reply:
+        """GET /actors (WIRE-060..071)."""
+        query = request.query(
+            "name", "key", "actor_ids", "include_destroyed", "limit", "cursor", repeatable=("actor_id",)
+        )  # fmt: skip
+        ids = _listed_ids(query)
+        name, key = query.text("name"), query.text("key")
+        limit, before = query.limit(), query.before()
+        include_destroyed = query.flag("include_destroyed")
+        if not ids and key is None:
+            self._authorize(request)
+        namespace = self._namespace(query)
+        if ids and (name is not None or key is not None):
+            raise make_error("validation.invalid_input", message=BOTH_FILTERS)
+        if ids:
+            return _page(await self._by_ids(namespace, ids), limit)
+        if name is None:
+            raise make_error("validation.invalid_input", message=NO_FILTER if key is None else KEY_WITHOUT_NAME)
+        found = [slot.record for slot in self._host.slots.values() if slot.namespace is namespace and slot.record.name == name]
+        if include_destroyed:
+            buried = await records.load_destroyed(self._host.storage)
+            found += [item for item in buried if item.namespace_id == namespace.namespace_id and item.name == name]
+        if key is not None:
+            found = [record for record in found if record.key == key]
+        if before is not None:
+            found = [record for record in found if record.create_ts < before]
+        found.sort(key=lambda record: record.create_ts, reverse=True)
+        return _page(found, limit)
+
+    async def get_or_create(self, request: RestRequest) -> Reply:
+        """PUT /actors (WIRE-080, WIRE-081, WIRE-090)."""
+        query = request.query()
+        body = decode_body(GetOrCreateActor, request.header(b"content-type"), request.body)
+        namespace = self._namespace(query)
+        _check_datacenter(body.datacenter)
+        slot, created = await self._host.get_or_create(
+            namespace, body.name, body.key, body.runner_name_selector, decode_input(body.input)
+        )  # fmt: skip
+        return json_reply({"actor": slot.record.to_json(), "created": created})
+
+    async def create(self, request: RestRequest) -> Reply:
+        """POST /actors (WIRE-082..091)."""
+        query = request.query()
+        body = decode_body(CreateActor, request.header(b"content-type"), request.body)
+        namespace = self._namespace(query)
+        _check_datacenter(body.datacenter)
+        slot = await self._host.create(namespace, body.name, body.key, body.runner_name_selector, decode_input(body.input))
+        return json_reply({"actor": slot.record.to_json()})
+
+    async def destroy(self, request: RestRequest) -> Reply:
+        """DELETE /actors/{id} (WIRE-100..102)."""
+        query = request.query()
+        self._authorize(request)
+        namespace = self._namespace(query)
+        slot = self._slot(namespace, check_id(request.params[0]))
+        if slot is not None:
+            await self._host.destroy(slot)
+        else:
+            record = await records.find_destroyed(self._host.storage, request.params[0].lower())
+            if record is None or record.namespace_id != namespace.namespace_id:
+                raise make_error("actor.not_found")
+        return json_reply({})
+
+    async def sleep(self, request: RestRequest) -> Reply:
+        """POST /actors/{id}/sleep (WIRE-103)."""
+        self._host.sleep(self._ordered(request))
+        return json_reply({})
+
+    async def reschedule(self, request: RestRequest) -> Reply:
+        """POST /actors/{id}/reschedule (SLEEP-025)."""
+        self._host.reschedule(self._ordered(request))
+        return json_reply({})
+
+    async def names(self, request: RestRequest) -> Reply:
+        """GET /actors/names (WIRE-110)."""
+        query = request.query("limit", "cursor")
+        self._authorize(request)
+        namespace = self._namespace(query)
+        after = query.text("cursor")
+        known = sorted({definition.name for definition in self._host.registry} | namespace.names)
+        page = [name for name in known if after is None or name > after][: query.limit()]
+        listed = {name: {"metadata": self._metadata(name)} for name in page}
+        return json_reply({"names": listed, "pagination": {"cursor": page[-1] if page else None}})
+
+    async def read_key(self, request: RestRequest) -> Reply:
+        """GET /actors/{id}/kv/keys/{key}: only the inspector token is published here (WIRE-111..113, INSP-012)."""
+        query = request.query()
+        self._authorize(request)
+        slot = self._slot(self._namespace(query), check_id(request.params[0]))
+        if slot is None:
+            raise make_error("actor.not_found")
+        try:
+            key = base64.b64decode(request.params[1], validate=True)
+        except (binascii.Error, ValueError):
+            raise make_error("core.internal_error") from None
+        token = await read_inspector_token(self._host, slot.actor_id) if key == INSPECTOR_TOKEN_KEY else None
+        if token is None:
+            raise make_error("actor.kv_key_not_found")
+        started = slot.record.start_ts or slot.record.create_ts
+        return json_reply({"value": base64.b64encode(token.encode()).decode(), "update_ts": started})
+
+    def _namespace(self, query: Query) -> Namespace:
+        return self._host.namespaces.require(query.required("namespace"))
+
+    def _slot(self, namespace: Namespace, actor_id: str) -> ActorSlot | None:
+        slot = self._host.slots.get(actor_id)
+        return slot if slot is not None and slot.namespace is namespace else None
+
+    def _ordered(self, request: RestRequest) -> ActorSlot:
+        query = request.query()
+        actor_id = check_id(request.params[0])
+        decode_body(Empty, request.header(b"content-type"), request.body)
+        self._authorize(request)
+        slot = self._slot(self._namespace(query), actor_id)
+        if slot is None:
+            raise make_error("actor.not_found")
+        return slot
+
+    async def _by_ids(self, namespace: Namespace, ids: list[str]) -> list[ActorRecord]:
+        found = []
+        for actor_id in ids:
+            slot = self._host.slots.get(actor_id)
+            record = slot.record if slot is not None else await records.find_destroyed(self._host.storage, actor_id)
+            if record is not None and record.namespace_id == namespace.namespace_id:
+                found.append(record)
+        return found
+
+    def _metadata(self, name: str) -> dict[str, Any]:
+        definition = self._host.registry.get(name)
+        if definition is None:
+            return {}
+        shown = {"icon": definition.options.icon, "name": definition.options.display_name}
+        return {member: value for member, value in shown.items() if value is not None}
+
+
+def _listed_ids(query: Query) -> list[str]:
+    ids = []
+    for text in (query.text("actor_ids") or "").split(","):
+        try:
+            parse_id(text)
+        except ValueError:
+            continue
+        ids.append(text.lower())
+    ids += [check_id(text) for text in query.items("actor_id")]
+    if len(ids) > MAX_IDS:
+        raise make_error("validation.too_many_actor_ids", max=MAX_IDS, count=len(ids))
+    return ids
+
+
+def _page(found: list[ActorRecord], limit: int) -> Reply:
+    page = found[:limit]
+    cursor = str(page[-1].create_ts) if page else None
+    return json_reply({"actors": [record.to_json() for record in page], "pagination": {"cursor": cursor}})
+
+
+def _check_datacenter(name: str | None) -> None:
+    if name is not None and name != DATACENTER:
+        raise make_error("datacenter.not_found")

@@ -1,0 +1,95 @@
+"""From a gateway request to the actor it is for (section 5 of the wire protocol)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime.errors import make_error
+from runtime.hosting.standalone.namespaces import DATACENTER
+from runtime.protocol.gateway_url import DirectRoute, QueryRoute, encode_input, parse_gateway_path
+from runtime.protocol.ids import parse_id
+from runtime.protocol.keys import serialize_key
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from runtime.gateway.replies import RawHeaders
+    from runtime.hosting.standalone.host import StandaloneHost
+
+SKIP_HEADER = b"x-rivet-skip-ready-wait"
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
+LOCAL_LABEL = 1
+MAX_CACHED = 4096
+MAX_CACHED_LENGTH = 256
+
+
+class Router:
+    """Resolves gateway paths; remembers parsed direct paths, because clients call the same few again and again."""
+
+    def __init__(self, host: StandaloneHost) -> None:
+        self._host = host
+        self._parsed: dict[tuple[bytes, bytes], DirectRoute] = {}
+
+    def parse(self, raw_path: bytes, raw_query: bytes) -> DirectRoute | QueryRoute | None:
+        """The route of a path below `/gateway`; None when it is none (WIRE-221, WIRE-222).
+
+        Raises:
+            ActorError: `guard.query_*`.
+        """
+        known = self._parsed.get((raw_path, raw_query))
+        if known is not None:
+            return known
+        route = parse_gateway_path(raw_path, raw_query)
+        if isinstance(route, DirectRoute):
+            if len(self._parsed) >= MAX_CACHED:
+                self._parsed.clear()
+            if len(raw_path) + len(raw_query) <= MAX_CACHED_LENGTH:
+                self._parsed[raw_path, raw_query] = route
+        return route
+
+    async def resolve(self, route: DirectRoute | QueryRoute) -> str:
+        """The id of the addressed actor, created if the query says so.
+
+        Raises:
+            ActorError: `core.internal_error` (malformed id), `datacenter.not_found`, `namespace.not_found`, `actor.not_found`, or what
+                `StandaloneHost.get_or_create` raises.
+        """
+        if isinstance(route, DirectRoute):
+            if route.actor_id in self._host.slots:
+                return route.actor_id
+            return check_actor_id(route.actor_id)
+        if route.region is not None and route.region != DATACENTER:
+            raise make_error("datacenter.not_found")
+        namespace = self._host.namespaces.require(route.namespace)
+        key = serialize_key(route.key)
+        if route.method == "get":
+            slot = self._host.find(namespace, route.name, key)
+            if slot is None:
+                raise make_error("actor.not_found")
+            return slot.actor_id
+        assert route.pool is not None
+        given = None if route.input is UNDEFINED else encode_input(route.input)
+        slot, _ = await self._host.get_or_create(namespace, route.name, key, route.pool, given)
+        return slot.actor_id
+
+
+def check_actor_id(text: str) -> str:
+    """A well-formed local actor id (WIRE-152, WIRE-223)."""
+    try:
+        parsed = parse_id(text)
+    except ValueError:
+        raise make_error("core.internal_error") from None
+    if parsed.label != LOCAL_LABEL:
+        raise make_error("datacenter.not_found")
+    return text.lower()
+
+
+def skip_from_header(headers: RawHeaders) -> bool:
+    """The skip-ready-wait header of the direct and header forms (WIRE-230, WIRE-231)."""
+    value = headers.get(SKIP_HEADER)
+    if value is None:
+        return False
+    flag = FLAGS.get(value.decode("latin-1"))
+    if flag is None:
+        name = SKIP_HEADER.decode()
+        raise make_error("guard.invalid_header", header=name, detail="expected true, false, 1, or 0.")
+    return flag

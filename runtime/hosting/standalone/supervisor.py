@@ -1,0 +1,311 @@
+"""Starts and stops generations: the state machine of a slot.
+
+    ASLEEP -> STARTING -> RUNNING -> STOPPING -> ASLEEP | DESTROYED
+
+Every transition runs in one task per slot, owned here, so that generations of one actor never overlap (STOP-030). Orders that arrive at
+the wrong moment are remembered in the slot: a stop during a start, a wake or a destroy during a stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runtime import clock
+from runtime.actor.lifecycle.task import ActorTask
+from runtime.actor.ports import ActorIdentity, StopKind, StopReason
+from runtime.errors import ActorError, make_error
+from runtime.hosting.standalone.records import erase_data
+from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
+from runtime.protocol.keys import parse_key
+from runtime.protocol.payload import load_value
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from runtime.hosting.standalone.host import StandaloneHost
+    from runtime.hosting.standalone.records import ActorRecord
+
+log = structlog.get_logger(__name__)
+
+MAX_REWAKES = 8
+CRASH_TEXT_BYTES = 2048
+ALARM_RETRY_BASE = 2.0
+ALARM_RETRY_EXPONENT = 8
+
+
+class Supervisor:
+    """Carries out starts, stops and destroys for a host. `on_destroyed(slot)` is called when an actor ceased to exist."""
+
+    def __init__(self, host: StandaloneHost, on_destroyed: Callable[[ActorSlot], None]) -> None:
+        self._host = host
+        self._on_destroyed = on_destroyed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    # What requests need.
+
+    async def ready(self, slot: ActorSlot) -> ActorTask:
+        """The running generation, started if need be (WIRE-200..209, START-062).
+
+        Raises:
+            ActorError: `actor.not_found`, `actor.destroyed_while_waiting_for_ready`, `guard.actor_ready_timeout`,
+                `guard.actor_wake_retries_exceeded`, `guard.service_unavailable`.
+        """
+        failures = 0
+        waited = False
+        while True:
+            if slot.state is SlotState.RUNNING:
+                assert slot.task is not None
+                return slot.task
+            if slot.state is SlotState.DESTROYED:
+                raise make_error("actor.destroyed_while_waiting_for_ready" if waited else "actor.not_found")
+            if self._closing:
+                raise make_error("guard.service_unavailable")
+            self.wake(slot)
+            waited = True
+            try:
+                async with asyncio.timeout(self._host.options.ready_timeout):
+                    outcome = await slot.next_event()
+            except TimeoutError:
+                raise make_error("guard.actor_ready_timeout", actor_id=slot.actor_id) from None
+            if not isinstance(outcome, SlotEvent):
+                return outcome
+            if outcome is SlotEvent.START_FAILED:
+                failures += 1
+                if failures > MAX_REWAKES:
+                    raise make_error("guard.actor_wake_retries_exceeded", actor_id=slot.actor_id,
+                                     reason="actor_stopped_before_ready", wake_retries=MAX_REWAKES)  # fmt: skip
+
+    def wake(self, slot: ActorSlot) -> None:
+        """Start a sleeping actor, or remember to start it when its stop has ended (START-054)."""
+        if slot.state is SlotState.ASLEEP:
+            self.start(slot)
+        elif slot.state is SlotState.STOPPING:
+            slot.wake = True
+
+    # Orders.
+
+    def start(self, slot: ActorSlot, *, by_alarm: bool = False, allocated: bool = False) -> None:
+        """Begin a start attempt in the background. `allocated`: the record already carries this attempt's generation, durably."""
+        record = slot.record
+        if self._closing or not self._host.serves(slot.namespace, record.pool):
+            slot.state = SlotState.ASLEEP
+            record.error = record.error if self._closing else "no_envoys"
+            self._host.journal.mark(record)
+            return
+        slot.state = SlotState.STARTING
+        slot.by_alarm = by_alarm
+        slot.wake = False
+        if not allocated:
+            record.generation += 1
+            record.sleep_ts = None
+        self._run(slot, self._start(slot, allocated))
+
+    def stop(self, slot: ActorSlot, reason: StopReason) -> None:
+        """Order the actor to stop; during a start it is carried out afterwards, during a stop it is merged into it."""
+        destroy = reason.kind is StopKind.DESTROY
+        if slot.state is SlotState.RUNNING:
+            self._begin_stop(slot, reason)
+        elif slot.state is SlotState.STARTING:
+            if slot.order is None or (destroy and slot.order.kind is not StopKind.DESTROY):
+                slot.order = reason
+        elif slot.state is SlotState.STOPPING:
+            slot.destroy = slot.destroy or destroy
+            slot.wake = slot.wake or (reason is StopReason.GOING_AWAY and not self._closing)
+        elif slot.state is SlotState.ASLEEP:
+            if destroy:
+                slot.state = SlotState.STOPPING
+                self._run(slot, self._bury(slot))
+            elif reason is StopReason.GOING_AWAY:
+                self.start(slot)
+
+    async def destroy(self, slot: ActorSlot) -> None:
+        """Destroy the actor and return when that is done (WIRE-100, DESTROY-001)."""
+        self.stop(slot, StopReason.DESTROY)
+        while slot.state is not SlotState.DESTROYED:
+            await slot.next_event()
+
+    async def close(self) -> None:
+        """Stop every actor with `GOING_AWAY` and wait for it; nothing starts any more (STOP-034)."""
+        self._closing = True
+        for slot in list(self._host.slots.values()):
+            if slot.state in (SlotState.RUNNING, SlotState.STARTING):
+                self.stop(slot, StopReason.GOING_AWAY)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Own a piece of background work until it ends."""
+        self._own(asyncio.get_running_loop().create_task(work))
+
+    # Transitions.
+
+    def _run(self, slot: ActorSlot, transition: Coroutine[Any, Any, None]) -> None:
+        slot.transition = asyncio.get_running_loop().create_task(transition)
+        self._own(slot.transition)
+
+    def _own(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("host transition failed", exc_info=task.exception())
+
+    async def _start(self, slot: ActorSlot, allocated: bool) -> None:
+        record = slot.record
+        try:
+            # The generation number becomes durable while the actor loads; nobody is let in before it is.
+            saved = None if allocated else self._host.journal.mark(record)
+            definition = self._host.registry.get(record.name)
+            if definition is None:
+                raise make_error("actor.not_registered", actor_name=record.name)
+            slot.task = task = ActorTask(definition, self._identity(slot), self._host)
+            task.on_ended = lambda error: self._ended_by_itself(slot, error)
+            await task.start()
+            if saved is not None:
+                await asyncio.shield(saved)
+        except Exception as error:
+            await self._start_failed(slot, error)
+        else:
+            self._started(slot, task)
+
+    def _started(self, slot: ActorSlot, task: ActorTask) -> None:
+        record = slot.record
+        record.connectable_ts = clock.now_ms()
+        record.start_ts = record.start_ts or record.connectable_ts
+        record.error = None
+        record.input = None
+        slot.alarm_failures = 0
+        slot.headers = response_headers(record)
+        slot.state = SlotState.RUNNING
+        self._host.journal.mark(record)
+        slot.announce(task)
+        order, slot.order = slot.order, None
+        if order is not None:
+            self._begin_stop(slot, order)
+
+    async def _start_failed(self, slot: ActorSlot, error: Exception) -> None:
+        record = slot.record
+        log.warning("actor start failed", actor_id=record.actor_id, name=record.name, generation=record.generation, error=repr(error))
+        order, slot.order = slot.order, None
+        slot.task = None
+        record.error = crash(error)
+        if order is not None and order.kind is StopKind.DESTROY:
+            await self._bury(slot)
+            return
+        self._asleep(slot, SlotEvent.START_FAILED)
+        if slot.by_alarm:
+            self._retry_alarm(slot)
+
+    def _retry_alarm(self, slot: ActorSlot) -> None:
+        """A start that an alarm asked for failed: nobody else may ever ask again, so the alarm comes back later, slower each time."""
+        slot.alarm_failures += 1
+        delay = ALARM_RETRY_BASE * 2 ** min(slot.alarm_failures - 1, ALARM_RETRY_EXPONENT)
+        retry = clock.now_ms() + round(delay * 1000)
+        if slot.record.alarm is None or slot.record.alarm > retry:
+            self._host.alarm(slot, retry)
+
+    def _begin_stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
+        record = slot.record
+        slot.state = SlotState.STOPPING
+        slot.stop_reason = reason
+        record.connectable_ts = None
+        if reason.kind is StopKind.SLEEP:
+            record.sleep_ts = clock.now_ms()  # SLEEP-026: shown from the intent on
+        self._host.journal.mark(record)
+        self._run(slot, self._stop(slot, reason, failure))
+
+    async def _stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
+        assert slot.task is not None
+        try:
+            await slot.task.stop(reason)
+        except Exception as error:
+            failure = failure or error
+            log.exception("actor stopped with an error", actor_id=slot.actor_id)
+        await self._stopped(slot, reason, failure)
+
+    async def _stopped(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None) -> None:
+        """What happens after *stopped* (STOP-002)."""
+        slot.task = None
+        slot.stop_reason = None
+        slot.headers = ()
+        if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason is StopReason.STOP_INTENT):
+            await self._bury(slot)
+            return
+        if failure is not None:
+            slot.record.error = crash(failure)
+        again = reason is StopReason.GOING_AWAY or slot.wake
+        self._asleep(slot, SlotEvent.STOPPED)
+        if slot.record.alarm is not None and slot.record.alarm <= clock.now_ms():
+            self._host.alarm(slot, None)
+            self.start(slot, by_alarm=True)  # TASK-244
+        elif again:
+            self.start(slot)
+
+    def _ended_by_itself(self, slot: ActorSlot, failure: BaseException | None) -> None:
+        """The generation cannot go on although nobody ordered its end: stop what is left of it and keep the fault on record."""
+        if slot.state is SlotState.RUNNING:
+            self._begin_stop(slot, StopReason.LOST, failure)
+
+    def _asleep(self, slot: ActorSlot, event: SlotEvent) -> None:
+        record = slot.record
+        record.connectable_ts = None
+        record.sleep_ts = record.sleep_ts or clock.now_ms()
+        slot.state = SlotState.ASLEEP
+        slot.transition = None
+        self._host.journal.mark(record)
+        slot.announce(event)
+
+    async def _bury(self, slot: ActorSlot) -> None:
+        """Make the end durable, let go of key and sockets, then remove the data (DESTROY-041, DESTROY-044, HIB-061, HIB-062)."""
+        record = slot.record
+        record.connectable_ts = None
+        record.destroy_ts = clock.now_ms()
+        record.alarm = None
+        record.input = None
+        try:
+            await self._host.journal.save(record)
+        except Exception:
+            log.exception("a destroy is not yet durable", actor_id=record.actor_id)
+        slot.state = SlotState.DESTROYED
+        slot.task = None
+        slot.transition = None
+        self._on_destroyed(slot)
+        slot.announce(SlotEvent.DESTROYED)
+        await erase_data(self._host.storage, record.actor_id)
+
+    def _identity(self, slot: ActorSlot) -> ActorIdentity:
+        record = slot.record
+        return ActorIdentity(
+            actor_id=record.actor_id,
+            name=record.name,
+            key=None if record.key is None else parse_key(record.key),
+            namespace=slot.namespace.name,
+            generation=record.generation,
+            input=UNDEFINED if record.input is None else load_value(record.input),
+        )
+
+
+def crash(error: BaseException) -> dict[str, Any]:
+    """The `error` member of a record after a failed start or stop (WIRE-041); long texts are cut (RUN-011)."""
+    message = error.message if isinstance(error, ActorError) else str(error) or type(error).__name__
+    encoded = message.encode(errors="replace")
+    if len(encoded) > CRASH_TEXT_BYTES:
+        message = encoded[:CRASH_TEXT_BYTES].decode(errors="ignore") + "... (truncated)"
+    return {"crashed": {"message": message}}
+
+
+def response_headers(record: ActorRecord) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of every response of a live generation (WIRE-254, WIRE-163)."""
+    headers = [(b"x-rivet-actor", record.actor_id.encode()), (b"x-rivet-actor-generation", b"%d" % record.generation)]
+    key = "" if record.key in (None, "/") else record.key or ""
+    if "\r" not in key and "\n" not in key:
+        headers.append((b"x-rivet-actor-key", key.encode()))
+    return tuple(headers)

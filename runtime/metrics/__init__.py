@@ -1,0 +1,1 @@
+"""What a host counts, and the text that a scrape gets."""
