@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client import Client
+    from runtime.actor.connections.raw.close_ack import CloseLedger
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.declaration.options import HostOptions
-    from runtime.gateway.client_socket import ClientSocket, SocketTable
     from runtime.metrics.registry import Metrics
     from runtime.protocol.messages import ActorSpecifier
     from runtime.storage.base import Storage
@@ -71,8 +72,8 @@ class HostPort(Protocol):
     metrics: Metrics
 
     @property
-    def sockets(self) -> SocketTable:
-        """The client sockets of this host and the close acknowledgements of its actors."""
+    def close_acks(self) -> CloseLedger:
+        """Where close acknowledgements of this host's actors go (RAWWS-062)."""
         ...
 
     def request_sleep(self, actor_id: str, generation: int) -> None:
@@ -88,6 +89,6 @@ class HostPort(Protocol):
         """A shared client to this host's gateway in the namespace and pool of the actor, for actor-to-actor calls."""
         ...
 
-    def open_sockets(self, actor_id: str) -> Sequence[ClientSocket]:
+    def open_sockets(self, actor_id: str) -> Sequence[ActorSocket]:
         """Client sockets of the actor that are hibernating at this host (HIB-051)."""
         ...

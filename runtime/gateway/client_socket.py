@@ -12,18 +12,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from runtime import clock
-from runtime.actor.connections.raw.close_ack import CloseLedger
+from runtime.actor.connections.sockets import SocketState, byte_size
 from runtime.errors import ActorError, make_error
-from runtime.protocol.subprotocols import entry_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from runtime.actor.connections.sockets import SocketSink, Upgrade
     from runtime.http import Request
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
@@ -38,40 +36,6 @@ GATEWAY_ID = os.urandom(4)
 """Identifies this process's gateway in persisted connection records (HIB section 3.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """A resolved WebSocket upgrade: what the gateway routing found out before it hands the socket over.
-
-    Attributes:
-        actor_id: The addressed actor, already resolved from a query if there was one.
-        request: Method GET, `http://127.0.0.1` + gateway-stripped path and query, all upgrade headers (WIRE-508, RAWWS-002).
-        protocols: The sub-protocol entries the client offered, in order, whitespace removed.
-        ray_id: The ray id of the 101 response; appended to gateway close reasons (WIRE-262).
-        skip_ready_wait: Whether the upgrade may reach a stopping generation (WIRE-230).
-        headers: Extra headers of the 101 response (ray id, CORS).
-    """
-
-    actor_id: str
-    request: Request
-    protocols: tuple[str, ...]
-    ray_id: str
-    skip_ready_wait: bool = False
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-    def protocol_value(self, prefix: str) -> str | None:
-        """The rest of the first sub-protocol entry that starts with `prefix`."""
-        return entry_value(self.protocols, prefix)
-
-
-class SocketState(StrEnum):
-    """Where a client socket is in its life (HIB section 3.3)."""
-
-    OPENING = "opening"
-    ACTIVE = "active"
-    HIBERNATING = "hibernating"
-    CLOSED = "closed"
-
-
 class Transport(Protocol):
     """The wire of one socket. Both methods only enqueue and never raise."""
 
@@ -82,21 +46,6 @@ class Transport(Protocol):
         """Queue the close frame behind everything sent before; later calls do nothing."""
 
 
-class SocketSink(Protocol):
-    """The actor's end of an active socket. Both methods are called on the loop and must not raise or block."""
-
-    def on_message(self, index: int, data: str | bytes) -> None:
-        """One client message with its wrapping 16-bit index."""
-
-    def on_close(self, code: int, reason: str) -> None:
-        """The client is gone; called at most once, and never after the sink closed the socket itself."""
-
-
-def byte_size(data: str | bytes) -> int:
-    """The payload size of a frame; text counts in UTF-8."""
-    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-
-
 def failure_reason(error: ActorError, ray_id: str) -> str:
     """The close reason of a gateway failure (WIRE-262)."""
     return f"{error.group}.{error.code}#{ray_id}".encode()[:MAX_REASON_BYTES].decode(errors="ignore")
@@ -105,7 +54,7 @@ def failure_reason(error: ActorError, ray_id: str) -> str:
 class ClientSocket:
     """One client WebSocket. The gateway feeds it with `receive` and `disconnected`; the actor uses the rest.
 
-    Implements HIB-020..025, HIB-030, HIB-035, HIB-037.
+    Implements `ActorSocket`; HIB-020..025, HIB-030, HIB-035, HIB-037.
     """
 
     def __init__(self, upgrade: Upgrade, table: SocketTable, transport: Transport) -> None:
@@ -184,6 +133,9 @@ class ClientSocket:
         self._end(code, reason)
 
     # What the actor's generation calls.
+
+    def restored(self, request: Request) -> None:
+        """Nothing to learn: this socket still holds the upgrade that the stored connection came from."""
 
     def attach(self, sink: SocketSink, *, hibernatable: bool, watermark: int = 0) -> None:
         """Make the socket active: release what `watermark` covers, hand over the rest in order (HIB-037).
@@ -299,7 +251,6 @@ class SocketTable:
         self._sockets: dict[str, dict[bytes, ClientSocket]] = {}
         self._wakes: dict[str, asyncio.Task[None]] = {}
         self._wanted_again: set[str] = set()
-        self.close_acks = CloseLedger()
         self._allocated = 0
         self._closing = False
 

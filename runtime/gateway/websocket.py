@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from runtime import clock
+from runtime.actor.connections.sockets import Upgrade, byte_size
 from runtime.declaration.options import NO_RATE_LIMITS
 from runtime.errors import ActorError, make_error
-from runtime.gateway.client_socket import NO_STATUS, ClientSocket, SocketTable, Upgrade, byte_size, failure_reason
+from runtime.gateway.client_socket import NO_STATUS, ClientSocket, SocketTable, failure_reason
 from runtime.gateway.rate_limits import LeakyBucket
 from runtime.inspector.socket import is_inspector, open_inspector
 from runtime.protocol.subprotocols import PROTOCOL

@@ -23,8 +23,8 @@ from runtime.protocol.errors import DecodeError
 from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
 
 if TYPE_CHECKING:
+    from runtime.actor.connections.sockets import ActorSocket, Upgrade
     from runtime.actor.lifecycle.task import ActorTask
-    from runtime.gateway.client_socket import ClientSocket, Upgrade
 
 CONNECT_PATH = "/inspector/connect"
 MAX_WAITING = 1024
@@ -41,7 +41,7 @@ def is_inspector(upgrade: Upgrade) -> bool:
     return urlsplit(upgrade.request.url).path == CONNECT_PATH
 
 
-async def open_inspector(task: ActorTask, socket: ClientSocket) -> None:
+async def open_inspector(task: ActorTask, socket: ActorSocket) -> None:
     """Admit an inspector socket or close it with the reason why not.
 
     Raises:
@@ -79,7 +79,7 @@ def _token(upgrade: Upgrade) -> str | None:
 class InspectorSession:
     """The actor's end of one inspector socket. `version` is None for frames that carry theirs."""
 
-    def __init__(self, view: ActorView, socket: ClientSocket, version: int | None) -> None:
+    def __init__(self, view: ActorView, socket: ActorSocket, version: int | None) -> None:
         self._view = view
         self._socket = socket
         self._version = version

@@ -10,10 +10,10 @@ import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.connections.sockets import byte_size
 from runtime.actor.connections.watermark import Arrival, Watermark
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
-from runtime.gateway.client_socket import byte_size
 from runtime.protocol.connection import decode_to_server, encode_to_client
 from runtime.protocol.errors import ValueTagError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Init, SubscriptionRequest
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.events import EventFrames
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.gateway.client_socket import ClientSocket
     from runtime.protocol.encodings import Encoding
 
 
 class ClientConnection:
     """Sink of one `/connect` socket. Implements CONN-092..099, EVENT-010..012, HIB-031, HIB-045, WIRE-520..531."""
 
-    def __init__(self, table: ConnectionTable, conn: Conn, socket: ClientSocket, encoding: Encoding, watermark: int = 0) -> None:
+    def __init__(self, table: ConnectionTable, conn: Conn, socket: ActorSocket, encoding: Encoding, watermark: int = 0) -> None:
         self.encoding = encoding
         self.socket = socket
         self.watermark = Watermark(watermark)

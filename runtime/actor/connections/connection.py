@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     import asyncio
 
     from runtime.actor.connections.events import EventFrames
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
     from runtime.actor.connections.watermark import Watermark
-    from runtime.gateway.client_socket import ClientSocket
     from runtime.protocol.encodings import Encoding
 
 
 class ConnLink(Protocol):
     """The socket behind a connection: a `/connect` or a raw one. HTTP kinds have none."""
 
-    socket: ClientSocket
+    socket: ActorSocket
     watermark: Watermark
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.connections.sockets import byte_size
 from runtime.declaration.schema import validate
-from runtime.gateway.client_socket import byte_size
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.messages import Event
 

@@ -17,8 +17,8 @@ from runtime.protocol.messages import ErrorFrame
 from runtime.protocol.subprotocols import ENCODING_PREFIX
 
 if TYPE_CHECKING:
+    from runtime.actor.connections.sockets import ActorSocket, Upgrade
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.gateway.client_socket import ClientSocket, Upgrade
 
 CONNECT_PATH = "/connect"
 _ENCODINGS = {str(encoding): encoding for encoding in Encoding}
@@ -34,7 +34,7 @@ def connect_encoding(upgrade: Upgrade) -> Encoding | None:
     return _ENCODINGS.get(upgrade.protocol_value(ENCODING_PREFIX) or str(Encoding.JSON))
 
 
-async def open_socket(table: ConnectionTable, socket: ClientSocket) -> None:
+async def open_socket(table: ConnectionTable, socket: ActorSocket) -> None:
     """Set up the connection and attach the socket; failures reach the client as close frames, nothing is raised."""
     try:
         if is_connect(socket.request.url):
@@ -47,7 +47,7 @@ async def open_socket(table: ConnectionTable, socket: ClientSocket) -> None:
         raise
 
 
-async def _open_client(table: ConnectionTable, socket: ClientSocket) -> None:
+async def _open_client(table: ConnectionTable, socket: ActorSocket) -> None:
     encoding = connect_encoding(socket.upgrade)
     if encoding is None:
         socket.close(1003, "actor.unsupported_websocket_encoding")
@@ -73,7 +73,7 @@ async def _open_client(table: ConnectionTable, socket: ClientSocket) -> None:
     link.open()
 
 
-async def _open_raw(table: ConnectionTable, socket: ClientSocket) -> None:
+async def _open_raw(table: ConnectionTable, socket: ActorSocket) -> None:
     try:
         params = socket_params(socket.upgrade)
     except ValueError:
@@ -93,7 +93,7 @@ async def _open_raw(table: ConnectionTable, socket: ClientSocket) -> None:
         link.open()
 
 
-def _may_hibernate(table: ConnectionTable, socket: ClientSocket) -> bool:
+def _may_hibernate(table: ConnectionTable, socket: ActorSocket) -> bool:
     """The actor's option, asked once per socket when it is a predicate (HIB-001, HIB-002)."""
     option = table.options.can_hibernate_web_socket
     return option if isinstance(option, bool) else bool(option(socket.request))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runtime.actor.connections.records import ConnRecord
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.gateway.client_socket import ClientSocket
 
 STALE_REASON = "ws.stale_metadata"
 
@@ -31,7 +31,7 @@ class Restore:
         self._attaching: list[tuple[Conn, ClientConnection | RawLink]] = []
         self._stale: list[tuple[Conn, bool]] = []
 
-    def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ClientSocket]) -> None:
+    def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ActorSocket]) -> None:
         """List every connection whose client is still there; drop the records of all others. Runs before the startup hooks."""
         waiting = {socket.key: socket for socket in sockets}
         records, broken = conn_records.load(rows)
@@ -79,8 +79,9 @@ class Restore:
         self._table.store.removed(conn)
         self._stale.append((conn, not is_connect(record.request.url)))
 
-    def _regain(self, conn: Conn, record: ConnRecord, socket: ClientSocket) -> None:
+    def _regain(self, conn: Conn, record: ConnRecord, socket: ActorSocket) -> None:
         link: ClientConnection | RawLink
+        socket.restored(record.request)
         if is_connect(record.request.url):
             encoding = connect_encoding(socket.upgrade)
             if encoding is None:

@@ -16,8 +16,8 @@ from runtime.protocol.values import UNDEFINED, from_wire
 
 if TYPE_CHECKING:
     from runtime.actor.connections.connection import Conn
+    from runtime.actor.connections.sockets import Upgrade
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.gateway.client_socket import Upgrade
     from runtime.http import Request
 
 

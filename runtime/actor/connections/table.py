@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from runtime.actor.calls.context import Context
     from runtime.actor.connections.raw.close_ack import CloseAck
     from runtime.actor.connections.raw.close_cycle import CloseCycle
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.lifecycle.task import ActorTask
     from runtime.actor.state.value import ActorState
-    from runtime.gateway.client_socket import ClientSocket
     from runtime.http import Request
 
 STOPPED_REASON = "actor.stopped"
@@ -133,7 +133,7 @@ class ConnectionTable:
 
     # What the actor task calls.
 
-    def restore(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ClientSocket]) -> None:
+    def restore(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]], sockets: Sequence[ActorSocket]) -> None:
         """Load the persisted connections before the startup hooks (HIB-050, HIB-051)."""
         self._restore.load(rows, sockets)
 
@@ -145,7 +145,7 @@ class ConnectionTable:
         """The pipeline around one HTTP kind: entering runs the connect hooks, leaving starts `on_disconnect` (CONN-001)."""
         return Transient(self, params, request)
 
-    async def open_socket(self, socket: ClientSocket) -> None:
+    async def open_socket(self, socket: ActorSocket) -> None:
         """Run the pipeline of one admitted socket. Failures reach the client as close frames; nothing is raised."""
         with self.region(WorkKind.WEBSOCKET_CALLBACK):
             await open_socket(self, socket)
@@ -339,7 +339,7 @@ class ConnectionTable:
     def publish_close(self, ack: CloseAck) -> None:
         """Hand a close acknowledgement to the ledger of the host, unless the generation is over (RAWWS-065)."""
         if not self.ended:
-            self._task.host.sockets.close_acks.publish(ack)
+            self._task.host.close_acks.publish(ack)
             self._task.metrics.close_cycle(ack.outcome, (ack.ended_at - ack.started_at) / 1000)
 
     def log_masked(self, text: str, error: Exception, conn: Conn | None) -> None:

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from runtime.actor.connections.connection import Conn
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.observing import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort
     from runtime.declaration.definition import ActorDefinition
-    from runtime.gateway.client_socket import ClientSocket
     from runtime.http import Request, Response
     from runtime.protocol.messages import QueueResult, QueueSend
     from runtime.storage.base import Op
@@ -285,7 +285,7 @@ class ActorTask:
         """See `Calls.fetch`."""
         return await self.calls.fetch(request, params)
 
-    async def open_socket(self, socket: ClientSocket) -> None:
+    async def open_socket(self, socket: ActorSocket) -> None:
         """Open a client WebSocket through the dispatch inbox; returns when its setup has ended either way."""
         reply: asyncio.Future[None] = self.loop.create_future()
 

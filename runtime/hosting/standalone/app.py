@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote
 
 import structlog
 
+from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, gateway_status, make_error
-from runtime.gateway.client_socket import Upgrade
 from runtime.gateway.face import ActorHttp
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.rate_limits import RequestLimit

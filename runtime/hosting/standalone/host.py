@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime import clock
+from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.ports import StopReason
 from runtime.declaration.options import HostOptions
 from runtime.errors import make_error
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client import Client
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.lifecycle.task import ActorTask
     from runtime.declaration.registry import Registry
-    from runtime.gateway.client_socket import ClientSocket
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.storage.base import Storage
 
@@ -52,6 +53,7 @@ class StandaloneHost:
         self.journal = HostJournal(storage)
         self.namespaces = NamespaceBook(self.journal)
         self.sockets = SocketTable(self.ready)
+        self.close_acks = CloseLedger()
         self.started_ms = 0
         self._keys: dict[tuple[str, str, str], ActorSlot] = {}
         self._alarms = AlarmClock(self._alarm_due)
@@ -263,7 +265,7 @@ class StandaloneHost:
             self._clients[target] = Client(self.endpoint, namespace=target[0], pool=target[1])
         return self._clients[target]
 
-    def open_sockets(self, actor_id: str) -> Sequence[ClientSocket]:
+    def open_sockets(self, actor_id: str) -> Sequence[ActorSocket]:
         """Client sockets of the actor that hibernate here (HIB-051)."""
         return self.sockets.hibernating(actor_id)
 

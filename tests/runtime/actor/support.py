@@ -8,6 +8,7 @@ import itertools
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.session.virtual_loop import VirtualLoop
+from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopReason
 from runtime.declaration.definition import Actor, ActorDefinition, action
@@ -98,7 +99,7 @@ class World:
         self.destroyed = False
         self.stop_error = None
         self.crash = None
-        self.sockets = _Sockets()
+        self.close_acks = CloseLedger()
         self._stopping = None
         self._changed = asyncio.Event()
 
@@ -203,10 +204,3 @@ class World:
     def metric(self, suffix, **labels):
         """The first of them, or None."""
         return next(iter(self.metrics_ending(suffix, **labels)), None)
-
-
-class _Sockets:
-    class close_acks:
-        @staticmethod
-        def publish(ack):
-            pass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from runtime.actor.connections.sockets import SocketState, Upgrade
 from runtime.errors import ActorError, make_error
 from runtime.gateway import client_socket as sockets
-from runtime.gateway.client_socket import ClientSocket, SocketState, SocketTable, Upgrade
+from runtime.gateway.client_socket import ClientSocket, SocketTable
 from runtime.http import Request
 
 

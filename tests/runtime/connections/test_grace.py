@@ -109,7 +109,7 @@ async def test_an_unfinished_close_cycle_is_acknowledged_as_aborted_at_the_deadl
         await client.frame(0)
         await world.sleep(actor)
         assert await client.closed() == (1000, "actor.stopped")
-        (ack,) = world.host.sockets.close_acks.all(actor)
+        (ack,) = world.host.close_acks.all(actor)
         assert (ack.initiator, ack.outcome) == (CloseInitiator.STOP, CloseOutcome.ABORTED)
 
 
@@ -149,7 +149,7 @@ async def test_a_run_handler_that_goes_on_does_not_keep_a_socket_from_its_close_
         log = world.task(actor).state.value["log"]
         await world.sleep(actor)
         assert await client.closed() == (1000, "actor.stopped")
-        (ack,) = world.host.sockets.close_acks.all(actor)
+        (ack,) = world.host.close_acks.all(actor)
         assert ack.outcome is CloseOutcome.SETTLED
         assert log[-1] == ["disconnect", False]
 

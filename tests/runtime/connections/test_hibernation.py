@@ -237,7 +237,7 @@ async def test_destroy_disconnects_only_what_cannot_hibernate() -> None:
             await world.host.destroy(world.host.slots[actor])
             assert await raw.closed() == (1000, "actor.stopped")
             assert [entry for entry in log if entry[0] == "disconnect"] == outcome
-            (ack,) = world.host.sockets.close_acks.all(actor)
+            (ack,) = world.host.close_acks.all(actor)
             assert (ack.initiator, ack.listeners, ack.outcome) == (CloseInitiator.STOP, 1, CloseOutcome.SETTLED)
 
 

@@ -136,5 +136,5 @@ async def test_waiting_for_the_acknowledgement_of_a_connection() -> None:
         await client.frame(0)
         (conn,) = world.task(actor).conns.view.values()
         client.client_close(1006)
-        ack = await world.host.sockets.close_acks.wait(actor, conn.id, 5.0)
+        ack = await world.host.close_acks.wait(actor, conn.id, 5.0)
         assert (ack.code, ack.reason) == (1011, "ws.downstream_closed")

@@ -12,7 +12,7 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from runtime.gateway.client_socket import Upgrade
+from runtime.actor.connections.sockets import Upgrade
 from runtime.gateway.websocket import serve_websocket
 from runtime.http import Request
 from tests.runtime.connections.actors import Hibernating, Raw, Room

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
 from runtime.gateway import websocket
-from runtime.gateway.client_socket import ClientSocket, SocketTable, Upgrade
+from runtime.gateway.client_socket import ClientSocket, SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.http import Request
 from tests.runtime.connections.asgi_pair import AsgiPair

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from harness.session.virtual_loop import VirtualLoop
+from runtime.actor.connections.sockets import Upgrade
 from runtime.declaration.options import HostOptions
 from runtime.declaration.registry import Registry
-from runtime.gateway.client_socket import Upgrade
 from runtime.gateway.websocket import serve_websocket
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
@@ -158,7 +158,7 @@ class World:
         await self.asleep(actor_id)
 
     async def acks(self, actor_id: str, count: int) -> list[CloseAck]:
-        ledger = self.host.sockets.close_acks
+        ledger = self.host.close_acks
         await self.until(lambda: len(ledger.all(actor_id)) >= count)
         return ledger.all(actor_id)
 

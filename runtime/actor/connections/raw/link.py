@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.close_cycle import CloseCycle
 from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
+from runtime.actor.connections.sockets import byte_size
 from runtime.actor.connections.watermark import Arrival, Watermark
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import to_wire
-from runtime.gateway.client_socket import byte_size
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.raw.close_ack import CloseAck
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.gateway.client_socket import ClientSocket
 
 TRANSPORT_BROKE = "ws.downstream_closed"
 PROBE = "__rivetkitTestHibernatableAckStateV1"
@@ -36,7 +36,7 @@ class RawLink:
     Messages are held until the handler has ended or has registered a message listener (RAWWS-005, HIB-053).
     """
 
-    def __init__(self, table: ConnectionTable, conn: Conn, socket: ClientSocket, watermark: int = 0) -> None:
+    def __init__(self, table: ConnectionTable, conn: Conn, socket: ActorSocket, watermark: int = 0) -> None:
         self.closed = False
         self.socket = socket
         self.watermark = Watermark(watermark)
