@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.queue.api import QueueMessage
     from runtime.declaration.definition import Actor, Event, Queue, action
-    from runtime.declaration.options import NO_RATE_LIMITS, HostOptions, Options, RateLimits
+    from runtime.declaration.options import Options
     from runtime.declaration.registry import Registry
     from runtime.declaration.tabs import InspectorTab
     from runtime.errors import ActorError, UserError, forbidden, make_error
+    from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits
+    from runtime.hosting.options import HostOptions
     from runtime.http import Request, Response
     from runtime.protocol.values import UNDEFINED
     from runtime.server import InProcessServer, create_app, run, serve
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from runtime.storage.sqlite import SQLiteStorage
 
 _HOMES = {
-    "NO_RATE_LIMITS": "runtime.declaration.options",
+    "NO_RATE_LIMITS": "runtime.gateway.rate_limits",
     "UNDEFINED": "runtime.protocol.values",
     "AbortSignal": "runtime.actor.lifecycle.abort",
     "Actor": "runtime.declaration.definition",
@@ -50,7 +52,7 @@ _HOMES = {
     "DatabaseClosedError": "runtime.actor.database.lifetime",
     "DatabaseProvider": "runtime.actor.database.lifetime",
     "Event": "runtime.declaration.definition",
-    "HostOptions": "runtime.declaration.options",
+    "HostOptions": "runtime.hosting.options",
     "InProcessServer": "runtime.server",
     "InspectorTab": "runtime.declaration.tabs",
     "JournalEntry": "runtime.actor.database.sqlalchemy_binding",
@@ -61,7 +63,7 @@ _HOMES = {
     "Queue": "runtime.declaration.definition",
     "QueueMessage": "runtime.actor.queue.api",
     "RawSocket": "runtime.actor.connections.raw.socket",
-    "RateLimits": "runtime.declaration.options",
+    "RateLimits": "runtime.gateway.rate_limits",
     "Registry": "runtime.declaration.registry",
     "Request": "runtime.http",
     "Response": "runtime.http",

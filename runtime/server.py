@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from runtime.declaration.options import HostOptions
     from runtime.declaration.registry import Registry
+    from runtime.hosting.options import HostOptions
     from runtime.storage.base import Storage
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from client import Client
     from runtime.actor.connections.raw.close_ack import CloseLedger
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.declaration.options import HostOptions
+    from runtime.hosting.options import HostOptions
     from runtime.metrics.registry import Metrics
     from runtime.protocol.messages import ActorSpecifier
     from runtime.storage.base import Storage

@@ -1,9 +1,8 @@
-"""Every option of an actor and of a registry, with the defaults of the specification, in two frozen classes."""
+"""Every option of an actor, with the defaults of the specification, in one frozen class."""
 
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from runtime.http import Request
 
 DEFAULT_GRACE = 15.0
-TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
-TEST_TOKEN = "token"
 LEGACY_ON_SLEEP_TIMEOUT = 5.0
 LEGACY_WAIT_UNTIL_TIMEOUT = 15.0
 
@@ -96,55 +93,3 @@ class Options:
         if on_sleep != LEGACY_ON_SLEEP_TIMEOUT or wait_until != LEGACY_WAIT_UNTIL_TIMEOUT:
             return on_sleep + wait_until
         return DEFAULT_GRACE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimits:
-    """What one caller may ask for; None switches a limit off. Intervals and windows are seconds (WIRE-091, WIRE-268, WIRE-269).
-
-    Creations (per namespace) and messages (per socket) fill a leaky bucket: so many at once, then one per interval. Messages beyond it
-    wait, creations and requests (per client address) are refused.
-
-    Raises:
-        ValueError: A limit is not positive.
-    """
-
-    creation_burst: int | None = 500
-    creation_interval: float = 0.01
-    message_burst: int | None = 2000
-    message_interval: float = 0.01
-    requests: int | None = 10_000
-    request_window: float = 60.0
-    requests_in_flight: int | None = 2000
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is not None and not value > 0:
-                raise ValueError(f"rate limit {item.name} must be positive, got {value!r}")
-
-
-NO_RATE_LIMITS = RateLimits(creation_burst=None, message_burst=None, requests=None, requests_in_flight=None)
-"""For programs with trusted callers only, load generators for example."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostOptions:
-    """Options of a process that hosts actors. Sizes are bytes, durations seconds (WIRE-980, section 12)."""
-
-    max_incoming_message_size: int = 65_536
-    max_outgoing_message_size: int = 1_048_576
-    admin_token: str | None = None
-    namespace: str = "default"
-    pool: str = "default"
-    any_pool: bool = False
-    ready_timeout: float = 30.0
-    grace_period_override: float | None = None
-    inspector_token: str | None = None
-    test_mode: bool = False
-    rate_limits: RateLimits = RateLimits()
-
-    @property
-    def fixed_inspector_token(self) -> str | None:
-        """The one token of all actors, None when each has its own (INSP-017)."""
-        return self.inspector_token or os.environ.get(TEST_TOKEN_VARIABLE) or (TEST_TOKEN if self.test_mode else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from runtime import clock
@@ -12,10 +12,38 @@ from runtime.errors import make_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runtime.declaration.options import RateLimits
-
 SWEEP_ABOVE = 1024
 """How many addresses are remembered before those that fell silent are dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What one caller may ask for; None switches a limit off. Intervals and windows are seconds (WIRE-091, WIRE-268, WIRE-269).
+
+    Creations (per namespace) and messages (per socket) fill a leaky bucket: so many at once, then one per interval. Messages beyond it
+    wait, creations and requests (per client address) are refused.
+
+    Raises:
+        ValueError: A limit is not positive.
+    """
+
+    creation_burst: int | None = 500
+    creation_interval: float = 0.01
+    message_burst: int | None = 2000
+    message_interval: float = 0.01
+    requests: int | None = 10_000
+    request_window: float = 60.0
+    requests_in_flight: int | None = 2000
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and not value > 0:
+                raise ValueError(f"rate limit {item.name} must be positive, got {value!r}")
+
+
+NO_RATE_LIMITS = RateLimits(creation_burst=None, message_burst=None, requests=None, requests_in_flight=None)
+"""For programs with trusted callers only, load generators for example."""
 
 
 class LeakyBucket:

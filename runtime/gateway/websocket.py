@@ -18,10 +18,9 @@ import structlog
 
 from runtime import clock
 from runtime.actor.connections.sockets import Upgrade, byte_size
-from runtime.declaration.options import NO_RATE_LIMITS
 from runtime.errors import ActorError, make_error
 from runtime.gateway.client_socket import NO_STATUS, ClientSocket, SocketTable, failure_reason
-from runtime.gateway.rate_limits import LeakyBucket
+from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits
 from runtime.inspector.socket import is_inspector, open_inspector
 from runtime.protocol.subprotocols import PROTOCOL
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from runtime.actor.lifecycle.task import ActorTask
-    from runtime.declaration.options import RateLimits
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]

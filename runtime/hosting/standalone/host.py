@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.ports import StopReason
-from runtime.declaration.options import HostOptions
 from runtime.errors import make_error
 from runtime.gateway.client_socket import SocketTable
 from runtime.gateway.rate_limits import CreationLimit
+from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone import records
 from runtime.hosting.standalone.alarms import AlarmClock
 from runtime.hosting.standalone.journal import HostJournal

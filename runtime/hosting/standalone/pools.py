@@ -8,7 +8,7 @@ from runtime.errors import make_error
 from runtime.hosting.standalone.namespaces import DATACENTER
 
 if TYPE_CHECKING:
-    from runtime.declaration.options import HostOptions
+    from runtime.hosting.options import HostOptions
     from runtime.hosting.standalone.namespaces import Namespace
 
 PROTOCOL_VERSION = 1

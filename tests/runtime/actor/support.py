@@ -12,8 +12,9 @@ from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopReason
 from runtime.declaration.definition import Actor, ActorDefinition, action
-from runtime.declaration.options import HostOptions, Options
+from runtime.declaration.options import Options
 from runtime.errors import ActorError
+from runtime.hosting.options import HostOptions
 from runtime.metrics.registry import Metrics
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.memory import MemoryStorage

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from runtime.declaration.options import HostOptions
+from runtime.hosting.options import HostOptions
 from tests.runtime.actor.sleepy import Sleepy, lifetime, now
 from tests.runtime.actor.support import Actor, Options, StopReason, World, action, caught, virtual
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from harness.session.virtual_loop import VirtualLoop
 from runtime.actor.connections.sockets import Upgrade
-from runtime.declaration.options import HostOptions
 from runtime.declaration.registry import Registry
 from runtime.gateway.websocket import serve_websocket
+from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.http import Request

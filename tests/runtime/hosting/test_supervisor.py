@@ -7,9 +7,9 @@ import pytest
 from runtime import clock
 from runtime.actor.ports import StopReason
 from runtime.declaration.definition import Actor
-from runtime.declaration.options import HostOptions
 from runtime.declaration.registry import Registry
 from runtime.errors import ActorError
+from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
