@@ -9,7 +9,7 @@ Each kind of flake is a model of the failure rates under the conditions:
 
 Rates that a model leaves open are equally likely from 0 to 1, and the kinds are equally likely beforehand. What was seen then gives each
 kind a probability (Bayes' theorem). A cause is named when its probability is at least 95 %, so that, as far as the models hold, 95 % of
-what is named is right, however many replays it took. `docs/attribution.md` has the confusion matrices that were measured.
+what is named is right, however many replays it took. `docs/explanation/attribution.md` has the confusion matrices that were measured.
 """
 
 from __future__ import annotations

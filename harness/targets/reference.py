@@ -75,7 +75,7 @@ class ReferenceTarget:
 
 
 class NullTarget(ReferenceTarget):
-    """The reference runtime hosting nothing: what passes on it passes without any actor (`docs/null.md`)."""
+    """The reference runtime hosting nothing: what passes on it passes without any actor (`docs/reference/null.md`)."""
 
     name = "null"
 

@@ -14,7 +14,7 @@ from harness.identity import TestId
 from tests.harness.kinds import MODELS, RIGHT, by_kind, matrix, right_when_said
 
 DRAWS = 25
-"""Per model; each kind has at least two models. `docs/attribution.md` shows a thousand."""
+"""Per model; each kind has at least two models. `docs/explanation/attribution.md` shows a thousand."""
 
 
 def _seen(restart=(0, 10), alone=(0, 10), contention=(0, 10), shuffled=(0, 10)) -> dict[Condition, Observed]:

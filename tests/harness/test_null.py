@@ -16,7 +16,7 @@ from harness.targets import TargetOptions
 # The first test collects the corpus.
 pytestmark = pytest.mark.timeout(240)
 
-PAGE = Path(__file__).parents[2] / "docs" / "null.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "null.md"
 
 
 def listed() -> dict[str, str]:

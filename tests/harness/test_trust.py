@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.requirements.elsewhere import missing
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "trust.md").read_text(encoding="utf-8")
 ITEMS = {
     *(f"V{number}" for number in range(1, 14)),
     *(f"1{letter}" for letter in "bcdef"),

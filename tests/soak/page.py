@@ -1,4 +1,4 @@
-"""Writes what soak tests showed into `docs/soak.md`; loaded by `tox -e soak` only (`-p tests.soak.page`).
+"""Writes what soak tests showed into `docs/reference/soak.md`; loaded by `tox -e soak` only (`-p tests.soak.page`).
 
 A test says its figures with `record_property("figures", "...")`. A row of a test that did not run this time stays as it was,
 with its own date and commit, so that one long test can be run alone.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "soak.md"
+PAGE = ROOT / "docs" / "reference" / "soak.md"
 HEADING = "## Last results"
 COLUMNS = ("test", "verdict", "date", "commit", "seconds", "load", "figures")
 

@@ -1,4 +1,4 @@
-"""How often the cause of a flake is named right; writes `docs/attribution.md`."""
+"""How often the cause of a flake is named right; writes `docs/explanation/attribution.md`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.soak import Record
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
-PAGE = Path(__file__).parents[2] / "docs" / "attribution.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "attribution.md"
 SEEDS = int(os.environ.get("CONFORM_SOAK_SEEDS", "20"))
 DRAWS = 1000
 SAID = (Cause.RACE, Cause.LOAD, Cause.ORDER, Cause.HARNESS, Cause.UNKNOWN)

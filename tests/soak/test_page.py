@@ -1,4 +1,4 @@
-"""`docs/soak.md` and the tests that it speaks of are the same."""
+"""`docs/reference/soak.md` and the tests that it speaks of are the same."""
 
 from __future__ import annotations
 
