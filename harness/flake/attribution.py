@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FEWEST = 3
 MOST = 80
-"""Replays per condition; with so many, flakes of one in twenty runs are still attributed nine times of ten (`docs/explanation/attribution.md`)."""
+"""Replays per condition; with so many, flakes of one in twenty runs are named nine times of ten (`docs/explanation/attribution.md`)."""
 
 Replay = Callable[[Condition, range], Awaitable[Observed]]
 """Replays a test under a condition; the numbers make each replay another one."""

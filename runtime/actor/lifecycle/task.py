@@ -54,7 +54,7 @@ _ACCEPTING = (LifecycleState.STARTED, LifecycleState.SLEEP_GRACE)
 
 
 class ActorTask:
-    """One generation: started once, stopped once. Its host calls `start`, `stop`, `fire_alarm` and the calls; see docs/explanation/architecture.md.
+    """One generation: started once, stopped once. Its host calls `start`, `stop`, `fire_alarm` and the calls.
 
     Attributes:
         on_ended: Called with an error when the generation cannot go on; it lives until the stop that answers (RUN-011).
