@@ -15,7 +15,7 @@ from runtime.protocol.values import UNDEFINED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.work import WorkTracker
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -64,7 +64,7 @@ def fit(function: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
     return fitted
 
 
-async def call_limited(task: ActorTask, function: Callable[..., Any], args: Sequence[Any], timeout: float | None, label: str) -> Any:
+async def call_limited(work: WorkTracker, function: Callable[..., Any], args: Sequence[Any], timeout: float | None, label: str) -> Any:
     """Call a hook. Over its limit it is not cancelled, its later result is ignored (CONN-022).
 
     Raises:
@@ -75,7 +75,7 @@ async def call_limited(task: ActorTask, function: Callable[..., Any], args: Sequ
         return result
     if timeout is None:
         return await result
-    child = task.work.adopt(_await(result))
+    child = work.adopt(_await(result))
     done, _ = await asyncio.wait({child}, timeout=timeout)
     if not done:
         child.add_done_callback(_ignore)

@@ -326,7 +326,7 @@ class ConnectionTable:
 
     async def call_guard(self, guard: Callable[..., Any], context: Context, *, label: str) -> Any:
         """Ask an access guard, within `on_before_connect_timeout` (ACCESS-032)."""
-        return await call_limited(self._task, guard, (context,), self.options.on_before_connect_timeout, label)
+        return await call_limited(self._task.work, guard, (context,), self.options.on_before_connect_timeout, label)
 
     def spawn(self, kind: WorkKind, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run tracked work; None when the actor takes no more (TASK-033)."""

@@ -394,7 +394,7 @@ class ActorTask:
             raise make_error("actor.stopping")
         await self.host.storage.commit(self.identity.actor_id, ops)
 
-    async def call_hook(self, hook: str, context: Context, *args: Any, timeout: float | None, label: str) -> Any:
+    async def call_hook(self, hook: str, context: object, *args: Any, timeout: float | None, label: str) -> Any:
         """Run a hook if the definition has it, then flush state; `timeout` in seconds.
 
         Raises:
@@ -404,13 +404,13 @@ class ActorTask:
         function = self.definition.hooks.get(hook)
         if function is None:
             return UNDEFINED
-        result = await call_limited(self, function, (context, *args), timeout, label)
+        result = await call_limited(self.work, function, (context, *args), timeout, label)
         self._flush_quietly()
         return result
 
     async def limited(self, work: Callable[[], Coroutine[Any, Any, Any]], timeout: float, label: str) -> Any:
         """Run runtime work within a hook's limit."""
-        return await call_limited(self, work, (), timeout, label)
+        return await call_limited(self.work, work, (), timeout, label)
 
     def static_vars(self) -> Any:
         """A deep copy of the declared vars; None without any (RUN-200)."""
