@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
@@ -13,11 +13,32 @@ from runtime.errors import ActorError
 from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
 
-if TYPE_CHECKING:
-    from runtime.actor.ports import ActorIdentity
-
 WINDOW = 30.0
 BURST = 3
+
+
+class Named(Protocol):
+    """What the records of an actor say of it."""
+
+    @property
+    def actor_id(self) -> str:
+        """The actor's id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def key(self) -> tuple[str, ...] | None:
+        """The key's elements, None without a key."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Which life of the actor."""
+        ...
 
 
 class _StandardError:
@@ -46,7 +67,7 @@ def configure(level: str = "warning") -> None:
     )
 
 
-def actor_logger(identity: ActorIdentity) -> Any:
+def actor_logger(identity: Named) -> Any:
     """A logger whose records carry actor id, name, key and generation."""
     return structlog.get_logger("actor").bind(
         actor_id=identity.actor_id, actor=identity.name, key=serialize_key(identity.key or ()), generation=identity.generation

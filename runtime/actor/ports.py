@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime.protocol.keys import serialize_key
+from runtime.protocol.messages import ActorSpecifier
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from client import Client
     from runtime.actor.connections.raw.close_ack import CloseLedger
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.hosting.options import HostOptions
     from runtime.metrics.registry import Metrics
-    from runtime.protocol.messages import ActorSpecifier
     from runtime.storage.base import Storage
 
 
@@ -58,18 +59,50 @@ class ActorIdentity:
     @property
     def specifier(self) -> ActorSpecifier:
         """The `actor` member of errors and responses (WIRE-163)."""
-        from runtime.protocol.keys import serialize_key
-        from runtime.protocol.messages import ActorSpecifier
-
         return ActorSpecifier(self.actor_id, self.generation, serialize_key(self.key) if self.key else "")
+
+
+class HostSettings(Protocol):
+    """What of a host's options an actor reads. Sizes are bytes, durations seconds."""
+
+    @property
+    def max_incoming_message_size(self) -> int:
+        """Longest message a client may send (WIRE-980)."""
+        ...
+
+    @property
+    def max_outgoing_message_size(self) -> int:
+        """Longest message a client may be sent (WIRE-980)."""
+        ...
+
+    @property
+    def grace_period_override(self) -> float | None:
+        """Upper bound of every actor's graceful window, None without one (SLEEP-061)."""
+        ...
+
+    @property
+    def fixed_inspector_token(self) -> str | None:
+        """The one token of all actors, None when each has its own (INSP-017)."""
+        ...
 
 
 class HostPort(Protocol):
     """What one actor asks of its host. The sync methods are fire-and-forget intents and never raise or block."""
 
-    storage: Storage
-    options: HostOptions
-    metrics: Metrics
+    @property
+    def storage(self) -> Storage:
+        """Where the rows of all actors of this host are."""
+        ...
+
+    @property
+    def options(self) -> HostSettings:
+        """What the host decides for its actors."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """The figures of this process."""
+        ...
 
     @property
     def close_acks(self) -> CloseLedger:

@@ -1,28 +1,30 @@
 """Metrics of a process that hosts actors, as Prometheus text (section 8.1 of the lifecycle specification).
 
-Why own counters: a labelled prometheus-client child costs a lock per update, and one action updates several. Here an update is a list
-element, and the text is made when somebody scrapes.
+Why own counters: a labelled prometheus-client child costs a lock per update, and one action updates several. Here an update is an entry
+of a dict, and the text is made when somebody scrapes.
+
+Kinds of work arrive as the texts of their labels: whoever counts something knows this module, this module knows nobody.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from runtime.actor.lifecycle.work import WorkKind
 from runtime.metrics.exposition import Row, counter, gauge, histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from runtime.actor.lifecycle.task import ActorTask
-    from runtime.actor.lifecycle.work import WorkTracker
+    from collections.abc import Iterable, Iterator, Sized
 
 PREFIX = "rivet_rivetkit_actor_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_USER_KINDS = tuple(kind for kind in WorkKind if kind <= WorkKind.DESTROY_REQUEST)
-_KEEP_AWAKE = {WorkKind.KEEP_AWAKE: "keep_awake", WorkKind.INTERNAL_KEEP_AWAKE: "internal_keep_awake"}
+USER_TASKS = (
+    "action", "http", "websocket_lifetime", "websocket_callback", "queue_wait", "scheduled_action", "disconnect_callback", "wait_until",
+    "registered_task", "sleep_finalize", "destroy_request",
+)  # fmt: skip
+"""The kinds of METRIC-020. All are listed by every scrape (METRIC-023), also those that nothing here counts."""
+KEEP_AWAKE = ("keep_awake", "internal_keep_awake")
 MUTATIONS = ("internal_replace", "has_initialized", "input_set", "scheduled_events_update", "user_set_state", "user_mutate_state")
 OPERATIONS = {
     "lifecycle_inbox": ("start_actor", "stop_actor", "fire_alarm"),
@@ -64,15 +66,35 @@ class Histogram:
         return rows
 
 
+class LiveActor(Protocol):
+    """What a scrape reads of a generation that is alive: its inboxes."""
+
+    @property
+    def lifecycle_inbox(self) -> Sized:
+        """Commands that wait."""
+        ...
+
+    @property
+    def dispatch_inbox(self) -> Sized:
+        """Calls that wait."""
+        ...
+
+    @property
+    def events(self) -> Sized:
+        """Lifecycle events that wait."""
+        ...
+
+
 class ActorMetrics:
-    """The figures of all actors of one name."""
+    """The figures of all actors of one name. `active` and `durations` are by kind of work."""
 
     def __init__(self) -> None:
-        self.active = [0] * len(WorkKind)
-        self.durations = [Histogram() for _ in WorkKind]
+        self.active: dict[str, int] = defaultdict(int)
+        self.durations: dict[str, Histogram] = defaultdict(Histogram)
         self.mutations = dict.fromkeys(MUTATIONS, 0)
         self.mutation_overloads = dict.fromkeys(MUTATIONS, 0)
-        self.live: set[ActorTask] = set()
+        # The generations themselves and no sums: depths change with every item, and are asked for with every scrape only.
+        self.live: set[LiveActor] = set()
         self.overloads = {(inbox, operation): 0 for inbox, operations in OPERATIONS.items() for operation in operations}
         self.phases = {labels: Histogram() for labels in _PHASES}
         self.shutdown_wait: dict[str, Histogram] = {"sleep": Histogram(), "destroy": Histogram()}
@@ -86,11 +108,11 @@ class ActorMetrics:
         self.close_outcomes: dict[str, int] = defaultdict(int)
         self.close_durations = Histogram()
 
-    def task_started(self, kind: WorkKind) -> None:
+    def task_started(self, kind: str) -> None:
         """One unit of work began."""
         self.active[kind] += 1
 
-    def task_ended(self, kind: WorkKind, seconds: float) -> None:
+    def task_ended(self, kind: str, seconds: float) -> None:
         """One unit of work ended."""
         self.active[kind] -= 1
         self.durations[kind].observe(seconds)
@@ -116,12 +138,12 @@ class ActorMetrics:
         """Messages were handed to actor code; a redelivery counts again (QUEUE-080)."""
         self.queue_received += count
 
-    def actor_started(self, actor: ActorTask) -> None:
+    def actor_started(self, actor: LiveActor) -> None:
         """A generation is ready."""
         self.live.add(actor)
         self.started += 1
 
-    def actor_stopped(self, actor: ActorTask) -> None:
+    def actor_stopped(self, actor: LiveActor) -> None:
         """A generation is over; a repetition counts once (METRIC-024)."""
         if actor in self.live:
             self.live.discard(actor)
@@ -141,10 +163,9 @@ class ActorMetrics:
         if operation == "state_mutated":
             self.mutation_overloads["user_mutate_state"] += 1
 
-    def drain_failed(self, work: WorkTracker) -> None:
-        """A destroyed actor left work behind (DESTROY-028)."""
-        for kind, subsystem in ((WorkKind.INTERNAL_KEEP_AWAKE, "internal_keep_awake"), (WorkKind.HTTP, "http_requests")):
-            self.drain_warnings[subsystem] += bool(work.count(kind))
+    def drain_failed(self, subsystem: str) -> None:
+        """A destroyed actor left work of that subsystem behind (DESTROY-028)."""
+        self.drain_warnings[subsystem] += 1
 
     def close_cycle(self, outcome: str, seconds: float) -> None:
         """A raw socket's close cycle was acknowledged (RAWWS-068)."""
@@ -180,17 +201,11 @@ class Metrics:
 
     def _work_families(self) -> Iterator[str]:
         actors = self._actors.items()
-        yield self._gauge("user_tasks_active", ("kind",), [((n, k.label), m.active[k]) for n, m in actors for k in _USER_KINDS])
-        yield self._histogram(
-            "user_task_duration_seconds", ("kind",), [((n, k.label), m.durations[k]) for n, m in actors for k in _USER_KINDS]
-        )
-        yield self._gauge("keep_awake_active", ("kind",), [((n, v), m.active[k]) for n, m in actors for k, v in _KEEP_AWAKE.items()])
-        yield self._gauge(
-            "shutdown_tasks_active",
-            (),
-            [((n,), m.active[WorkKind.WAIT_UNTIL] + m.active[WorkKind.REGISTERED_TASK]) for n, m in actors],
-        )
-        yield self._gauge("http_requests_active", (), [((n,), m.active[WorkKind.HTTP]) for n, m in actors])
+        yield self._gauge("user_tasks_active", ("kind",), [((n, k), m.active[k]) for n, m in actors for k in USER_TASKS])
+        yield self._histogram("user_task_duration_seconds", ("kind",), [((n, k), m.durations[k]) for n, m in actors for k in USER_TASKS])
+        yield self._gauge("keep_awake_active", ("kind",), [((n, k), m.active[k]) for n, m in actors for k in KEEP_AWAKE])
+        yield self._gauge("shutdown_tasks_active", (), [((n,), m.active["wait_until"] + m.active["registered_task"]) for n, m in actors])
+        yield self._gauge("http_requests_active", (), [((n,), m.active["http"]) for n, m in actors])
         yield self._counter("state_mutation", ("reason",), [((n, r), c) for n, m in actors for r, c in m.mutations.items()])
         rows = [((n, r), c) for n, m in actors for r, c in m.mutation_overloads.items()]
         yield self._counter("state_mutation_overload", ("reason",), list(rows))

@@ -136,7 +136,9 @@ async def _drain(task: ActorTask, kind: StopKind) -> None:
     except TimeoutError:
         task.log.error("actor work did not end after it was cancelled", **task.work.snapshot())
         if kind is StopKind.DESTROY:
-            task.metrics.drain_failed(task.work)
+            for subsystem, work in (("internal_keep_awake", WorkKind.INTERNAL_KEEP_AWAKE), ("http_requests", WorkKind.HTTP)):
+                if task.work.count(work):
+                    task.metrics.drain_failed(subsystem)
     task.work.close()
 
 

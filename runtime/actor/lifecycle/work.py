@@ -18,24 +18,26 @@ class WorkKind(IntEnum):
 
     ACTION = 0
     HTTP = 1
-    WEBSOCKET_LIFETIME = 2
-    WEBSOCKET_CALLBACK = 3
-    QUEUE_WAIT = 4
-    SCHEDULED_ACTION = 5
-    DISCONNECT_CALLBACK = 6
-    WAIT_UNTIL = 7
-    REGISTERED_TASK = 8
-    SLEEP_FINALIZE = 9
-    DESTROY_REQUEST = 10
-    KEEP_AWAKE = 11
-    INTERNAL_KEEP_AWAKE = 12
-    CLEANUP_HOOK = 13
-    STATE_CHANGE = 14
+    WEBSOCKET_CALLBACK = 2
+    QUEUE_WAIT = 3
+    SCHEDULED_ACTION = 4
+    DISCONNECT_CALLBACK = 5
+    WAIT_UNTIL = 6
+    SLEEP_FINALIZE = 7
+    DESTROY_REQUEST = 8
+    KEEP_AWAKE = 9
+    INTERNAL_KEEP_AWAKE = 10
+    CLEANUP_HOOK = 11
+    STATE_CHANGE = 12
 
     @property
     def label(self) -> str:
         """The name in metrics and logs."""
-        return self.name.lower()
+        return _LABELS[self]
+
+
+# The name of an enum's member is looked up in Python code, and every action asks for its label twice.
+_LABELS = tuple(kind.name.lower() for kind in WorkKind)
 
 
 IDLE_BLOCKERS: tuple[tuple[WorkKind, str], ...] = (
@@ -56,7 +58,6 @@ GRACE_HOLDERS = (
     WorkKind.SCHEDULED_ACTION,
     WorkKind.DISCONNECT_CALLBACK,
     WorkKind.WAIT_UNTIL,
-    WorkKind.REGISTERED_TASK,
     WorkKind.KEEP_AWAKE,
     WorkKind.INTERNAL_KEEP_AWAKE,
 )
@@ -64,7 +65,6 @@ GRACE_HOLDERS = (
 
 
 _KEEP_AWAKE = (WorkKind.KEEP_AWAKE, WorkKind.INTERNAL_KEEP_AWAKE)
-_SHUTDOWN_TASKS = (WorkKind.WAIT_UNTIL, WorkKind.REGISTERED_TASK)
 
 
 class Region:
@@ -114,7 +114,7 @@ class WorkTracker:
     def begin(self, kind: WorkKind) -> float:
         """Count one up; prefer `region`. Returns the loop time for `end`."""
         self._counts[kind] += 1
-        self._metrics.task_started(kind)
+        self._metrics.task_started(_LABELS[kind])
         if self._debug and kind in _KEEP_AWAKE:
             self._log.debug("sleep keep-awake engaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
@@ -123,7 +123,7 @@ class WorkTracker:
     def end(self, kind: WorkKind, started: float) -> None:
         """Count one down; prefer `region`."""
         self._counts[kind] -= 1
-        self._metrics.task_ended(kind, self._loop.time() - started)
+        self._metrics.task_ended(_LABELS[kind], self._loop.time() - started)
         if self._debug and kind in _KEEP_AWAKE:
             self._log.debug("sleep keep-awake disengaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
@@ -145,7 +145,7 @@ class WorkTracker:
         """
         if self._closed:
             work.close()
-            what = "shutdown task" if kind in _SHUTDOWN_TASKS else "actor work"
+            what = "shutdown task" if kind is WorkKind.WAIT_UNTIL else "actor work"
             self._log.warning(f"{what} spawned after teardown; aborting immediately", kind=kind.label)
             return None
         region = self.region(kind)
@@ -203,7 +203,7 @@ class WorkTracker:
         counts = self._counts
         return {
             "core_dispatched_hook_count": counts[WorkKind.CLEANUP_HOOK],
-            "shutdown_task_count": counts[WorkKind.WAIT_UNTIL] + counts[WorkKind.REGISTERED_TASK],
+            "shutdown_task_count": counts[WorkKind.WAIT_UNTIL],
             "sleep_keep_awake_count": counts[WorkKind.KEEP_AWAKE],
             "sleep_internal_keep_awake_count": counts[WorkKind.INTERNAL_KEEP_AWAKE]
             + counts[WorkKind.ACTION]

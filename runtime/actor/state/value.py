@@ -140,21 +140,3 @@ class ActorState:
         elif self._saving:
             self._task.changed(Part.SAVED)
         self._saving = False
-
-
-class GuardedTracker:
-    """Tracks connection state: same reentrancy rule, its own notification (CONN-052, CONN-055, CONN-056)."""
-
-    __slots__ = ("_notify", "_state")
-
-    def __init__(self, state: ActorState, notify: Any) -> None:
-        self._state = state
-        self._notify = notify
-
-    def before_change(self) -> None:
-        """As for actor state."""
-        self._state.before_change()
-
-    def changed(self) -> None:
-        """Tell the owner."""
-        self._notify()

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from runtime.actor.lifecycle.work import GRACE_HOLDERS, WorkKind, WorkTracker
-from runtime.metrics.registry import ActorMetrics
+from runtime.metrics.registry import KEEP_AWAKE, USER_TASKS, ActorMetrics
 
 
 class Log:
@@ -33,10 +33,10 @@ def build():
 async def test_a_region_counts_up_and_down_once():
     work, signal, metrics, _ = build()
     with work.region(WorkKind.KEEP_AWAKE) as region:
-        assert work.count(WorkKind.KEEP_AWAKE) == metrics.active[WorkKind.KEEP_AWAKE] == 1
+        assert work.count(WorkKind.KEEP_AWAKE) == metrics.active["keep_awake"] == 1
         region.end()
         region.end()
-    assert work.count(WorkKind.KEEP_AWAKE) == metrics.active[WorkKind.KEEP_AWAKE] == 0
+    assert work.count(WorkKind.KEEP_AWAKE) == metrics.active["keep_awake"] == 0
     assert signal.changes == 2
 
 
@@ -70,7 +70,7 @@ async def test_spawned_work_releases_its_count_on_every_path(end):
     with contextlib.suppress(asyncio.CancelledError, RuntimeError):
         await child
     await asyncio.sleep(0)
-    assert work.count(WorkKind.WEBSOCKET_CALLBACK) == metrics.active[WorkKind.WEBSOCKET_CALLBACK] == 0
+    assert work.count(WorkKind.WEBSOCKET_CALLBACK) == metrics.active["websocket_callback"] == 0
 
 
 async def test_work_after_teardown_is_refused_with_a_warning_and_without_a_leak():
@@ -128,8 +128,9 @@ def test_queue_waits_do_not_hold_grace():
 
 
 def test_user_task_labels_are_those_of_the_specification():
-    labels = {kind.label for kind in WorkKind if kind <= WorkKind.DESTROY_REQUEST}
-    assert labels == {
+    assert set(USER_TASKS) == {
         "action", "http", "websocket_lifetime", "websocket_callback", "queue_wait", "scheduled_action", "disconnect_callback", "wait_until",
         "registered_task", "sleep_finalize", "destroy_request",
     }  # fmt: skip
+    internal = {WorkKind.CLEANUP_HOOK, WorkKind.STATE_CHANGE}
+    assert {kind.label for kind in WorkKind} - {kind.label for kind in internal} <= {*USER_TASKS, *KEEP_AWAKE}
