@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.actor.database.lifetime import DatabaseClosedError, DatabaseProvider, Migration, Transaction, migrations, raw_database
     from runtime.actor.database.sqlalchemy_binding import JournalEntry, sqlalchemy_database
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.actor.queue.api import QueueMessage
+    from runtime.actor.queue.user_api import QueueMessage
     from runtime.declaration.definition import Actor, Event, Queue, action
     from runtime.declaration.options import Options
     from runtime.declaration.registry import Registry
@@ -61,7 +61,7 @@ _HOMES = {
     "Migration": "runtime.actor.database.lifetime",
     "Options": "runtime.declaration.options",
     "Queue": "runtime.declaration.definition",
-    "QueueMessage": "runtime.actor.queue.api",
+    "QueueMessage": "runtime.actor.queue.user_api",
     "RawSocket": "runtime.actor.connections.raw.socket",
     "RateLimits": "runtime.gateway.rate_limits",
     "Registry": "runtime.declaration.registry",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtime import clock
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.inspector import messages as m
 from runtime.inspector import wire_view
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.workflow.errors import Evicted
 from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location
 

@@ -25,7 +25,7 @@ def _overload() -> None:
 
 
 def _reentrancy() -> None:
-    from runtime.actor.state.value import ActorState
+    from runtime.actor.state.actor_state import ActorState
 
     guarded = ActorState.before_change
 

@@ -14,8 +14,8 @@ from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
 from runtime.actor.lifecycle.work import WorkTracker
-from runtime.actor.queue.api import QueueApi
-from runtime.actor.queue.messages import MessageQueue
+from runtime.actor.queue.message_queue import MessageQueue
+from runtime.actor.queue.user_api import QueueApi
 from runtime.declaration.options import Options
 from runtime.errors import ActorError
 from runtime.metrics.registry import ActorMetrics

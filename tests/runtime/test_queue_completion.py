@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.queue.publish import send_external
+from runtime.actor.queue.external_send import send_external
 from runtime.declaration.definition import Queue
 from runtime.errors import ActorError, UserError
 from runtime.protocol.values import UNDEFINED

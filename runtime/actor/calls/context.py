@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.queue.api import QueueApi
-from runtime.actor.schedule.api import CronApi, ScheduleApi
+from runtime.actor.queue.user_api import QueueApi
+from runtime.actor.schedule.user_api import CronApi, ScheduleApi
 from runtime.errors import ActorError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.calls.context import Context
 from runtime.actor.calls.user_code import fit
 from runtime.actor.lifecycle.work import Region, WorkKind
-from runtime.actor.queue.publish import send_external
+from runtime.actor.queue.external_send import send_external
 from runtime.declaration.schema import validate
 from runtime.errors import ActorError, is_public, make_error
 from runtime.http import Response

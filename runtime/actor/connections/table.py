@@ -31,7 +31,7 @@ from runtime.actor.connections.setup import has_hooks
 from runtime.actor.connections.store import ConnStore
 from runtime.actor.connections.transient import Transient
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.actor.ports import StopKind
 from runtime.actor.state.tracking import track
 from runtime.errors import ActorError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.raw.close_cycle import CloseCycle
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.lifecycle.task import ActorTask
-    from runtime.actor.state.value import ActorState
+    from runtime.actor.state.actor_state import ActorState
     from runtime.http import Request
 
 STOPPED_REASON = "actor.stopped"

@@ -26,11 +26,11 @@ from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.stop import run_stop
 from runtime.actor.lifecycle.work import WorkKind, WorkTracker
 from runtime.actor.ports import StopKind, StopReason
-from runtime.actor.queue.messages import MessageQueue
-from runtime.actor.run import RunSupervisor
+from runtime.actor.queue.message_queue import MessageQueue
+from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook
+from runtime.actor.state.actor_state import ActorState
 from runtime.actor.state.saving import StateSaver
-from runtime.actor.state.value import ActorState
 from runtime.errors import make_error
 from runtime.logs import Allowance, LimitedLog, actor_logger, debugging, error_fields
 from runtime.protocol.values import UNDEFINED
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.actor.observing import Observer, Part
+    from runtime.actor.observer import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort
     from runtime.declaration.definition import ActorDefinition
     from runtime.http import Request, Response

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.actor.schedule.cron import CronSpec, next_run
 from runtime.actor.schedule.history import ScheduleHistory
 from runtime.errors import ActorError, make_error, to_wire

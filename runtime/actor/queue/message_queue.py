@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.actor.queue.records import (
     META_TABLE,
     TABLE,

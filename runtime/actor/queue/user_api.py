@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runtime import clock
-from runtime.actor.queue.messages import ANY, abort_wait, wait_until
+from runtime.actor.queue.message_queue import ANY, abort_wait, wait_until
 from runtime.errors import ActorError, make_error
 from runtime.protocol.values import UNDEFINED
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.actor.queue.messages import MessageQueue
+    from runtime.actor.queue.message_queue import MessageQueue
     from runtime.actor.queue.records import StoredMessage
 
 

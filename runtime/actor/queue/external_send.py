@@ -8,13 +8,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
-from runtime.actor.queue.messages import wait_until
+from runtime.actor.queue.message_queue import wait_until
 from runtime.errors import forbidden, make_error
 from runtime.protocol.messages import QueueResult
 
 if TYPE_CHECKING:
     from runtime.actor.calls.context import Context
-    from runtime.actor.queue.messages import MessageQueue
+    from runtime.actor.queue.message_queue import MessageQueue
     from runtime.declaration.definition import Queue
 
 

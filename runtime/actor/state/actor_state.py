@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.observing import Part
+from runtime.actor.observer import Part
 from runtime.actor.state.tracking import plain, same, track
 from runtime.errors import make_error
 from runtime.protocol import cbor
