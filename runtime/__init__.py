@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from runtime.actor.calls.context import Context
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.raw.socket import MessageEvent, RawSocket
-    from runtime.actor.database.lifetime import DatabaseClosedError, DatabaseProvider, Migration, Transaction, migrations, raw_database
+    from runtime.actor.database.migrations import Migration, migrations
+    from runtime.actor.database.provider import DatabaseProvider, raw_database
     from runtime.actor.database.sqlalchemy_binding import JournalEntry, sqlalchemy_database
+    from runtime.actor.database.transaction import Transaction
+    from runtime.actor.database.worker import DatabaseClosedError
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.queue.user_api import QueueMessage
     from runtime.declaration.definition import Actor, Event, Queue, action
@@ -49,8 +52,8 @@ _HOMES = {
     "ActorError": "runtime.errors",
     "Conn": "runtime.actor.connections.connection",
     "Context": "runtime.actor.calls.context",
-    "DatabaseClosedError": "runtime.actor.database.lifetime",
-    "DatabaseProvider": "runtime.actor.database.lifetime",
+    "DatabaseClosedError": "runtime.actor.database.worker",
+    "DatabaseProvider": "runtime.actor.database.provider",
     "Event": "runtime.declaration.definition",
     "HostOptions": "runtime.hosting.options",
     "InProcessServer": "runtime.server",
@@ -58,7 +61,7 @@ _HOMES = {
     "JournalEntry": "runtime.actor.database.sqlalchemy_binding",
     "MemoryStorage": "runtime.storage.memory",
     "MessageEvent": "runtime.actor.connections.raw.socket",
-    "Migration": "runtime.actor.database.lifetime",
+    "Migration": "runtime.actor.database.migrations",
     "Options": "runtime.declaration.options",
     "Queue": "runtime.declaration.definition",
     "QueueMessage": "runtime.actor.queue.user_api",
@@ -68,14 +71,14 @@ _HOMES = {
     "Request": "runtime.http",
     "Response": "runtime.http",
     "SQLiteStorage": "runtime.storage.sqlite",
-    "Transaction": "runtime.actor.database.lifetime",
+    "Transaction": "runtime.actor.database.transaction",
     "UserError": "runtime.errors",
     "action": "runtime.declaration.definition",
     "create_app": "runtime.server",
     "forbidden": "runtime.errors",
     "make_error": "runtime.errors",
-    "migrations": "runtime.actor.database.lifetime",
-    "raw_database": "runtime.actor.database.lifetime",
+    "migrations": "runtime.actor.database.migrations",
+    "raw_database": "runtime.actor.database.provider",
     "run": "runtime.server",
     "serve": "runtime.server",
     "sqlalchemy_database": "runtime.actor.database.sqlalchemy_binding",

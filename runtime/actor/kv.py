@@ -46,7 +46,6 @@ class KeyValue:
 
     def __init__(self, task: ActorTask) -> None:
         self._task = task
-        self._scope = task.identity.actor_id
 
     async def get(self, key: Key, *, type: str = "text") -> Any:  # noqa: A002 - the option is named so
         """The value as text, or as bytes with `type` "binary" or "arrayBuffer"; None when absent
@@ -54,7 +53,7 @@ class KeyValue:
         """
         _check_option("value", type, _TYPES)
         await self._task.database.gate()
-        data = await self._task.host.storage.get(self._scope, TABLE, _stored_key(key))
+        data = await self._task.storage.get(TABLE, _stored_key(key))
         return None if data is None else _decoded(data, type)
 
     async def put(self, key: Key, value: Value, *, type: str | None = None) -> None:  # noqa: A002
@@ -108,8 +107,7 @@ class KeyValue:
         """Raw values in the order of `keys`, None for absent ones (KV-025)."""
         raw = [_bytes(key, "key", text=False) for key in keys]
         await self._task.database.gate()
-        storage = self._task.host.storage
-        return [await storage.get(self._scope, TABLE, key) for key in raw]
+        return [await self._task.storage.get(TABLE, key) for key in raw]
 
     async def batch_put(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         """Write raw entries. Up to 128 entries and 512 KiB are one atomic batch, more are split in order
@@ -132,9 +130,7 @@ class KeyValue:
         if limit is not None and limit < 0:
             raise make_error("kv.invalid_argument", reason="limit must be non-negative")
         await self._task.database.gate()
-        rows = await self._task.host.storage.scan(
-            self._scope, TABLE, start, end, reverse=bool(reverse), limit=None if limit is None else int(limit)
-        )
+        rows = await self._task.storage.scan(TABLE, start, end, reverse=bool(reverse), limit=None if limit is None else int(limit))
         return [(_decoded(key[len(NAMESPACE) :], key_type), _decoded(value, value_type)) for key, value in rows]
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from runtime.actor.connections.raw.close_ack import CloseLedger
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.metrics.registry import Metrics
-    from runtime.storage.base import Storage
 
 
 class StopReason(StrEnum):
@@ -88,11 +87,6 @@ class HostSettings(Protocol):
 
 class HostPort(Protocol):
     """What one actor asks of its host. The sync methods are fire-and-forget intents and never raise or block."""
-
-    @property
-    def storage(self) -> Storage:
-        """Where the rows of all actors of this host are."""
-        ...
 
     @property
     def options(self) -> HostSettings:

@@ -30,7 +30,7 @@ from runtime.declaration.tabs import InspectorTab, check_tabs
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from runtime.actor.database.lifetime import DatabaseProvider
+    from runtime.actor.database.provider import DatabaseProvider
     from runtime.declaration.schema import Schema
 
 F = TypeVar("F", bound=Callable[..., Any])

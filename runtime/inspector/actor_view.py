@@ -101,7 +101,7 @@ class ActorView:
         if live is not None:
             history: History = live.history
             return history
-        return History.load(await self.task.host.storage.scan(self.task.identity.actor_id, TABLE))
+        return History.load(await self.task.storage.scan(TABLE))
 
     async def replay_workflow(self, entry_id: str | None) -> History | None:
         """Rewind and restart the workflow; the history after the deletion (INSP-100, WF-210..217).
@@ -112,10 +112,9 @@ class ActorView:
         """
         if not self.is_workflow:
             return None
-        actor_id = self.task.identity.actor_id
         with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
             # The stored history is rewound, not the live one: when the commit fails nothing has changed.
-            history = History.load(await self.task.host.storage.scan(actor_id, TABLE))
+            history = History.load(await self.task.storage.scan(TABLE))
             if self.task.run.active:
                 raise make_error("actor.workflow_in_flight")
             rewind(history, entry_id)

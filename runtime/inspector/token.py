@@ -17,7 +17,7 @@ async def expected_token(task: ActorTask) -> str | None:
     fixed = task.host.options.fixed_inspector_token
     if fixed is not None:
         return fixed
-    row = await task.host.storage.get(task.identity.actor_id, TABLE, INSPECTOR_KEY)
+    row = await task.storage.get(TABLE, INSPECTOR_KEY)
     return None if row is None else str(cbor.loads(row))
 
 

@@ -48,7 +48,7 @@ class WorkflowRun:
 
     async def load(self) -> None:
         """Read the history from storage."""
-        rows = await self.task.host.storage.scan(self.task.identity.actor_id, TABLE)
+        rows = await self.task.storage.scan(TABLE)
         self.history = History.load(rows)
 
     @property

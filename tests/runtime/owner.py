@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from harness.session.virtual_loop import VirtualLoop
-from runtime.actor.database.lifetime import ActorDatabase
+from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
@@ -18,6 +18,7 @@ from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.queue.user_api import QueueApi
 from runtime.declaration.options import Options
 from runtime.errors import ActorError
+from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.metrics.registry import ActorMetrics
 from runtime.storage.memory import MemoryStorage
 
@@ -29,10 +30,10 @@ class StorageFailure(Exception):
 class Owner:
     """One generation of one actor. `start_again()` is its next generation on the same storage."""
 
-    def __init__(self, *, options=None, queues=None, database=None, storage=None, generation=1):
-        self.storage = storage or MemoryStorage()
+    def __init__(self, *, options=None, queues=None, database=None, disk=None, generation=1):
+        self.disk = disk or MemoryStorage()
+        self.storage = GenerationStorage(self.disk, "actor1", generation)
         self.identity = SimpleNamespace(actor_id="actor1", generation=generation)
-        self.host = SimpleNamespace(storage=self.storage)
         self.definition = SimpleNamespace(queues=queues or {}, database=database)
         self.options = options or Options()
         self.log = structlog.get_logger()
@@ -45,7 +46,7 @@ class Owner:
         self.fail_next_commits = 0
         self.hold_commits = None
         self.queue = MessageQueue(self)
-        self.database = ActorDatabase(self)
+        self.database = ActorDatabase("actor1", self.storage, database, self.log, self.fail)
         self.kv = KeyValue(self)
 
     def _evaluate(self):
@@ -63,15 +64,15 @@ class Owner:
         if self.fail_next_commits:
             self.fail_next_commits -= 1
             raise StorageFailure("no space left")
-        await self.storage.commit("actor1", ops)
+        await self.storage.commit(ops)
 
     def context(self):
         """A fresh invocation's view of the queue."""
         return QueueApi(self.queue, self.abort)
 
     async def start(self):
-        await self.storage.open()
-        self.queue.load(await self.storage.load("actor1"))
+        await self.disk.open()
+        self.queue.load(await self.storage.load())
         await self.database.migrate()
         return self
 
@@ -82,7 +83,7 @@ class Owner:
             options=self.options,
             queues=self.definition.queues,
             database=self.definition.database,
-            storage=self.storage,
+            disk=self.disk,
             generation=self.identity.generation + 1,
         )
         return await following.start()

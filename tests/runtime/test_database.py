@@ -7,8 +7,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from runtime.actor.database.lifetime import DatabaseClosedError, raw_database
-from runtime.actor.database.worker import DATABASE_CLOSED
+from runtime.actor.database.provider import raw_database
+from runtime.actor.database.worker import DATABASE_CLOSED, DatabaseClosedError
 from runtime.errors import ActorError
 from runtime.storage.sqlite import SQLiteStorage
 from tests.runtime.owner import Owner, run_virtual
@@ -19,10 +19,10 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT NOT NULL 
 @pytest.fixture(params=["memory", "sqlite"])
 async def owner(request, tmp_path):
     storage = SQLiteStorage(tmp_path) if request.param == "sqlite" else None
-    owner = await Owner(storage=storage, database=raw_database(lambda db: db.execute(SCHEMA))).start()
+    owner = await Owner(disk=storage, database=raw_database(lambda db: db.execute(SCHEMA))).start()
     yield owner
     await owner.database.close()
-    await owner.storage.close()
+    await owner.disk.close()
 
 
 async def values(owner):
@@ -244,19 +244,19 @@ async def test_the_client_is_not_ready_before_the_migration():
 
 
 async def test_a_database_of_a_newer_runtime_is_refused(tmp_path):
-    owner = await Owner(storage=SQLiteStorage(tmp_path), database=raw_database()).start()
+    owner = await Owner(disk=SQLiteStorage(tmp_path), database=raw_database()).start()
     newer = (7).to_bytes(8, "little")
     await owner.database.client._session.ordinary(
         lambda c: c.execute("UPDATE _rivet_meta SET value = ? WHERE key = 'schema_version'", (newer,))
     )
     with pytest.raises(RuntimeError, match="actor sqlite internal schema version 7 is newer than supported version 1"):
         await owner.start_again()
-    await owner.storage.close()
+    await owner.disk.close()
 
 
 @pytest.mark.parametrize(("state", "next_state"), [(b"importing", b"done"), (None, b"done"), (b"odd", None)])
 async def test_an_import_that_was_cut_off_is_done_and_an_unknown_state_refused(tmp_path, state, next_state):
-    owner = await Owner(storage=SQLiteStorage(tmp_path), database=raw_database()).start()
+    owner = await Owner(disk=SQLiteStorage(tmp_path), database=raw_database()).start()
 
     def leave(connection):
         connection.execute("DELETE FROM _rivet_meta WHERE key = 'kv_import_state'")
@@ -272,12 +272,12 @@ async def test_an_import_that_was_cut_off_is_done_and_an_unknown_state_refused(t
         rows = await owner.database.client.execute("SELECT value FROM _rivet_meta WHERE key = 'kv_import_state'")
         assert rows == [{"value": next_state}]
         await owner.database.close()
-    await owner.storage.close()
+    await owner.disk.close()
 
 
 async def test_everything_runs_on_virtual_time(tmp_path):
     async def scenario():
-        owner = await Owner(storage=SQLiteStorage(tmp_path), database=raw_database(lambda db: db.execute(SCHEMA))).start()
+        owner = await Owner(disk=SQLiteStorage(tmp_path), database=raw_database(lambda db: db.execute(SCHEMA))).start()
         loop = asyncio.get_running_loop()
         started = loop.time()
 
@@ -290,7 +290,7 @@ async def test_everything_runs_on_virtual_time(tmp_path):
         assert loop.time() - started == pytest.approx(61, abs=1)
         assert await values(owner) == []
         await owner.database.close()
-        await owner.storage.close()
+        await owner.disk.close()
 
     await asyncio.to_thread(run_virtual, scenario())
 

@@ -7,7 +7,8 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, s
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from runtime.actor.database.lifetime import Migration, migrations, raw_database
+from runtime.actor.database.migrations import Migration, migrations
+from runtime.actor.database.provider import raw_database
 from runtime.actor.database.sqlalchemy_binding import JournalEntry, sqlalchemy_database
 from runtime.errors import ActorError
 from tests.runtime.owner import Owner
@@ -76,7 +77,7 @@ async def test_a_cancelled_migration_leaves_nothing():
         await asyncio.sleep(60)
 
     owner = Owner(database=raw_database(migrate))
-    await owner.storage.open()
+    await owner.disk.open()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await owner.database.migrate()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.database.lifetime import raw_database
+from runtime.actor.database.provider import raw_database
 from runtime.errors import ActorError
 from tests.runtime.owner import Owner
 

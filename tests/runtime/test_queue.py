@@ -132,7 +132,7 @@ async def test_a_plain_receive_is_durable_before_it_returns():
     assert await owner.context().try_next() is None
     owner.hold_commits.set()
     assert (await receive).id == 1
-    assert (await owner.storage.load("actor1")).get("queue") is None
+    assert (await owner.storage.load()).get("queue") is None
 
 
 async def test_a_failed_receive_leaves_the_message():

@@ -116,7 +116,7 @@ async def test_clear_drops_waiters():
     await settle()
     await owner.queue.clear()
     assert await failing(waiting) == "queue.completion_waiter_dropped"
-    assert await owner.storage.scan("actor1", "queue") == []
+    assert await owner.storage.scan("queue") == []
 
 
 async def test_each_wait_counts_and_reevaluates():

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA_VERSION = 1
-MAX_PAGES = 10 * 1024**3 // 4096
-"""10 GiB of pages (DB-320)."""
-
 RESERVED = ("_rivet_", "__drizzle_", "__rivet_on_migrate")
 
 _READING = frozenset(
@@ -28,17 +25,13 @@ _READING = frozenset(
 )
 
 
-def bootstrap(connection: sqlite3.Connection, synchronous: str) -> None:
-    """Set the connection up and create `_rivet_meta` (DB-009, DB-010..015).
+def bootstrap(connection: sqlite3.Connection) -> None:
+    """Create `_rivet_meta` or check what it says (DB-010..015).
 
     Raises:
         StorageVersionError: The database was written by a newer runtime.
         RuntimeError: The legacy import state is not one this runtime knows.
     """
-    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32766)
-    for pragma in ("page_size = 4096", "encoding = 'UTF-8'", "journal_mode = WAL", f"synchronous = {synchronous}",
-                   "foreign_keys = ON", f"max_page_count = {MAX_PAGES}"):  # fmt: skip
-        connection.execute(f"PRAGMA {pragma}").fetchall()
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS _rivet_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)")

@@ -12,13 +12,14 @@ from runtime.actor.database.bootstrap import reserved_names_guarded
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
 from runtime.actor.database.sqltext import prepare
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction
-from runtime.actor.database.worker import DatabaseClosedError, SqlWorker
+from runtime.actor.database.worker import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runtime.actor.database.sqltext import Statement
+    from runtime.storage.actor import OpenDatabase
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -41,13 +42,13 @@ class DatabaseSession:
         actor_id: str,
         log: Any,
         coordinator: Coordinator,
-        worker: SqlWorker,
+        database: OpenDatabase,
         on_broken: Callable[[BaseException], None],
     ) -> None:
         self.actor_id = actor_id
         self.log = log
         self.coordinator = coordinator
-        self._worker = worker
+        self._database = database
         self._on_broken = on_broken
 
     def execute(self, sql: str, args: tuple[Any, ...]) -> asyncio.Future[list[Row]]:
@@ -93,7 +94,7 @@ class DatabaseSession:
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
         """Queue a function on the database's thread, past the gate."""
-        return self._worker.submit(function, control=control)
+        return self._database.submit(function, control=control)
 
     def job(self, sql: str, args: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Row]]:
         """Check SQL and values now; the returned function runs them."""
@@ -109,13 +110,13 @@ class DatabaseSession:
 
     def fence(self) -> None:
         """Refuse everything that has not started (DB-304, DB-306)."""
-        self._worker.fence()
+        self._database.fence()
         self.coordinator.close(DatabaseClosedError)
 
     async def close(self) -> None:
         """Fence, let the running statement end, roll back and release the file."""
         self.fence()
-        await self._worker.close()
+        await self._database.close()
 
     def broken(self, error: BaseException) -> None:
         """Stop all use after a failed rollback and report it (DB-172)."""

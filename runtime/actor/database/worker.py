@@ -8,15 +8,14 @@ connection nor thread.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.actor.database.bootstrap import bootstrap
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 
@@ -39,22 +38,24 @@ class DatabaseClosedError(RuntimeError):
 class SqlWorker:
     """Runs functions on the connection, one after another.
 
-    Lifecycle: `await open()`, any number of `submit`, `fence()` to refuse everything that has not started,
-    `await close()`.
+    Lifecycle: `await open(prepare)`, any number of `submit`, `fence()` to refuse everything that has not started, `await close()`.
+
+    Args:
+        connect: Opens the database; called on the executor.
+        executor: Runs one job after another, in order; it belongs to the worker, which shuts it down.
     """
 
-    def __init__(self, path: str, *, synchronous: str = "normal") -> None:
-        self._path = path
-        self._synchronous = synchronous
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="actor-sql")
+    def __init__(self, connect: Callable[[], sqlite3.Connection], executor: Executor) -> None:
+        self._connect = connect
+        self._executor = executor
         self._connection: sqlite3.Connection | None = None
         self._pending = 0
         self._fenced = False
         self._closing: asyncio.Future[None] | None = None
 
-    async def open(self) -> None:
-        """Open the file and create the runtime's own tables (DB-009..015)."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._open)
+    async def open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Connect and have `prepare(connection)` bring what the database must hold."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._open, prepare)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
         """Queue `function(connection)`; a cancelled future that has not started does not run.
@@ -103,22 +104,18 @@ class SqlWorker:
 
     # On the thread.
 
-    def _open(self) -> None:
+    def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         connection = self._connect()
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         if connection.total_changes:
             # SQLite remembers the row of the last insert per connection, and before the first one of a user it is 0 (DB-129).
             connection.close()
             connection = self._connect()
         self._connection = connection
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, uri=self._path.startswith("file:"), isolation_level=None, check_same_thread=False)
-        try:
-            bootstrap(connection, self._synchronous)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._fenced or self._connection is None:

@@ -33,7 +33,7 @@ async def run_start(task: ActorTask, become_ready: Callable[[], None]) -> None:
     is_new: bool | None = None
     with _phase(task, "total", lambda: is_new):
         with _phase(task, "load_persisted", lambda: None):
-            rows = await task.host.storage.load(task.identity.actor_id)
+            rows = await task.storage.load()
         stored = dict(rows.get(TABLE, ()))
         record = cbor.loads(stored[INIT_KEY]) if INIT_KEY in stored else None
         is_new = record is None or not record["has_initialized"]

@@ -15,7 +15,7 @@ from runtime.actor.calls.context import Context
 from runtime.actor.calls.dispatch import Admission, Calls
 from runtime.actor.calls.user_code import call_limited
 from runtime.actor.connections.table import ConnectionTable
-from runtime.actor.database.lifetime import ActorDatabase
+from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from runtime.declaration.definition import ActorDefinition
     from runtime.http import Request, Response
     from runtime.protocol.messages import QueueResult, QueueSend
+    from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
 
 _REJECTIONS = Allowance()
@@ -61,11 +62,12 @@ class ActorTask:
         observer: Who watches this generation, if anybody does.
     """
 
-    def __init__(self, definition: ActorDefinition, identity: ActorIdentity, host: HostPort) -> None:
+    def __init__(self, definition: ActorDefinition, identity: ActorIdentity, host: HostPort, storage: ActorStorage) -> None:
         self.loop = asyncio.get_running_loop()
         self.definition = definition
         self.identity = identity
         self.host = host
+        self.storage = storage
         self.options = options = definition.options
         self.log = actor_logger(identity)
         self.metrics = host.metrics.of(definition.name)
@@ -96,7 +98,7 @@ class ActorTask:
         self.idle = IdleTimer(self)
         self.run = RunSupervisor(self)
         self.calls = Calls(self)
-        self.database = ActorDatabase(self)
+        self.database = ActorDatabase(identity.actor_id, storage, definition.database, self.log, self.fail)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)
@@ -392,7 +394,7 @@ class ActorTask:
         """
         if self.state_name is LifecycleState.TERMINATED:
             raise make_error("actor.stopping")
-        await self.host.storage.commit(self.identity.actor_id, ops)
+        await self.storage.commit(ops)
 
     async def call_hook(self, hook: str, context: object, *args: Any, timeout: float | None, label: str) -> Any:
         """Run a hook if the definition has it, then flush state; `timeout` in seconds.

@@ -17,6 +17,7 @@ from runtime import clock
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopKind, StopReason
 from runtime.errors import ActorError, make_error
+from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
 from runtime.protocol.keys import parse_key
@@ -166,7 +167,7 @@ class Supervisor:
             definition = self._host.registry.get(record.name)
             if definition is None:
                 raise make_error("actor.not_registered", actor_name=record.name)
-            slot.task = task = ActorTask(definition, self._identity(slot), self._host)
+            slot.task = task = ActorTask(definition, self._identity(slot), self._host, self._storage(slot))
             task.on_ended = lambda error: self._ended_by_itself(slot, error)
             await task.start()
             if saved is not None:
@@ -280,6 +281,9 @@ class Supervisor:
         self._on_destroyed(slot)
         slot.announce(SlotEvent.DESTROYED)
         await erase_data(self._host.storage, record.actor_id)
+
+    def _storage(self, slot: ActorSlot) -> GenerationStorage:
+        return GenerationStorage(self._host.storage, slot.actor_id, slot.record.generation)
 
     def _identity(self, slot: ActorSlot) -> ActorIdentity:
         record = slot.record

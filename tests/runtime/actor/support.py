@@ -15,6 +15,7 @@ from runtime.declaration.definition import Actor, ActorDefinition, action
 from runtime.declaration.options import Options
 from runtime.errors import ActorError
 from runtime.hosting.options import HostOptions
+from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.metrics.registry import Metrics
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.memory import MemoryStorage
@@ -150,7 +151,7 @@ class World:
         assert self.task is None
         self.generation += 1
         identity = ActorIdentity(self.actor_id, self.definition.name, ("k",), "default", self.generation, self.input)
-        task = ActorTask(self.definition, identity, self)
+        task = ActorTask(self.definition, identity, self, GenerationStorage(self.storage, self.actor_id, self.generation))
         task.on_ended = lambda error: setattr(self, "crash", error)
         self.task = task
         try:

@@ -13,7 +13,7 @@ class FakeGeneration:
     log: ClassVar[list] = []
     live: ClassVar[dict] = {}
 
-    def __init__(self, definition, identity, host):
+    def __init__(self, definition, identity, host, storage):
         self.definition = definition
         self.identity = identity
         self.host = host

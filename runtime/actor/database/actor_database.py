@@ -11,22 +11,21 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from runtime.actor.database.bootstrap import bootstrap
 from runtime.actor.database.client import DatabaseClient
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future, settle_future
-from runtime.actor.database.migrations import Migration, migrations
-from runtime.actor.database.provider import DatabaseProvider, RawDatabase, raw_database, settle
-from runtime.actor.database.session import DatabaseSession, Row
-from runtime.actor.database.transaction import Transaction
-from runtime.actor.database.worker import DatabaseClosedError, SqlWorker
+from runtime.actor.database.provider import settle
+from runtime.actor.database.session import DatabaseSession
+from runtime.actor.database.worker import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
-    from runtime.actor.lifecycle.task import ActorTask
+    from collections.abc import Callable
+    from typing import Any
 
-__all__ = [
-    "ActorDatabase", "DatabaseClient", "DatabaseClosedError", "DatabaseProvider", "DatabaseSession", "Migration", "RawDatabase", "Row",
-    "Transaction", "migrations", "raw_database",
-]  # fmt: skip
+    from runtime.actor.database.provider import DatabaseProvider
+    from runtime.actor.database.transaction import Transaction
+    from runtime.storage.actor import ActorStorage
 
 MIGRATION_TIMEOUT = 300.0
 MIGRATION_NAME = "rivetkit-migration"
@@ -34,16 +33,21 @@ _SAVEPOINT = "__rivet_on_migrate"
 
 
 class ActorDatabase:
-    """Owned by one `ActorTask`. Call order: `migrate()` at start, `fence()` at the grace deadline, `close()`
-    on the stop path.
+    """Call order: `migrate()` at start, `fence()` at the grace deadline, `close()` on the stop path.
+
+    Args:
+        provider: What the actor declared, None without a database.
+        on_broken: Called with the error that made the database unusable (DB-172).
     """
 
-    def __init__(self, task: ActorTask) -> None:
-        self._storage = task.host.storage
-        self._actor_id = task.identity.actor_id
-        self._provider = task.definition.database
-        self._log = task.log
-        self._on_broken = task.fail
+    def __init__(
+        self, actor_id: str, storage: ActorStorage, provider: DatabaseProvider | None, log: Any, on_broken: Callable[[BaseException], None]
+    ) -> None:
+        self._storage = storage
+        self._actor_id = actor_id
+        self._provider = provider
+        self._log = log
+        self._on_broken = on_broken
         self._coordinator = Coordinator()
         self._opening: asyncio.Task[DatabaseSession] | None = None
         self._client: DatabaseClient | None = None
@@ -132,9 +136,8 @@ class ActorDatabase:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> DatabaseSession:
-        worker = SqlWorker(self._storage.database_path(self._actor_id), synchronous=self._storage.database_synchronous)
-        await worker.open()
-        session = DatabaseSession(self._actor_id, self._log, self._coordinator, worker, self._on_broken)
+        database = await self._storage.open_database(bootstrap)
+        session = DatabaseSession(self._actor_id, self._log, self._coordinator, database, self._on_broken)
         if self._closed:
             session.fence()
         return session

@@ -1,0 +1,27 @@
+"""A connection to the SQLite file of one actor: fixed settings, nothing of the runtime's own inside (that is `bootstrap.py`).
+
+Why apart: another host keeps the pages elsewhere and connects otherwise, with other journals, but what a database holds is the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+MAX_PAGES = 10 * 1024**3 // 4096
+"""10 GiB of pages (DB-320)."""
+MAX_VARIABLES = 32766
+
+
+def connect(path: str, synchronous: str) -> sqlite3.Connection:
+    """Open the file, or the `file:` URI, with the settings of DB-009. A connection may be used on any one thread at a time."""
+    connection = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None, check_same_thread=False)
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MAX_VARIABLES)
+        # The page size and the encoding come first: SQLite fixes them when it writes the first page, which the journal mode does.
+        for pragma in ("page_size = 4096", "encoding = 'UTF-8'", "journal_mode = WAL", f"synchronous = {synchronous}",
+                       "foreign_keys = ON", f"max_page_count = {MAX_PAGES}"):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
