@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from client.address import request_address
 from client.retry import is_stale, is_start_failure
@@ -13,12 +13,45 @@ from runtime.errors import ActorError
 from runtime.protocol import jsontext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     import httpx
 
-    from client.client import Client
+    from client.config import ClientConfig
+    from client.manager import ManagerApi
     from client.query import ActorQuery
+    from client.retry import RetryPolicy
+    from client.transport import Transport
+
+T = TypeVar("T")
+
+
+class CallsOwner(Protocol):
+    """What calls use of the client. Read anew at each use: the metadata lookup replaces `config` and `rest` (WIRE-902)."""
+
+    @property
+    def config(self) -> ClientConfig:
+        """Where the gateway is."""
+        ...
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often and after how long a call is repeated."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """Sends the requests."""
+        ...
+
+    @property
+    def rest(self) -> ManagerApi:
+        """Resolves keys, and knows why an actor does not start."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start background work that ends with the client at the latest."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +67,7 @@ class Request:
 class GatewayCalls:
     """Sends requests to the actor of a query; the id it resolved to is cached until an error says that it is stale."""
 
-    def __init__(self, client: Client, query: ActorQuery, *, skip_ready_wait: bool) -> None:
+    def __init__(self, client: CallsOwner, query: ActorQuery, *, skip_ready_wait: bool) -> None:
         self._client = client
         self._query = query
         self._skip = skip_ready_wait

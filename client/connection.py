@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from client.actions import ActionCaller
-from client.calls import GatewayCalls
+from client.calls import CallsOwner, GatewayCalls
 from client.config import ConfigurationError
 from client.events import Callbacks, Listeners, call_listener
 from client.link import ConnectionClosedError, Link
-from client.opening import connection_params, open_socket
-from client.queue import QueueSender
+from client.opening import SocketOwner, connection_params, open_socket
+from client.queue import QueueOwner, QueueSender
 from client.retry import RetryClass, classify, classify_text, is_stale
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.connection import encode_to_server
@@ -21,11 +21,22 @@ from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.client import Client
     from client.query import ActorQuery
     from runtime.protocol.messages import ToClient
 
 IDLE, CONNECTING, CONNECTED, DISCONNECTED = "idle", "connecting", "connected", "disconnected"
+
+
+class ConnectionOwner(CallsOwner, SocketOwner, QueueOwner, Protocol):
+    """What a connection uses of the client: what its parts use, and a place among those that are disposed with it."""
+
+    def track(self, connection: Connection) -> None:
+        """A connection to dispose with the client."""
+        ...
+
+    def untrack(self, connection: Connection) -> None:
+        """A connection that was disposed."""
+        ...
 
 
 class ConnectionDisposedError(Exception):
@@ -50,7 +61,7 @@ class Connection:
         actor_id, connection_id: From the last `Init`; None before the first.
     """
 
-    def __init__(self, client: Client, query: ActorQuery, params: Any, get_params: Any, *, skip_ready_wait: bool = False) -> None:
+    def __init__(self, client: ConnectionOwner, query: ActorQuery, params: Any, get_params: Any, *, skip_ready_wait: bool = False) -> None:
         self._client = client
         self._query = query
         self._params = params

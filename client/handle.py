@@ -11,7 +11,7 @@ import httpx
 from client.actions import ActionCaller
 from client.address import request_headers
 from client.calls import GatewayCalls, Request
-from client.connection import Connection
+from client.connection import Connection, ConnectionOwner
 from client.opening import connection_params, open_socket
 from client.queue import QueueSender
 from client.raw_socket import RawSocket
@@ -24,7 +24,6 @@ from runtime.protocol.http import decode_action_response, encode_action_request
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from client.client import Client
     from client.query import ActorQuery
     from runtime.protocol.messages import QueueResult
 
@@ -36,7 +35,7 @@ class Handle:
     Cancelling a call ends its retries (WIRE-936).
     """
 
-    def __init__(self, client: Client, query: ActorQuery, params: Any, get_params: Any, skip_ready_wait: bool) -> None:
+    def __init__(self, client: ConnectionOwner, query: ActorQuery, params: Any, get_params: Any, skip_ready_wait: bool) -> None:
         self._client = client
         self._query = query
         self._params = params

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from client.address import socket_address
 from runtime.errors import make_error
@@ -10,9 +10,23 @@ from runtime.errors import make_error
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from client.client import Client
+    from client.config import ClientConfig
     from client.query import ActorQuery
-    from client.transport import Socket
+    from client.transport import Socket, Transport
+
+
+class SocketOwner(Protocol):
+    """What opening a socket uses of the client."""
+
+    @property
+    def config(self) -> ClientConfig:
+        """Where the gateway is, and the headers of every request."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """Opens the socket."""
+        ...
 
 
 async def connection_params(params: Any, get_params: Callable[[], Awaitable[Any]] | None) -> Any:
@@ -30,7 +44,7 @@ async def connection_params(params: Any, get_params: Callable[[], Awaitable[Any]
 
 
 async def open_socket(
-    client: Client,
+    client: SocketOwner,
     query: ActorQuery,
     path: str,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from client.address import request_headers
@@ -14,13 +14,26 @@ from runtime.protocol.http import decode_queue_response, encode_queue_request
 from runtime.protocol.messages import QueueResult, QueueSend
 
 if TYPE_CHECKING:
-    from client.client import Client
+    from client.config import ClientConfig
+
+
+class QueueOwner(Protocol):
+    """What queue sends use of the client."""
+
+    @property
+    def config(self) -> ClientConfig:
+        """The encoding, and what goes into the headers."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait for the first metadata lookup."""
+        ...
 
 
 class QueueSender:
     """Serializes sends: the next one starts when the one before was answered (WIRE-918, QUEUE-068)."""
 
-    def __init__(self, client: Client, calls: GatewayCalls, *, through_query: bool = False) -> None:
+    def __init__(self, client: QueueOwner, calls: GatewayCalls, *, through_query: bool = False) -> None:
         self._client = client
         self._calls = calls
         self._through_query = through_query
