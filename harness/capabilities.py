@@ -30,6 +30,8 @@ RESERVED = frozenset({"abort_grace", "admin_token", "runtime_socket"})
 ALL = frozenset(KNOWN)
 SEED = frozenset({"overload", "destroy_like_sleep", "close_ack", "reentrancy"})
 """Capabilities that the profile `seed` promises beyond the peer."""
+PROFILES = ("peer-2.3", "seed")
+"""What a target can promise to be; each holds what the ones before it hold."""
 
 
 def parse(names: str | None) -> frozenset[str]:

@@ -12,12 +12,12 @@ import pytest
 
 from harness import masking
 from harness.errors import HarnessError, UsageError
-from harness.evidence.collect import write_bundle
 from harness.meant import named
 from harness.requirements import sets
 from harness.session import corpus, settings, verdicts, windowless
 from harness.session.census import FAULTS, Census
 from harness.session.corpus import PHASES, TEST
+from harness.session.evidence import write_bundle
 from harness.session.fixtures import (
     EVIDENCE,
     MASK,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.run.request import standard_corpus
 from harness.session.settings import LANES
+from harness.standard_corpus import standard_corpus
 from harness.targets.resolve import ENTRY_POINTS, NAMES
 from harness.testing.marks import ENCODINGS
 

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
+from harness.events.verdict import Verdict
 from harness.flake.recheck import recheck
 from harness.flake.sequential import Decision
 from harness.ledger import history
 from harness.ledger.flaky import MEASURE, Claim, claims
 from harness.ledger.gate import Finding, Kind
 from harness.ledger.history import Source
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from harness.events.results import RunReport
     from harness.identity import TestId
     from harness.ledger.model import Ledger
     from harness.run.request import RunRequest
-    from harness.run.results import RunReport
 
     Counts = dict[TestId, tuple[int, int]]
 

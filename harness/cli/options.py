@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.cli import flags
+from harness.events.results import RunReport
 from harness.junit import Duplicates
 from harness.ledger import store
-from harness.run import intake, last, shards
-from harness.run.request import RunRequest, default_jobs, standard_corpus
-from harness.run.results import RunReport
+from harness.run import intake, last
+from harness.run.request import RunRequest, default_jobs
 from harness.session.settings import check_lane, split, storages, time_mode
+from harness.shards.split import parse
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions, file, resolve
 from harness.testing.marks import select_encodings
 
@@ -101,7 +103,7 @@ class Selection(Matrix):
             keyword=self.keyword,
             only=tuple(self.only or ()),
             lane=check_lane(self.lane),
-            part=shards.parse(self.shard),
+            part=parse(self.shard),
             durations=self.durations.resolve() if self.durations is not None else known if known.is_file() else None,
         )
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from harness import junit
 from harness.cli.console import err
-from harness.run import eventlog
+from harness.events import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from harness.cli.options import Outputs
-    from harness.run.results import RunReport
+    from harness.events.results import RunReport
 
 
 def write(report: RunReport, files: Outputs) -> bool:
     """Write the files asked for, the stream first: from it all others can be made again. Whether all were written."""
-    wanted: list[tuple[Path | None, Callable[[Path, RunReport], None]]] = [(files.events, eventlog.write), (files.junit_file, junit.write)]
+    wanted: list[tuple[Path | None, Callable[[Path, RunReport], None]]] = [(files.events, stream.write), (files.junit_file, junit.write)]
     written = [_guarded(path, how, report) for path, how in wanted if path is not None]
     return all(written)
 

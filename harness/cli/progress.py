@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.cli.console import err
-from harness.session.verdicts import Verdict
+from harness.events.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness.cli.console import out
+from harness.events.results import Counts
+from harness.events.verdict import Verdict
+from harness.evidence import rerun
 from harness.requirements.model import summaries
-from harness.run import rerun
-from harness.run.results import Counts
 from harness.session.stall import STALL
-from harness.session.verdicts import Verdict
 from harness.text import plain, short
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport, TestResult
     from harness.run.request import RunRequest
-    from harness.run.results import RunReport, TestResult
 
 MOST_DETAILS = 20
 DETAIL_LINES = 25

@@ -14,7 +14,7 @@ class Span:
 
     Attributes:
         row: what it belongs to: `harness`, `calls`, a socket, an actor ...
-        kind: how it is drawn, see `harness/events.schema.json`.
+        kind: how it is drawn, see `harness/events/schema.json`.
         label: what was seen, in words.
     """
 

@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from harness.events.verdict import Verdict
 from harness.flake.causes import Cause, Condition, Observed, judge
 from harness.flake.contention import contention
 from harness.flake.loops import Tally, add
 from harness.flake.stats import CONFIDENCE
 from harness.run.lanes.lane import Lane
 from harness.run.runner import run_lanes
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.events.verdict import Verdict
 from harness.flake.sequential import ERROR, Decision, decide
 from harness.flake.stats import lower_bound, upper_bound
 from harness.identity import TestId
@@ -14,7 +15,6 @@ from harness.run import account
 from harness.run.lanes.lane import Lane
 from harness.run.runner import ready, run_lanes
 from harness.run.stop import Stop
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

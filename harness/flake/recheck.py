@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.flake.loops import Budget, LoopReport, Tally, loop, prerequisites, with_prerequisites
 from harness.flake.sequential import Decision
 from harness.run.runner import collect
-from harness.run.shards import WHOLE
+from harness.shards.split import WHOLE
 from harness.targets import TimeMode
 
 if TYPE_CHECKING:

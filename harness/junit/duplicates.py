@@ -6,15 +6,15 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.events.verdict import Verdict
 from harness.identity import TestId, has_no_encoding
 from harness.junit.outcome import RANK
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.run.results import TestResult
+    from harness.events.results import TestResult
 
 TEARDOWN = "failed on teardown"
 """How pytest begins the message of the second case that it writes for a test that failed and then failed to clean up."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from harness.events.verdict import Verdict
 from harness.junit.document import Node, word
 from harness.junit.words import ALARMING, FLAGS, HARMLESS_CHILDREN, MARKS, MEANING, NO, TEXT_ATTRIBUTES, WORD_ATTRIBUTES, YES
 from harness.requirements.sets import Standing
-from harness.session.verdicts import Verdict
 
 RANK = (
     Verdict.PASS,

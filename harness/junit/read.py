@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.events.results import RunReport, TestResult
 from harness.junit import cases, document
 from harness.junit.duplicates import Duplicates, settle
 from harness.junit.identity import identify
-from harness.run.results import RunReport, TestResult
 from harness.text import utf8
 
 if TYPE_CHECKING:

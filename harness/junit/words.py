@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.session.verdicts import Verdict
+from harness.events.verdict import Verdict
 
 WORDS: dict[Verdict, set[str]] = {
     Verdict.PASS: {

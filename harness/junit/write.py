@@ -9,16 +9,16 @@ from xml.etree import ElementTree
 from junitparser import Error, Failure, Skipped
 from junitparser.xunit2 import FlakyFailure, JUnitXml, TestCase, TestSuite
 
+from harness.events.verdict import Verdict
 from harness.junit.outcome import PROBLEM, STANDING
 from harness.requirements.model import summaries
 from harness.requirements.sets import Standing
-from harness.session.verdicts import Verdict
 from harness.text import xml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.run.results import RunReport, TestResult
+    from harness.events.results import RunReport, TestResult
 
 RUN = "(run)"
 """The suite of what kept the run from being complete, one case per problem."""

@@ -11,9 +11,9 @@ from harness.ledger.model import NO_VARIANT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.events.results import RunReport
     from harness.ledger.gate import Selection
     from harness.ledger.model import Ledger
-    from harness.run.results import RunReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.ledger.gate import ALLOWED
 from harness.ledger.model import NO_VARIANT, Entry, EntryClass
 from harness.ledger.rates import rate_of
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from harness.events.results import TestResult
     from harness.identity import TestId
     from harness.ledger.model import ExpectedSuite
-    from harness.run.results import TestResult
 
 OWN_CLASS = {
     Verdict.SKIP: EntryClass.UNSUPPORTED,

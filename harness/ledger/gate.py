@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.events.results import Counts
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.ledger.flaky import flaws
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, EntryClass
-from harness.run.results import Counts
-from harness.session.verdicts import Verdict
 from harness.text import plain, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from typing import TypeAlias
 
+    from harness.events.results import RunReport, TestResult
     from harness.ledger.model import Entry, Ledger
-    from harness.run.results import RunReport, TestResult
 
     Matched: TypeAlias = tuple[TestResult, list[Entry]]
 

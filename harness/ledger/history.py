@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.identity import TestId
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from harness.run.results import RunReport, TestResult
+    from harness.events.results import RunReport, TestResult
 
 SUFFIX = ".history.ndjson"
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.events.verdict import Verdict
 from harness.identity import ANY, TestId, Variant, has_no_encoding
 from harness.ledger.gate import ALLOWED
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import Entry, ExpectedCounts, ExpectedSuite, Ledger
-from harness.session.verdicts import Verdict
 from harness.testing.marks import SPOKEN_BY_ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import TypeAlias
 
-    from harness.run.results import RunReport
+    from harness.events.results import RunReport
 
     Moves: TypeAlias = Mapping[TestId, list[TestId]]
     """New ids with the old ones, that of the encoding which the client speaks first."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.events.verdict import Verdict
 from harness.requirements.sets import Standing
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport, TestResult
     from harness.ledger.model import Ledger
-    from harness.run.results import RunReport, TestResult
 
 MOST = 3
 

@@ -7,18 +7,18 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.ledger import store
 from harness.ledger.excuse import new_entries
 from harness.ledger.gate import ALLOWED, Selection, judge, vanished
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed, usual
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from harness.events.results import RunReport, TestResult
     from harness.ledger.excuse import Excuse
-    from harness.run.results import RunReport, TestResult
 
 MOST_LINES = 50
 

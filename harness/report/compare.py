@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.session.verdicts import Verdict
+from harness.events.verdict import Verdict
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport
     from harness.identity import TestId
-    from harness.run.results import RunReport
 
 _BETTER = (Verdict.PASS, Verdict.SKIP, Verdict.FLAKY, Verdict.INCONCLUSIVE)
 """From good to bad; all others are equally bad. From pass to skip is a loss too: something is not checked any more."""

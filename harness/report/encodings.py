@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.identity import has_no_encoding
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.run.results import RunReport, TestResult
+    from harness.events.results import RunReport, TestResult
 
 
 def misfits(reports: Sequence[RunReport]) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.events.results import Counts
+from harness.events.verdict import Verdict
 from harness.requirements.model import summaries
-from harness.run.results import Counts
-from harness.session.verdicts import Verdict
 from harness.text import plain, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.run.results import RunReport, TestResult
+    from harness.events.results import RunReport, TestResult
 
 MOST = 25
 LONGEST_COMMENT = 65_536

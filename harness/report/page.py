@@ -13,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.evidence import bundle
 from harness.report import picture
 from harness.report.markdown import name
-from harness.session.verdicts import Verdict
 from harness.text import short, xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.events.results import RunReport, TestResult
     from harness.requirements.model import Requirement
-    from harness.run.results import RunReport, TestResult
 
 LONGEST_TRANSCRIPT = 40_000
 LONGEST_LOG = 10_000

@@ -22,12 +22,12 @@ from __future__ import annotations
 import tomllib
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.capabilities import SEED
+from harness.capabilities import PROFILES, SEED
 from harness.errors import UsageError
 from harness.identity import TestId
 
@@ -35,13 +35,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from harness.session.corpus import CorpusTest
 
 FILE = "sets.toml"
-PROFILES = ("peer-2.3", "seed")
-"""Each holds what the ones before it hold."""
 NEVER = frozenset({"reference", "reference-process", "null"})
 """Targets that every test decides about from its first day: our own."""
+
+
+class Required(Protocol):
+    """What the sets ask of a test."""
+
+    @property
+    def id(self) -> TestId:
+        """Which test it is, in which variant."""
+        ...
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The requirement ids it checks."""
+        ...
 
 
 class Standing(StrEnum):
@@ -76,7 +87,7 @@ class Sets(BaseModel):
     release: str = ""
     sets: dict[str, FrozenSet] = Field(default_factory=dict)
 
-    def standing(self, test: CorpusTest, profile: str, target: str) -> Standing:
+    def standing(self, test: Required, profile: str, target: str) -> Standing:
         """How much a test says about a target of a profile."""
         if not self.release:
             return Standing.DECIDES

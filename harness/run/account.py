@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Blame, Verdict
 from harness.identity import ANY, TestId
 from harness.requirements.sets import Standing
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Blame, Verdict
 from harness.testing.marks import SPOKEN_BY_ANY
 
 if TYPE_CHECKING:

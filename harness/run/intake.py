@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness import junit
 from harness.errors import UsageError
+from harness.events import stream
+from harness.events.results import RunReport
 from harness.junit import Duplicates
-from harness.run import eventlog
-from harness.run.results import RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def read(paths: Sequence[Path], duplicates: Duplicates = Duplicates.ERROR) -> Ru
     """
     streams = [path for path in paths if _is_stream(path)]
     documents = [path for path in paths if path not in streams]
-    parts = [eventlog.merge([eventlog.read(path) for path in streams])] if streams else []
+    parts = [stream.merge([stream.read(path) for path in streams])] if streams else []
     parts += [junit.read(documents, duplicates)] if documents else []
     if len(parts) == 1:
         report = parts[0]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
+from harness.events.verdict import Verdict
 from harness.identity import TestId
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport
     from harness.run.request import RunRequest
-    from harness.run.results import RunReport
 
 FILE = Path(".conform/last.json")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.events.verdict import Verdict
 from harness.identity import TestId
-from harness.session.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

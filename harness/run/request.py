@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
 from harness.identity import ANY, Variant
-from harness.run.shards import WHOLE
+from harness.shards.split import WHOLE
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions, TimeMode
 from harness.testing.marks import ENCODINGS
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MOST_JOBS = 4
-
-
-def standard_corpus() -> Path:
-    """The directory of the corpus that comes with this project.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    # Found, not imported: the corpus builds on the harness, never the other way round.
-    found = importlib.util.find_spec("driver_tests")
-    if found is None or found.origin is None:
-        raise UsageError("the corpus (package driver_tests) is not installed; name another with --corpus")
-    return Path(found.origin).parent
 
 
 def default_jobs() -> int:

@@ -16,8 +16,8 @@ from harness.targets import TimeMode, preflight, prepare, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.events.results import RunReport
     from harness.run.request import RunRequest
-    from harness.run.results import RunReport
 
     Listener = Callable[[dict[str, Any]], None]
 

@@ -18,8 +18,8 @@ import pytest
 
 from harness.session import corpus
 from harness.session.fixtures import SETTINGS
+from harness.session.uncounted import first_line, uncounted
 from harness.source.bounds import bare_bounds
-from harness.source.inventory import first_line, uncounted
 from harness.source.module import Source
 from harness.source.oracles import weak_checks
 

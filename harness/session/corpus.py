@@ -20,7 +20,8 @@ from harness.errors import HarnessError, UsageError
 from harness.identity import TestId, Variant
 from harness.meant import named
 from harness.requirements.sets import Standing
-from harness.run import shards
+from harness.shards import durations
+from harness.shards.split import WHOLE, share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ def elsewhere(path: Path, settings: Settings) -> bool:
     written out nowhere. A share of all suites depends on all of them, so then nothing is left out either.
     """
     wanted = {*settings.suites, *(one.partition("::")[0] for one in settings.only)}
-    if not wanted or settings.part != shards.WHOLE:
+    if not wanted or settings.part != WHOLE:
         return False
     named = _suites_by_text(path.parent)
     return bool(named.get(path)) and not named[path] & wanted and wanted <= set().union(*named.values())
@@ -149,13 +150,13 @@ def part(items: list[pytest.Item], settings: Settings) -> Settings:
         UsageError: no suite is left for it, or the durations cannot be read.
     """
     index, count = settings.part
-    if settings.part == shards.WHOLE:
+    if settings.part == WHOLE:
         return settings
     chosen = [test for item in items if (test := item.stash.get(TEST, None)) is not None and _named(test, settings)]
     suites = {test.id.suite for test in chosen}
     together = {(test.id.suite, one.partition("::")[0]) for test in chosen for one in test.depends}
-    seconds = shards.load_durations(settings.durations) if settings.durations is not None else {}
-    place = shards.share(suites, together, seconds, count)
+    seconds = durations.load(settings.durations) if settings.durations is not None else {}
+    place = share(suites, together, seconds, count)
     mine = tuple(sorted(suite for suite, where in place.items() if where == index))
     if not mine:
         raise UsageError(f"shard {index + 1}/{count} is empty: there are {len(suites)} suites to share")

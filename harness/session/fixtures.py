@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from harness.errors import HarnessError, TargetDied, UsageError
-from harness.evidence.collect import Evidence
 from harness.session.corpus import PHASES, TEST
 from harness.session.deployments import Deployments
+from harness.session.evidence import Evidence
 from harness.session.guard import RUNNING
 from harness.session.windows import observed
 from harness.targets import Target, TimeMode

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.testing.spawned import SPAWNED, describe, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-SPAWNED = "conform.spawn"
-"""Begins the names of tasks that the harness ends with the test."""
 
 
 class Lost:
@@ -51,16 +49,6 @@ class Lost:
         error = context.get("exception")
         message = str(context.get("message", "")).splitlines()[0] if context.get("message") else ""
         self._told.append(f"{message}: {describe(error)}" if isinstance(error, BaseException) else message)
-
-
-def describe(error: BaseException) -> str:
-    """One line: what was raised and where."""
-    frames, place = error.__traceback__, ""
-    while frames is not None:
-        place = f" ({Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno})"
-        frames = frames.tb_next
-    text = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}".rstrip(": ") + place
 
 
 def collect_garbage() -> None:
@@ -106,19 +94,6 @@ def check_left_running(before: Iterable[asyncio.Task[Any]], directory: Path) -> 
     if running:
         names = ", ".join(sorted(name_of(task) for task in running))
         raise HarnessError(f"still running when the test ended: {names}; await it, cancel it, or start it with conform.spawn")
-
-
-def unasked(task: asyncio.Task[Any]) -> BaseException | None:
-    """The exception with which a task ended and that nobody has asked for; asking here counts."""
-    # asyncio keeps this for its own message "exception was never retrieved", which comes only when the task is collected as garbage.
-    if not task.done() or task.cancelled() or not getattr(task, "_log_traceback", False):
-        return None
-    return task.exception()
-
-
-def name_of(task: asyncio.Task[Any]) -> str:
-    """The name of the function whose coroutine the task runs."""
-    return str(getattr(task.get_coro(), "__qualname__", task.get_name()))
 
 
 def _is_of(task: asyncio.Task[Any], directory: Path) -> bool:

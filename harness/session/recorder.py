@@ -2,7 +2,7 @@
 
 Kinds: `session` (first), `collected` (one per test), `started`, `result`, `problem` (what is no verdict of a test), `end` (last; its
 absence means the session died).
-The schema is `harness/events.schema.json`.
+The schema is `harness/events/schema.json`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness.session.verdicts import Verdict
+from harness.events.schema import VERSION
+from harness.events.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from harness.session.settings import Settings
     from harness.targets import Target
 
-VERSION = 1
 FREE = frozenset({"spec", "message", "detail", "witnesses", "timeline"})
 """Fields of events that hold what somebody else wrote."""
 

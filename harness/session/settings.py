@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.identity import ANY, Variant
 from harness.masking import VARIABLE
 from harness.meant import named
-from harness.run import shards
+from harness.shards.split import WHOLE, parse
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 from harness.testing.marks import ENCODINGS, select_encodings
 
@@ -78,7 +78,7 @@ class Settings:
     repeat: int = 1
     evidence: Path | None = None
     timelines: bool = False
-    part: tuple[int, int] = shards.WHOLE
+    part: tuple[int, int] = WHOLE
     durations: Path | None = None
     behind: int = 0
     restart_target: bool = False
@@ -128,7 +128,7 @@ def from_config(config: pytest.Config) -> tuple[Settings, Target]:
         shuffle=int(_number("--shuffle", shuffle)) if (shuffle := get("--shuffle")) else None,
         repeat=max(1, int(_number("--repeat", get("--repeat") or "1"))),
         evidence=Path(evidence) if evidence else None,
-        part=shards.parse(get("--part") or "1/1"),
+        part=parse(get("--part") or "1/1"),
         durations=Path(durations) if durations else None,
         timelines=bool(config.getoption(_dest(_TIMELINES))),
         behind=int(_number("--behind", get("--behind") or "0")),

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import httpx
 
 from harness.errors import Blocked, HarnessError, Inconclusive, SchemaViolation, TargetError, TimedOut, TimingMissed
+from harness.events.verdict import Blame, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
-
-
-class Verdict(StrEnum):
-    """The outcome of one test in one variant.
-
-    `FLAKY` is a pass that needed a rerun; it is never reported as a plain pass. `BLOCKED` went wrong as a test did without which it cannot
-    pass, or found the target dead. `NOT_RUN` was collected, but the run ended before the test did; a report with it is incomplete.
-    """
-
-    PASS = "pass"
-    FAIL = "fail"
-    SKIP = "skip"
-    INCONCLUSIVE = "inconclusive"
-    ERROR = "error"
-    FLAKY = "flaky"
-    BLOCKED = "blocked"
-    NOT_RUN = "not-run"
-
-    @property
-    def good(self) -> bool:
-        """Whether a run with only such verdicts ends with status 0."""
-        return self in (Verdict.PASS, Verdict.SKIP)
-
-
-class Blame(StrEnum):
-    """Whose fault a verdict is: the runtime under test, the tests and their harness, or what starts and reaches the runtime."""
-
-    TARGET = "target"
-    HARNESS = "harness"
-    ADAPTER = "adapter"
-    NOBODY = ""
 
 
 _RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.BLOCKED: 3, Verdict.FAIL: 4, Verdict.ERROR: 5}

@@ -19,7 +19,7 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.targets.resolve import TargetOptions
+    from harness.targets.options import TargetOptions
 
 SUFFIX = ".toml"
 

@@ -6,20 +6,25 @@ import importlib
 import importlib.metadata
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness import capabilities
+from harness.capabilities import PROFILES
 from harness.errors import UsageError
 from harness.masking import VARIABLE, userinfo
 from harness.meant import named
-from harness.requirements.sets import PROFILES
 from harness.targets import file
+from harness.targets.process import CommandTarget
+from harness.targets.reference import NullTarget, ReferenceTarget
+from harness.targets.reference_process import ReferenceProcessTarget
+from harness.targets.rivetkit import RivetkitTarget
+from harness.targets.url import UrlTarget
 
 if TYPE_CHECKING:
     from harness.targets.base import Target
+    from harness.targets.options import TargetOptions
 
 
 ENTRY_POINTS = "actor_conformance.targets"
@@ -30,24 +35,6 @@ NAMES = ("reference", "reference-process", "null", "rivetkit")
 URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"(localhost|\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\])(:\d+)?(/.*)?|[\w.-]+:\d+(/.*)?")
 ATTRIBUTES = ("name", "capabilities", "profile", "time_modes", "storages", "time_scale", "start", "stop")
-
-
-@dataclass(frozen=True, slots=True)
-class TargetOptions:
-    """A target as asked for on the command line; everything but `spec` only concerns URL and command targets.
-
-    Commands run in `directory`.
-    """
-
-    spec: str = "reference"
-    namespace: str = "default"
-    pool: str = "default"
-    token: str | None = None
-    name: str | None = None
-    capabilities: str | None = None
-    time_scale: float | None = None
-    profile: str | None = None
-    directory: Path | None = None
 
 
 def resolve(options: TargetOptions) -> Target:
@@ -61,26 +48,16 @@ def resolve(options: TargetOptions) -> Target:
     if options.profile not in (None, *PROFILES):
         raise UsageError(f"no profile {options.profile!r}; there are: {', '.join(PROFILES)}")
     if options.spec == "reference":
-        from harness.targets.reference import ReferenceTarget
-
         return ReferenceTarget()
     if options.spec == "null":
-        from harness.targets.reference import NullTarget
-
         return NullTarget()
     if options.spec == "reference-process":
-        from harness.targets.reference_process import ReferenceProcessTarget
-
         return ReferenceProcessTarget()
     if options.spec == "rivetkit":
-        from harness.targets.rivetkit import RivetkitTarget
-
         return RivetkitTarget()
     if options.spec.startswith("cmd:"):
         return _command(options)
     if options.spec.startswith(URLS):
-        from harness.targets.url import UrlTarget
-
         _check_url(options.spec)
         if userinfo(options.spec) is not None:
             shown = options.spec.replace(f"{userinfo(options.spec)}@", "", 1)
@@ -123,8 +100,6 @@ def _check_scheme(spec: str) -> None:
 
 
 def _command(options: TargetOptions) -> Target:
-    from harness.targets.process import CommandTarget
-
     command = tuple(shlex.split(options.spec.removeprefix("cmd:")))
     if not command:
         raise UsageError("target 'cmd:' names no command; use cmd:COMMAND, such as 'cmd:./my-runtime --port {port}'")
@@ -136,28 +111,6 @@ def _command(options: TargetOptions) -> Target:
         profile=options.profile or "peer-2.3",
         cwd=options.directory,
     )
-
-
-def prepare(target: Target) -> None:
-    """Do what must be done once before any worker starts the target, such as installing it.
-
-    Raises:
-        TargetError: something it needs is missing.
-    """
-    step = getattr(target, "prepare", None)
-    if step is not None:
-        step()
-
-
-async def preflight(target: Target) -> None:
-    """Look whether a target that somebody else runs is there at all, before any worker starts.
-
-    Raises:
-        TargetError: it is not.
-    """
-    step = getattr(target, "preflight", None)
-    if step is not None:
-        await step()
 
 
 def _from_python(spec: str) -> Target:

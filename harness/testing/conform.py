@@ -23,10 +23,10 @@ from harness.evidence.transcript import ObservedTransport, OwnFrames, Transcript
 from harness.frames.connection import Frames
 from harness.frames.volley import volley
 from harness.identity import ANY
-from harness.session.lost import SPAWNED, describe, name_of, unasked
 from harness.testing.handles import HandleBook, TrackedHandle
 from harness.testing.latch import Latch
 from harness.testing.marks import SPOKEN_BY_ANY
+from harness.testing.spawned import SPAWNED, describe, name_of, unasked
 from harness.testing.tracking import TrackedClient
 from harness.testing.witness import Witness
 

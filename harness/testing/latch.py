@@ -6,13 +6,15 @@ A program of an interpreter actor stops at its step `latch`, tells the actor `in
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from client import ActorError
 from harness.errors import TimingMissed
 
 if TYPE_CHECKING:
-    from harness.testing.conform import Conform
+    from collections.abc import Awaitable, Sequence
+
+    from harness.testing.witness import Witness
 
 PAUSE = 0.02
 """Seconds between two looks for a latch that nobody has come to."""
@@ -20,10 +22,44 @@ POLL = 2000
 """Milliseconds that one question to the latch may wait for its answer."""
 
 
+class LatchHandle(Protocol):
+    """A handle to the actor that holds the latches."""
+
+    def action(self, name: str, *args: Any) -> Awaitable[Any]:
+        """Call an action."""
+        ...
+
+
+class LatchOwner(Protocol):
+    """What a latch uses of the `conform` of its test."""
+
+    @property
+    def key(self) -> Sequence[str]:
+        """The key of the test; its first part is the test's own."""
+        ...
+
+    @property
+    def witness(self) -> Witness:
+        """Counts the windows that the test hit."""
+        ...
+
+    def limit(self, seconds: float) -> float:
+        """The limit of time as it is on this target."""
+        ...
+
+    def get(self, name: str, key: Any) -> LatchHandle:
+        """A handle to an actor that is there."""
+        ...
+
+    def get_or_create(self, name: str, key: Any) -> LatchHandle:
+        """A handle that creates the actor."""
+        ...
+
+
 class Latch:
     """One named latch of a test: `await latch.arrived()`, do what belongs into the window, `await latch.release()`."""
 
-    def __init__(self, conform: Conform, name: str) -> None:
+    def __init__(self, conform: LatchOwner, name: str) -> None:
         """Made by `conform.latch`."""
         self._conform = conform
         self._name = name

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.run import eventlog
+from harness.events import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.run.results import RunReport
+    from harness.events.results import RunReport
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -68,7 +68,7 @@ def made(webdriver, tmp_path_factory) -> Made:
         selection = ("--suite", ",".join(SUITES), "--encoding", ",".join(ENCODINGS), "--jobs", "1")
         conform("run", "--target", target, *selection, "--events", f"{name}.ndjson", "--timelines", status=status)
     conform("report", "html", "fine.ndjson", "broken.ndjson", "-o", "report.html", "--spec", str(ROOT / "docs/spec"), status=0)
-    return Made(place / "report.html", [eventlog.read(place / f"{name}.ndjson") for name in ("fine", "broken")])
+    return Made(place / "report.html", [stream.read(place / f"{name}.ndjson") for name in ("fine", "broken")])
 
 
 @pytest.fixture

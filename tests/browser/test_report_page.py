@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from harness.session.verdicts import Verdict
+from harness.events.verdict import Verdict
 from tests.browser.conftest import ENCODINGS, SUITES
 
 pytestmark = pytest.mark.timeout(300)

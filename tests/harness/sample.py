@@ -13,7 +13,7 @@ from harness.targets import TargetOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.run.results import RunReport
+    from harness.events.results import RunReport
 
 HEAD = """
 import asyncio, itertools, pathlib

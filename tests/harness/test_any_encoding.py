@@ -9,13 +9,14 @@ import pytest
 from client import Exchange, SocketFrame
 from harness import junit
 from harness.errors import UsageError
+from harness.events import stream
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.evidence.encoded import EncodingWatch
 from harness.identity import TestId
 from harness.report.encodings import misfits
-from harness.run import account, eventlog
+from harness.run import account
 from harness.run.lanes.lane import Lane, LaneOutcome
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 from tests.harness.sample import run, verdicts, write_corpus
 
 CORPUS = '''
@@ -67,8 +68,8 @@ def test_it_runs_once_for_all_encodings(whole):
 
 
 def test_what_did_not_use_its_encoding_is_named(whole, tmp_path):
-    eventlog.write(tmp_path / "run.ndjson", whole)
-    assert misfits([eventlog.read(tmp_path / "run.ndjson")]) == [
+    stream.write(tmp_path / "run.ndjson", whole)
+    assert misfits([stream.read(tmp_path / "run.ndjson")]) == [
         "alpha::test_for_nothing: ran in 3 variant(s) and used no encoding: mark it any_encoding",
         "alpha::test_reads: marked any_encoding, but it uses its encoding: take the mark away, or name the encoding of its client",
     ]
@@ -141,7 +142,7 @@ def test_runs_of_single_encodings_merge_and_its_worst_result_counts(tmp_path, or
         RunReport({**session, "encodings": [one]}, [result("test_once", "any", verdict), result("test_two", one)])
         for one, verdict in (("json", "pass"), ("bare", "fail"))
     ][::order]
-    merged = eventlog.merge(runs)
+    merged = stream.merge(runs)
     files = [tmp_path / "a.xml", tmp_path / "b.xml"]
     for file, report in zip(files, runs, strict=True):
         junit.write(file, report)

@@ -11,15 +11,16 @@ import pytest
 from harness import junit
 from harness.cli import summary
 from harness.cli.console import out
+from harness.events import stream
+from harness.events.verdict import Verdict
 from harness.ledger.excuse import Excuse
 from harness.ledger.gate import Selection, judge
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import update
 from harness.report.compare import compare
-from harness.run import eventlog
-from harness.run.request import standard_corpus
-from harness.run.shards import load_durations, share
-from harness.session.verdicts import Verdict
+from harness.shards import durations
+from harness.shards.split import share
+from harness.standard_corpus import standard_corpus
 from tests.harness.sample import request, run, write_corpus
 
 SUITE = '''
@@ -94,9 +95,9 @@ def test_summary_and_gate_list_root_causes_first(report):
 
 
 def test_blocked_survives_files_and_becomes_a_ledger_entry(report, tmp_path):
-    eventlog.write(tmp_path / "run.ndjson", report)
+    stream.write(tmp_path / "run.ndjson", report)
     junit.write(tmp_path / "run.xml", report)
-    for again in (eventlog.read(tmp_path / "run.ndjson"), junit.read([tmp_path / "run.xml"])):
+    for again in (stream.read(tmp_path / "run.ndjson"), junit.read([tmp_path / "run.xml"])):
         assert {str(one.id): one.verdict for one in again.results} == {str(one.id): one.verdict for one in report.results}
     ledger = update(Ledger(target="fake"), report, Selection(), DAY, Excuse("late", "https://example.org/1", DAY))
     kinds = {str(entry.test).partition("::")[2]: entry.kind for entry in ledger.entries}
@@ -127,7 +128,7 @@ def test_no_prerequisite_is_circular(collected):
 def test_suites_with_prerequisites_elsewhere_share_a_shard(tmp_path, collected):
     suites = {event["suite"] for event in collected}
     together = {(event["suite"], test.partition("::")[0]) for event in collected for test in event["depends"]}
-    place = share(suites, together, load_durations(standard_corpus() / "durations.toml"), 3)
+    place = share(suites, together, durations.load(standard_corpus() / "durations.toml"), 3)
     assert all(place[one] == place[other] for one, other in together)
     assert request(tmp_path).part == (0, 1)
 

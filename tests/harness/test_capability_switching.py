@@ -11,7 +11,8 @@ import pytest
 
 from harness import capabilities
 from harness.run import runner
-from harness.run.request import RunRequest, standard_corpus
+from harness.run.request import RunRequest
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions
 from harness.targets.reference import CAPABILITIES
 from tests.harness.lesser_reference import BREAK

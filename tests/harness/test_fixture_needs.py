@@ -8,7 +8,7 @@ import harness
 from fixtures import standard_registry
 from harness.run.doctor import OURS
 from harness.run.hosted import by_suite
-from harness.run.request import standard_corpus
+from harness.standard_corpus import standard_corpus
 
 
 def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None:

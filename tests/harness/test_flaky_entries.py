@@ -10,6 +10,8 @@ import pytest
 
 from harness.cli import flakes
 from harness.errors import UsageError
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.flake import loops, recheck
 from harness.flake.sequential import Decision
 from harness.identity import TestId
@@ -22,8 +24,6 @@ from harness.ledger.measure import flaky_tests, remeasured
 from harness.ledger.model import Entry, EntryClass, ExpectedCounts, ExpectedSuite, Ledger
 from harness.ledger.rates import MOST_RATE, clearly_above, contradictions, rate_of
 from harness.run.request import RunRequest
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 from tests.harness.synthetic import Workers
 
 TODAY = datetime.date(2026, 6, 1)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 import harness
 from harness.errors import UsageError
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.ledger import store
 from harness.ledger.excuse import Excuse
@@ -24,8 +26,6 @@ from harness.ledger.model import Entry, Ledger
 from harness.ledger.rates import rate_of
 from harness.ledger.renames import Renames
 from harness.ledger.update import diff, merge, prune, update
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 
 TODAY = datetime.date(2026, 6, 1)
 ENTRY = 'target = "x"\n[[entries]]\nmatch = "a::b"\nreason = "r"\n'

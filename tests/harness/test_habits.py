@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.ledger.gate import excuses
 from harness.ledger.model import Ledger
 from harness.run.last import FILE
 from harness.run.limit import Limit
 from harness.run.stop import Stop
-from harness.session.verdicts import Verdict
 from tests.harness.sample import write_corpus
 
 SOON = str(datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=30))

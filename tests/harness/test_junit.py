@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from harness import junit
 from harness.errors import UsageError
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.junit import Duplicates
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 
 SAMPLES = Path(__file__).parent / "junit"
 ANY = st.text(st.characters(), max_size=8)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.ledger import once, store
 from harness.ledger.gate import Selection, judge
 from harness.ledger.model import Entry, Ledger
 from harness.ledger.update import update
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 
 TODAY = datetime.date(2026, 6, 1)
 BEFORE = ("json-disk", "cbor-disk", "bare-disk")

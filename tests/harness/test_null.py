@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.events.verdict import Verdict
 from harness.run import runner
 from harness.run.request import RunRequest
-from harness.session.verdicts import Verdict
 from harness.targets import TargetOptions
 
 # The first test collects the corpus.

@@ -15,7 +15,7 @@ from harness.cli import options
 from harness.cli.app import app
 from harness.cli.expand import expanded
 from harness.errors import UsageError
-from harness.run.shards import WHOLE
+from harness.shards.split import WHOLE
 from harness.targets import TargetOptions, TimeMode
 
 NameOption = Annotated[str, typer.Option("--name", "-n", help="a name")]

@@ -8,7 +8,9 @@ import json
 import jsonschema
 import pytest
 
-from harness.run import eventlog, runner
+from harness.events import stream
+from harness.events.schema import SCHEMA
+from harness.run import runner
 from harness.targets import TargetOptions
 from tests.harness.sample import PLAIN, only, request, run, verdicts, write_corpus
 
@@ -326,8 +328,8 @@ def test_events_follow_the_schema(corpus, tmp_path):
     source = PLAIN + TEST.format(body="assert 0", fixtures="")
     report = asyncio.run(runner.run(request(write_corpus(corpus, alpha=source)), raw.append))
     path = tmp_path / "events.ndjson"
-    eventlog.write(path, report)
-    schema = json.loads(eventlog.SCHEMA.read_text())
+    stream.write(path, report)
+    schema = json.loads(SCHEMA.read_text())
     events = [json.loads(line) for line in path.read_text().splitlines()]
     assert {event["event"] for event in raw} == {"session", "collected", "started", "result", "end"}
     for event in [*raw, *events]:

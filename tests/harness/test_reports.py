@@ -14,13 +14,14 @@ import pytest
 
 from harness import junit
 from harness.errors import UsageError
+from harness.events import stream
+from harness.events.results import Counts, RunReport, TestResult
+from harness.events.schema import SCHEMA
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.report import markdown, page
 from harness.report.compare import compare
 from harness.requirements.model import Check, Level, Requirement
-from harness.run import eventlog
-from harness.run.results import Counts, RunReport, TestResult
-from harness.session.verdicts import Verdict
 from tests.harness.sample import run, write_corpus
 
 SESSION = {
@@ -50,13 +51,13 @@ def test_a_stream_reads_back_as_it_was_and_fits_the_schema(tmp_path):
     span = {"row": "calls", "kind": "call", "label": "one\u2028line", "at": 0.5, "until": 0.75}
     written.results[0] = replace(written.results[0], timeline=(span,), witnesses={"asleep": [1, 2]}, stall=0.3, bundle="e/b")
     written.problems = ["worker 1 died", "worker 2 too"]
-    eventlog.write(tmp_path / "run.ndjson", written)
-    read = eventlog.read(tmp_path / "run.ndjson")
+    stream.write(tmp_path / "run.ndjson", written)
+    read = stream.read(tmp_path / "run.ndjson")
     assert read.results == written.results
     assert (read.seconds, read.problems, read.session["target"]) == (1.5, written.problems, "fake")
-    eventlog.write(tmp_path / "again.ndjson", read)
+    stream.write(tmp_path / "again.ndjson", read)
     assert (tmp_path / "again.ndjson").read_bytes() == (tmp_path / "run.ndjson").read_bytes()
-    schema = json.loads(eventlog.SCHEMA.read_text())
+    schema = json.loads(SCHEMA.read_text())
     for line in (tmp_path / "run.ndjson").read_text().splitlines():
         jsonschema.validate(json.loads(line), schema)
 
@@ -88,26 +89,26 @@ def signed(text: str) -> str:
 )
 def test_a_stream_that_was_cut_or_changed_is_refused(tmp_path, spoil, message):
     path = tmp_path / "run.ndjson"
-    eventlog.write(path, report(test_a="pass"))
+    stream.write(path, report(test_a="pass"))
     path.write_text(spoil(path.read_text()))
     with pytest.raises(UsageError, match=message):
-        eventlog.read(path)
+        stream.read(path)
 
 
 def test_shards_merge_to_exact_counts():
-    merged = eventlog.merge([report(test_a="pass"), report(test_b="fail")])
+    merged = stream.merge([report(test_a="pass"), report(test_b="fail")])
     assert len(merged.results) == 4
     assert merged.status == 1
     assert sum(merged.counts().values(), Counts()).values() == (4, 2, 0, 0, 2, 0)
-    assert eventlog.merge([report(test_a="pass"), report(test_a="pass")]).problems == [
+    assert stream.merge([report(test_a="pass"), report(test_a="pass")]).problems == [
         f"alpha::test_a[{variant}] occurs in more than one of the merged runs" for variant in ("cbor-memory", "json-memory")
     ]
     with pytest.raises(UsageError, match="different targets: fake, other"):
-        eventlog.merge([report(test_a="pass"), report("other", test_b="pass")])
+        stream.merge([report(test_a="pass"), report("other", test_b="pass")])
     with pytest.raises(UsageError, match="different times: real, virtual"):
-        eventlog.merge([report(test_a="pass"), RunReport({**SESSION, "time": "real"})])
+        stream.merge([report(test_a="pass"), RunReport({**SESSION, "time": "real"})])
     with pytest.raises(UsageError, match="nothing to merge"):
-        eventlog.merge([])
+        stream.merge([])
 
 
 def test_shards_merge_to_the_same_bytes_in_any_order(tmp_path):
@@ -116,9 +117,9 @@ def test_shards_merge_to_the_same_bytes_in_any_order(tmp_path):
         shard.session |= {"at": 1000.0 + number // 2, "encodings": [("json", "cbor", "bare")[number]]}
         shard.problems = [f"worker {number} died", "disk full"]
     for number, some in enumerate(permutations(shards)):
-        eventlog.write(tmp_path / f"{number}.ndjson", eventlog.merge(list(some)))
+        stream.write(tmp_path / f"{number}.ndjson", stream.merge(list(some)))
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
-    merged = eventlog.read(tmp_path / "0.ndjson")
+    merged = stream.read(tmp_path / "0.ndjson")
     assert (merged.session["at"], sorted(merged.session["encodings"])) == (1000.0, ["bare", "cbor", "json"])
     assert [one for one in merged.problems if "occurs" not in one] == ["disk full", "worker 0 died", "worker 1 died", "worker 2 died"]
 
@@ -284,7 +285,7 @@ def test_the_report_commands(conform, tmp_path):
     write_corpus(tmp_path / "corpus", gamma=FAILING)
     fake = ("--target", "tests.harness.fake_target:make", "--corpus", "corpus", "--storage", "memory", "--encoding", "json")
     conform("run", *fake, "--events", "a.ndjson", status=1)
-    eventlog.write(tmp_path / "b.ndjson", report(test_a="pass"))
+    stream.write(tmp_path / "b.ndjson", report(test_a="pass"))
     conform("report", "html", "a.ndjson", "b.ndjson", "-o", "out/r.html")
     assert "timeline of gamma::test_bad[json-memory]" in (tmp_path / "out/r.html").read_text()
     assert "4 tests" not in conform("report", "markdown", "a.ndjson", "b.ndjson")
@@ -295,12 +296,12 @@ def test_the_report_commands(conform, tmp_path):
     }  # fmt: skip
     conform("report", "junit", "a.ndjson", "b.ndjson", "-o", "out/j.xml")
     assert sorted(str(one.id) for one in junit.read([tmp_path / "out/j.xml"]).results) == sorted(
-        str(one.id) for name in "ab" for one in eventlog.read(tmp_path / f"{name}.ndjson").results
+        str(one.id) for name in "ab" for one in stream.read(tmp_path / f"{name}.ndjson").results
     )
     assert "vanished" in conform("report", "diff", "a.ndjson", "b.ndjson", status=1)
     assert "the same verdicts" in conform("report", "diff", "b.ndjson", "b.ndjson")
     assert "3 collected" in conform("report", "merge", "a.ndjson", "b.ndjson", "-o", "c.ndjson", status=1)
-    assert len(eventlog.read(tmp_path / "c.ndjson").results) == 3
+    assert len(stream.read(tmp_path / "c.ndjson").results) == 3
     conform("report", "merge", "a.ndjson", "a.ndjson", "-o", "d.ndjson", status=2)
     assert "no event stream" in conform("report", "html", "missing.ndjson", "-o", "out/r.html", status=2)
     assert "no such directory" in conform("report", "html", "a.ndjson", "-o", "out/r.html", "--evidence", "nowhere", status=2)

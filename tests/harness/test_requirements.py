@@ -9,6 +9,8 @@ import pytest
 
 from harness.cli import summary
 from harness.errors import UsageError
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.junit.write import write as write_junit
 from harness.report import markdown
@@ -16,8 +18,6 @@ from harness.requirements import coverage, elsewhere, pages
 from harness.requirements.explain import Explainer
 from harness.requirements.extract import extract
 from harness.requirements.model import Check, Document, Level, Requirement, home, load, summaries, writable
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 from tests.harness.sample import PLAIN, write_corpus
 
 ROOT = Path(__file__).parents[2]

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from harness import junit
 from harness.errors import UsageError
+from harness.events import stream
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.junit import Duplicates
 from harness.ledger import history, store
@@ -22,9 +25,7 @@ from harness.ledger.gate import Selection, judge
 from harness.ledger.history import Source
 from harness.ledger.model import Ledger
 from harness.ledger.update import update
-from harness.run import eventlog, intake
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
+from harness.run import intake
 from harness.text import xml
 
 SAMPLES = Path(__file__).parent / "junit"
@@ -179,12 +180,12 @@ def test_a_report_with_nothing_in_it_is_incomplete(content, conform, tmp_path):
     assert last(text) == "GATE INCOMPLETE: 1 problem(s), see above; 0 finding(s) against ledger.toml"
     for step in ("update", "merge", "prune"):
         assert "there is no result in x.xml" in conform("baseline", step, "--junit-in", "x.xml", *LEDGER, status=2)
-    eventlog.write(tmp_path / "x.ndjson", RunReport(SESSION))
+    stream.write(tmp_path / "x.ndjson", RunReport(SESSION))
     assert "there is no result in x.ndjson" in conform("gate", "--events-in", "x.ndjson", *LEDGER, status=2)
 
 
 def test_tests_that_an_interrupted_run_did_not_reach_are_no_verdict(conform, tmp_path):
-    eventlog.write(tmp_path / "x.ndjson", RunReport(SESSION, [TestResult(TestId("s", "a", "json-sqlite"), Verdict.NOT_RUN)]))
+    stream.write(tmp_path / "x.ndjson", RunReport(SESSION, [TestResult(TestId("s", "a", "json-sqlite"), Verdict.NOT_RUN)]))
     for file in ("x.ndjson", "x.xml"):
         assert last(conform("gate", "--events-in", file, *some_ledger(conform), status=2)).startswith("GATE INCOMPLETE")
         conform("report", "junit", "x.ndjson", "-o", "x.xml")
@@ -217,33 +218,33 @@ def test_whatever_goes_wrong_names_the_file(content, conform, tmp_path):
     assert "none.xml cannot be read" in conform("gate", "--junit-in", "none.xml", *ledger, status=2)
 
 
-def stream(path: Path, *names: str, **session: object) -> None:
+def streamed(path: Path, *names: str, **session: object) -> None:
     results = [TestResult(TestId("s", name, "json-sqlite"), Verdict.PASS) for name in names]
-    eventlog.write(path, RunReport({**SESSION, **session}, results))
+    stream.write(path, RunReport({**SESSION, **session}, results))
 
 
 def test_the_gate_reads_our_own_streams_and_says_what_they_left_out(conform, tmp_path):
     encodings = ["json", "cbor", "bare"]
     results = [TestResult(TestId("s", name, f"{encoding}-sqlite"), Verdict.PASS) for name in ("a", "b") for encoding in encodings]
-    eventlog.write(tmp_path / "all.ndjson", RunReport({**SESSION, "encodings": encodings}, results))
+    stream.write(tmp_path / "all.ndjson", RunReport({**SESSION, "encodings": encodings}, results))
     conform("baseline", "init", "--events-in", "all.ndjson", *LEDGER)
     assert last(conform("gate", "--events-in", "all.ndjson", *LEDGER)) == "GATE PASSED against ledger.toml"
-    stream(tmp_path / "json.ndjson", "a", "b")
+    streamed(tmp_path / "json.ndjson", "a", "b")
     left = "2 in bare-sqlite, 2 in cbor-sqlite"
     expected = f"GATE PASSED for 2 of 2 tests in json-sqlite against ledger.toml (not looked at: {left})"
     assert last(conform("gate", "--events-in", "json.ndjson", *LEDGER)) == expected
-    stream(tmp_path / "lane.ndjson", "a", picked=True)
+    streamed(tmp_path / "lane.ndjson", "a", picked=True)
     expected = f"GATE PASSED for 1 of 2 tests in json-sqlite against ledger.toml (not looked at: 1 of these, {left})"
     assert last(conform("gate", "--events-in", "lane.ndjson", *LEDGER)) == expected
-    stream(tmp_path / "less.ndjson", "a")
+    streamed(tmp_path / "less.ndjson", "a")
     text = conform("gate", "--events-in", "less.ndjson", *LEDGER, status=1)
     assert "gate: vanished: s::b: the ledger has it" in text
     assert "GATE FAILED for 1 of 2 tests in json-sqlite: 1 finding(s)" in last(text)
 
 
 def test_shards_and_files_of_others_are_one_report(tmp_path):
-    stream(tmp_path / "0.ndjson", "a", shard="0/2")
-    stream(tmp_path / "1.ndjson", "b", shard="1/2")
+    streamed(tmp_path / "0.ndjson", "a", shard="0/2")
+    streamed(tmp_path / "1.ndjson", "b", shard="1/2")
     (tmp_path / "x.xml").write_text(suite(case("c"), case("a[json-sqlite]")))
     report = intake.read([tmp_path / "0.ndjson", tmp_path / "x.xml", tmp_path / "1.ndjson"])
     assert [str(one.id) for one in report.results] == ["s::a[json-sqlite]", "s::a[json-sqlite]", "s::b[json-sqlite]", "s::c"]
@@ -279,8 +280,8 @@ def test_files_of_any_names_pass_their_ledger_and_go_into_streams(cases, policy,
     )
     store.save(place / "ledger.toml", ledger)
     assert judge(store.load(place / "ledger.toml"), report, Selection(), TODAY) == []
-    eventlog.write(place / "x.ndjson", report)
-    assert [(one.id, one.verdict) for one in eventlog.read(place / "x.ndjson").results] == [(one.id, one.verdict) for one in report.results]
+    stream.write(place / "x.ndjson", report)
+    assert [(one.id, one.verdict) for one in stream.read(place / "x.ndjson").results] == [(one.id, one.verdict) for one in report.results]
     junit.write(place / "again.xml", report)
     again = junit.read([place / "again.xml"])
     assert {(one.id, one.verdict) for one in again.results} == {(one.id, one.verdict) for one in report.results}

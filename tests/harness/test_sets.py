@@ -11,8 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from harness import junit
+from harness.capabilities import PROFILES
 from harness.cli.app import app
 from harness.errors import UsageError
+from harness.events import stream
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.junit.write import write as write_junit
 from harness.ledger.gate import Selection, judge
@@ -20,10 +24,7 @@ from harness.ledger.model import ExpectedCounts, ExpectedSuite, Ledger
 from harness.ledger.probation import split
 from harness.requirements import sets
 from harness.requirements.model import summaries
-from harness.requirements.sets import PROFILES, FrozenSet, Sets, Standing
-from harness.run import eventlog
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
+from harness.requirements.sets import FrozenSet, Sets, Standing
 from harness.targets import TargetOptions, resolve
 from tests.harness.sample import PLAIN, request, run, write_corpus
 
@@ -106,9 +107,9 @@ def test_the_standing_survives_streams_and_junit_files(tmp_path):
     report = RunReport(
         {"event": "session", "target": "t", "version": 1}, [_result("test_a", "fail", "probation"), _result("test_b", "pass", "beyond")]
     )
-    eventlog.write(tmp_path / "e.ndjson", report)
+    stream.write(tmp_path / "e.ndjson", report)
     write_junit(tmp_path / "j.xml", report)
-    for back in (eventlog.read(tmp_path / "e.ndjson"), junit.read([tmp_path / "j.xml"])):
+    for back in (stream.read(tmp_path / "e.ndjson"), junit.read([tmp_path / "j.xml"])):
         assert [one.standing for one in back.results] == [Standing.PROBATION, Standing.BEYOND]
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import UsageError
-from harness.run import eventlog, shards
-from harness.run.request import standard_corpus
+from harness.events import stream
+from harness.shards import durations, split
+from harness.standard_corpus import standard_corpus
 from tests.harness.sample import PLAIN, write_corpus
 
 if TYPE_CHECKING:
@@ -35,30 +36,30 @@ async def test_too(conform):
 
 def test_the_longest_goes_first_to_the_emptiest_share():
     seconds = {"a": 5.0, "b": 4.0, "c": 3.0, "d": 3.0, "e": 3.0}
-    assert shards.share(seconds, (), seconds, 2) == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
+    assert split.share(seconds, (), seconds, 2) == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
 
 
 def test_shares_do_not_depend_on_the_order_of_anything():
     names = [f"suite-{number}" for number in range(20)]
     seconds = {name: float(number % 4) for number, name in enumerate(names)}
     pairs = [("suite-3", "suite-7"), ("suite-7", "suite-12"), ("suite-1", "elsewhere")]
-    expected = shards.share(names, pairs, seconds, 3)
+    expected = split.share(names, pairs, seconds, 3)
     assert set(expected) == set(names)
     assert expected["suite-3"] == expected["suite-7"] == expected["suite-12"]
     for seed in range(10):
         shuffled = random.Random(seed)
         mixed = [shuffled.sample(some, len(some)) for some in (names, pairs)]
-        assert shards.share(mixed[0], mixed[1], dict(shuffled.sample(list(seconds.items()), 20)), 3) == expected
+        assert split.share(mixed[0], mixed[1], dict(shuffled.sample(list(seconds.items()), 20)), 3) == expected
 
 
 def test_unknown_suites_count_as_the_average():
-    place = shards.share(["old-1", "old-2", "new"], (), {"old-1": 9.0, "old-2": 1.0}, 2)
+    place = split.share(["old-1", "old-2", "new"], (), {"old-1": 9.0, "old-2": 1.0}, 2)
     assert place == {"old-1": 0, "new": 1, "old-2": 1}
 
 
 def test_the_corpus_is_balanced_by_its_durations():
-    seconds = shards.load_durations(standard_corpus() / "durations.toml")
-    place = shards.share(seconds, (), seconds, 3)
+    seconds = durations.load(standard_corpus() / "durations.toml")
+    place = split.share(seconds, (), seconds, 3)
     loads = [sum(seconds[suite] for suite, where in place.items() if where == index) for index in range(3)]
     assert max(loads) <= max(4 / 3 * sum(loads) / 3, max(seconds.values()))
 
@@ -66,8 +67,8 @@ def test_the_corpus_is_balanced_by_its_durations():
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/4", "", "/"])
 def test_a_shard_counts_from_one(text):
     with pytest.raises(UsageError, match="use I/N with I from 1 to N"):
-        shards.parse(text)
-    assert shards.parse("3/3") == (2, 3)
+        split.parse(text)
+    assert split.parse("3/3") == (2, 3)
 
 
 @pytest.mark.parametrize("text", ["[seconds]\na = 'x'\n", "seconds = 3\n", "nothing = 1\n", "no toml"])
@@ -75,11 +76,11 @@ def test_durations_that_are_none(tmp_path, text):
     path = tmp_path / "durations.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match="has no durations"):
-        shards.load_durations(path)
+        durations.load(path)
 
 
 def _outcome(path: Path) -> dict[str, str]:
-    return {str(result.id): str(result.verdict) for result in eventlog.read(path).results}
+    return {str(result.id): str(result.verdict) for result in stream.read(path).results}
 
 
 @pytest.mark.timeout(240)
@@ -92,17 +93,17 @@ def test_merged_shards_are_the_whole_run_on_the_reference(conform, tmp_path):
     write_corpus(corpus, zeta=ROOT_CAUSE, eta_timing=DEPENDANT)
     common = ("run", "--corpus", str(corpus), "--encoding", "json", "--jobs", "2", "--evidence", str(tmp_path / "evidence"))
     conform(*common, "--events", "whole.ndjson", status=1)
-    whole = eventlog.read(tmp_path / "whole.ndjson")
+    whole = stream.read(tmp_path / "whole.ndjson")
     parts = []
     for number in (1, 2, 3):
         name = f"part-{number}.ndjson"
         conform(*common, "--durations", "whole.ndjson", "--shard", f"{number}/3", "--events", name, status=(0, 1))
-        parts.append(eventlog.read(tmp_path / name))
+        parts.append(stream.read(tmp_path / name))
     suites = [{result.id.suite for result in part.results} for part in parts]
     assert sum(map(len, suites)) == len(set().union(*suites)) == 7
     assert any({"zeta", "eta-timing"} <= one for one in suites)
     conform("report", "merge", *(f"part-{number}.ndjson" for number in (3, 1, 2)), "-o", "merged.ndjson", status=1)
-    merged = eventlog.read(tmp_path / "merged.ndjson")
+    merged = stream.read(tmp_path / "merged.ndjson")
     assert merged.counts() == whole.counts()
     assert _outcome(tmp_path / "merged.ndjson") == _outcome(tmp_path / "whole.ndjson")
     assert {str(one.id.test): str(one.verdict) for one in merged.bad} == {"zeta::test_bad": "fail", "eta-timing::test_too": "blocked"}

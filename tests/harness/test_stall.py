@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from harness.errors import SchemaViolation, TimedOut, TimingMissed
+from harness.events.verdict import Blame, Verdict
 from harness.session.stall import STALL, StallProbe
-from harness.session.verdicts import Blame, Phase, Verdict, excuse_stall
+from harness.session.verdicts import Phase, excuse_stall
 from harness.testing.clock import Clock
 from harness.testing.eventually import Eventually
 from tests.harness.sample import only, run, write_corpus

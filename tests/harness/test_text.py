@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from harness import junit, text
 from harness.cli import outputs
 from harness.cli.options import Outputs
+from harness.events import stream
+from harness.events.results import RunReport, TestResult
+from harness.events.verdict import Verdict
 from harness.evidence import bundle
 from harness.identity import TestId
 from harness.report import markdown, page
-from harness.run import eventlog
-from harness.run.results import RunReport, TestResult
-from harness.session.verdicts import Verdict
 
 ANY = st.text(st.characters(), max_size=12)
 ODD = "\x1b[31m\x00\ud800\ufffe </script> \u2028 @you #1 | ` \n end"
@@ -59,7 +59,7 @@ def test_every_report_of_any_text_can_be_written_and_ours_read(message, detail, 
     report = failing(message, detail=detail)
     report.problems = [problem]
     assert outputs.write(report, Outputs(junit_file=place / "x.xml", events=place / "x.ndjson"))
-    (read,) = eventlog.read(place / "x.ndjson").results
+    (read,) = stream.read(place / "x.ndjson").results
     assert read.message == text.utf8(message)
     assert len(junit.read([place / "x.xml"]).problems) == 1
     assert page.render([report], []).encode()
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_written_takes_nothing_along(broken, tmp_path, cap
 
 
 def test_a_command_whose_file_cannot_be_written_still_tells_the_result(conform, tmp_path):
-    eventlog.write(tmp_path / "x.ndjson", RunReport(dict(SESSION), [TestResult(TestId("s", "t"), Verdict.FAIL, ODD)]))
+    stream.write(tmp_path / "x.ndjson", RunReport(dict(SESSION), [TestResult(TestId("s", "t"), Verdict.FAIL, ODD)]))
     (tmp_path / "file").touch()
     said = conform("report", "merge", "x.ndjson", "-o", "file/below", "--junit", "x.xml", status=2)
     assert "1 collected, 0 passed" in said

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from client import Exchange, SocketFrame
+from harness.events import stream
 from harness.evidence import timeline
 from harness.evidence.decode import Reader
 from harness.evidence.transcript import Mark
 from harness.report import picture
-from harness.run import eventlog
 from tests.harness.sample import run, write_corpus
 
 EPOCH = 1_700_000_000.0
@@ -212,5 +212,5 @@ def test_passed_tests_have_a_timeline_when_asked_for(tmp_path, timelines):
     assert any(re.fullmatch(r"GET /actors \(x\d+\)", label) for label in labels)
     assert "end of the test" in labels
     assert any(one["kind"] == "asleep" for one in fine.timeline)
-    eventlog.write(tmp_path / "run.ndjson", found)
-    assert [one.timeline for one in eventlog.read(tmp_path / "run.ndjson").results] == [one.timeline for one in found.results]
+    stream.write(tmp_path / "run.ndjson", found)
+    assert [one.timeline for one in stream.read(tmp_path / "run.ndjson").results] == [one.timeline for one in found.results]

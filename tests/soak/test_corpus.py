@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.events.verdict import Verdict
 from harness.flake.loops import Budget, loop
 from harness.report.encodings import misfits
 from harness.run import runner
 from harness.run.request import RunRequest
-from harness.session.verdicts import Verdict
 from harness.targets import TimeMode
 
 if TYPE_CHECKING:

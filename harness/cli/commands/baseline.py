@@ -25,13 +25,14 @@ from harness.ledger.excuse import Excuse
 from harness.ledger.measure import flaky_tests
 from harness.ledger.model import EntryClass, Ledger
 from harness.ledger.update import diff, merge, prune, update
-from harness.run.request import default_jobs, standard_corpus
+from harness.run.request import default_jobs
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions
 from harness.text import utf8
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport
     from harness.ledger.gate import Selection
-    from harness.run.results import RunReport
 
 app = typer.Typer(cls=Group, help="Look at the ledger of a target, and bring it up to date.", no_args_is_help=True)
 

@@ -14,8 +14,8 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.run import doctor
 from harness.run.doctor import Health
-from harness.run.request import standard_corpus
 from harness.session.settings import storages
+from harness.standard_corpus import standard_corpus
 from harness.targets import prepare, resolve
 
 STYLE = {Health.GOOD: "green", Health.DOUBTFUL: "yellow", Health.BAD: "red"}

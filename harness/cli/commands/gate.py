@@ -18,12 +18,12 @@ from harness.identity import ANY, Variant
 from harness.ledger import once, probation, renames, store
 from harness.ledger.coverage import Coverage, coverage
 from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
-from harness.run.request import standard_corpus
+from harness.standard_corpus import standard_corpus
 
 if TYPE_CHECKING:
+    from harness.events.results import RunReport
     from harness.ledger.model import Ledger
     from harness.run.request import RunRequest
-    from harness.run.results import RunReport
 
 MOST_NEW = 5
 

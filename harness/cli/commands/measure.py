@@ -18,7 +18,7 @@ from harness.flake.loops import Budget, loop
 from harness.ledger import history, renames, store
 from harness.ledger.measure import flaky_tests, remeasured
 from harness.ledger.update import diff
-from harness.run.request import standard_corpus
+from harness.standard_corpus import standard_corpus
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,11 @@ from harness.cli import flags, options, outputs, summary
 from harness.cli.console import out
 from harness.cli.group import Group
 from harness.errors import UsageError
+from harness.events import stream
 from harness.report import markdown, page
 from harness.report.compare import compare
 from harness.report.encodings import misfits
 from harness.requirements.model import Requirement, home, load
-from harness.run import eventlog
 from harness.text import utf8
 
 app = typer.Typer(cls=Group, help="Pages and summaries of runs, from their event streams (conform run --events).", no_args_is_help=True)
@@ -50,13 +50,13 @@ def html(
     """Make one self-contained page; several streams (targets) become columns beside each other."""
     if evidence is not None and not evidence.is_dir():
         raise UsageError(f"no such directory: {evidence}")
-    _write(page.render([eventlog.read(path) for path in events], _requirements(spec), evidence), output)
+    _write(page.render([stream.read(path) for path in events], _requirements(spec), evidence), output)
 
 
 @app.command("markdown")
 def markdown_command(events: EventsArgument, output: MaybeOutputOption = None) -> None:
     """Make a summary for a pull request."""
-    _write(markdown.summary([eventlog.read(path) for path in events]), output)
+    _write(markdown.summary([stream.read(path) for path in events]), output)
 
 
 @app.command("badge")
@@ -66,20 +66,20 @@ def badge(
     label: Annotated[str, typer.Option(metavar="TEXT", help="what stands on the left of the badge")] = "conformance",
 ) -> None:
     """Make the JSON of a shields.io endpoint: how many of the tests that apply to the target pass."""
-    _write(json.dumps(markdown.badge([eventlog.read(path) for path in events], label)) + "\n", output)
+    _write(json.dumps(markdown.badge([stream.read(path) for path in events], label)) + "\n", output)
 
 
 @app.command("junit")
 def junit_command(events: EventsArgument, output: OutputOption) -> None:
     """Make JUnit XML; several streams are shards of one run."""
-    junit.write(output, eventlog.merge([eventlog.read(path) for path in events]))
+    junit.write(output, stream.merge([stream.read(path) for path in events]))
     _wrote(output)
 
 
 @app.command("encodings")
 def encodings(events: EventsArgument) -> None:
     """Say which tests run in every encoding for nothing, and which are marked any_encoding and use it; then the status is 1."""
-    lines = misfits([eventlog.read(path) for path in events])
+    lines = misfits([stream.read(path) for path in events])
     for line in lines:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if lines else 0)
@@ -91,7 +91,7 @@ def diff(
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="a later one")],
 ) -> None:
     """Compare two runs test by test; the status is 1 when something got worse."""
-    old, new = eventlog.read(before), eventlog.read(after)
+    old, new = stream.read(before), stream.read(after)
     found = compare(old, new)
     for name, changes in found.groups():
         out.print(f"{name} ({len(changes)})", style="bold")
@@ -111,7 +111,7 @@ def merge(
     junit_file: flags.JUnitOption = None,
 ) -> None:
     """Put the shards of one run together; the status is that of the whole run."""
-    report = eventlog.merge([eventlog.read(path) for path in events])
+    report = stream.merge([stream.read(path) for path in events])
     written = outputs.write(report, options.Outputs(junit_file=junit_file, events=output))
     summary.show(report, None)
     raise typer.Exit(report.status if written else 2)

@@ -19,7 +19,7 @@ from harness.requirements import elsewhere, pages, sets
 from harness.requirements.coverage import Coverage, ReasonKind
 from harness.requirements.model import Document, home, load, writable
 from harness.run import runner
-from harness.run.request import standard_corpus
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions
 
 SHORT = 150

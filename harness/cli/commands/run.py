@@ -13,10 +13,10 @@ from harness.cli.interruptible import run_interruptibly
 from harness.cli.outputs import write
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
+from harness.events.results import RunReport
 from harness.run import last, runner
 from harness.run.limit import Limit
 from harness.run.request import RunRequest
-from harness.run.results import RunReport
 
 if TYPE_CHECKING:
     from harness.run.limit import Excused

@@ -12,10 +12,9 @@ import httpx
 
 from client.transport import certificates
 from harness.errors import ClientViolation, SchemaViolation
-from harness.evidence import bundle, timeline
+from harness.evidence import bundle, rerun, timeline
 from harness.evidence.decode import CLIENT, TARGET, Reader, actor_ids, violations
 from harness.evidence.transcript import Transcript
-from harness.run import rerun
 from harness.testing.clock import Clock
 
 if TYPE_CHECKING:

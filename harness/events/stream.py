@@ -10,21 +10,21 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
 from harness.errors import UsageError
+from harness.events.results import RunReport, TestResult, once
+from harness.events.schema import SCHEMA, VERSION
+from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.requirements.sets import Standing
-from harness.run.results import RunReport, TestResult, once
-from harness.session.recorder import VERSION
-from harness.session.verdicts import Verdict
 from harness.text import storable
 
-SCHEMA = Path(__file__).parent.parent / "events.schema.json"
-"""JSON Schema of one line."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
 KEPT = ("message", "detail", "seconds", "attempts", "doc", "timing", "blame", "bundle", "stall", "blocked_by")
 """Fields of a result that go through unchanged."""
 SAME = ("target", "profile", "time", "version")

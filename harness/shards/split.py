@@ -3,19 +3,11 @@
 Suites are not taken apart, so a test's neighbours are the same in every run, and the timing suites of a share still have one worker. The
 greedy rule (longest first, to the share with the least) is at most a third worse than the best split; its ties are broken by name and by
 number, so every machine comes to the same answer alone.
-
-`python -m harness.run.shards EVENTS...` prints the durations of runs as TOML, for the `durations.toml` of a corpus.
 """
 
 from __future__ import annotations
 
-import sys
-import tomllib
-from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import tomli_w
 
 from harness.errors import UsageError
 
@@ -62,37 +54,3 @@ def share(suites: Iterable[str], together: Iterable[tuple[str, str]], seconds: M
         loads[index] += weight
         place |= dict.fromkeys(group, index)
     return place
-
-
-def load_durations(path: Path) -> dict[str, float]:
-    """Seconds per suite, from a `durations.toml` or from the event stream of a run.
-
-    Raises:
-        UsageError: the file is neither.
-    """
-    if path.suffix != ".toml":
-        from harness.run import eventlog
-
-        taken: defaultdict[str, float] = defaultdict(float)
-        for result in eventlog.read(path).results:
-            taken[result.id.suite] += result.seconds
-        return dict(taken)
-    try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)["seconds"]
-        return {str(suite): float(took) for suite, took in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} has no durations: {error!r}; expected a table [seconds] of suites, or an event stream") from error
-
-
-def main(paths: list[str]) -> None:
-    """Print the durations of the runs, added up."""
-    total: defaultdict[str, float] = defaultdict(float)
-    for path in paths:
-        for suite, took in load_durations(Path(path)).items():
-            total[suite] += took
-    sys.stdout.write(tomli_w.dumps({"seconds": {suite: round(took, 2) for suite, took in sorted(total.items())}}))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

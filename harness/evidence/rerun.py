@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from harness.run.request import standard_corpus
+from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions
 
 if TYPE_CHECKING:

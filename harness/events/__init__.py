@@ -1,0 +1,1 @@
+"""What both halves speak, the pytest plug-in and the orchestration: verdicts, results, and the stream of events they travel in."""

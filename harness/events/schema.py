@@ -1,0 +1,9 @@
+"""The form of one line of events, which a lane writes and the reader of a run holds it against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+VERSION = 1
+SCHEMA = Path(__file__).parent / "schema.json"
+"""JSON Schema of one line."""
