@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from runtime.actor.lifecycle.start import INSPECTOR_KEY, TABLE
+from runtime.actor.rows import ACTOR_TABLE, INSPECTOR_TOKEN_KEY
 from runtime.protocol import cbor
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ async def expected_token(task: ActorTask) -> str | None:
     fixed = task.host.options.fixed_inspector_token
     if fixed is not None:
         return fixed
-    row = await task.storage.get(TABLE, INSPECTOR_KEY)
+    row = await task.storage.get(ACTOR_TABLE, INSPECTOR_TOKEN_KEY)
     return None if row is None else str(cbor.loads(row))
 
 

@@ -7,6 +7,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, INSPECTOR_TOKEN_KEY, STATE_KEY
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from runtime.actor.lifecycle.task import ActorTask
 
-TABLE = "actor"
-INIT_KEY = b"init"
-STATE_KEY = b"state"
-INSPECTOR_KEY = b"inspector"
 CREATE_TIMEOUT = 5.0
 WAKE_TIMEOUT = 30.0
 
@@ -34,7 +31,7 @@ async def run_start(task: ActorTask, become_ready: Callable[[], None]) -> None:
     with _phase(task, "total", lambda: is_new):
         with _phase(task, "load_persisted", lambda: None):
             rows = await task.storage.load()
-        stored = dict(rows.get(TABLE, ()))
+        stored = dict(rows.get(ACTOR_TABLE, ()))
         record = cbor.loads(stored[INIT_KEY]) if INIT_KEY in stored else None
         is_new = record is None or not record["has_initialized"]
         creation_input = task.identity.input if record is None else from_wire(record["input"])
@@ -74,9 +71,9 @@ def _phase(task: ActorTask, name: str, is_new: Any) -> Iterator[None]:
 
 def _inspector_token(task: ActorTask, stored: dict[bytes, bytes]) -> list[Op]:
     """A token of its own at the first start, unless one fixed token replaces all (INSP-010, INSP-017)."""
-    if INSPECTOR_KEY in stored or task.host.options.fixed_inspector_token is not None:
+    if INSPECTOR_TOKEN_KEY in stored or task.host.options.fixed_inspector_token is not None:
         return []
-    return [Put(TABLE, INSPECTOR_KEY, cbor.dumps_exact(secrets.token_urlsafe(32)))]
+    return [Put(ACTOR_TABLE, INSPECTOR_TOKEN_KEY, cbor.dumps_exact(secrets.token_urlsafe(32)))]
 
 
 async def _migrate(task: ActorTask, is_new: bool) -> None:
@@ -99,7 +96,7 @@ async def _create(task: ActorTask, creation_input: Any, rows: list[Op]) -> None:
     task.metrics.mutations["has_initialized"] += 1
     if creation_input is not UNDEFINED:
         task.metrics.mutations["input_set"] += 1
-    await _commit_state(task, [Put(TABLE, INIT_KEY, cbor.dumps_exact(record)), *rows])
+    await _commit_state(task, [Put(ACTOR_TABLE, INIT_KEY, cbor.dumps_exact(record)), *rows])
 
 
 async def _load_state(task: ActorTask, stored: dict[bytes, bytes], creation_input: Any, rows: list[Op]) -> None:

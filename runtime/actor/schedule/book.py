@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part
+from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
 from runtime.actor.schedule.cron import CronSpec, next_run
 from runtime.actor.schedule.history import ScheduleHistory
 from runtime.errors import ActorError, make_error, to_wire
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from runtime.actor.lifecycle.task import ActorTask
 
 TABLE = "schedule"
-ALARM_TABLE = "actor"
-RUN_WAKE_KEY = b"run_wake"
-PUSHED_KEY = b"alarm"
 UNKNOWN = -1
 """The last pushed alarm when a push failed half-way: differs from every alarm, so that the next push happens."""
 
@@ -98,11 +96,11 @@ class ScheduleBook:
                 self._task.log.error("stored schedule is invalid", error=str(reason))
                 continue
             self._items[item.id] = item
-        stored = dict(rows.get(ALARM_TABLE, ()))
+        stored = dict(rows.get(ACTOR_TABLE, ()))
         if RUN_WAKE_KEY in stored:
             self._run_wake = cbor.loads(stored[RUN_WAKE_KEY])
-        if PUSHED_KEY in stored:
-            self._pushed = cbor.loads(stored[PUSHED_KEY])
+        if ALARM_KEY in stored:
+            self._pushed = cbor.loads(stored[ALARM_KEY])
         self.history.load(rows)
 
     def resume(self) -> None:
@@ -201,7 +199,7 @@ class ScheduleBook:
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
         self._run_wake = epoch_ms
-        row: Op = Delete(ALARM_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ALARM_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
+        row: Op = Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
         await self._write([row])
         await self.changed()
 
@@ -226,7 +224,7 @@ class ScheduleBook:
         self._pushed = upcoming
         try:
             await self._task.host.set_alarm(self._task.identity.actor_id, upcoming)
-            await self._write([Put(ALARM_TABLE, PUSHED_KEY, cbor.dumps_exact(upcoming))])
+            await self._write([Put(ACTOR_TABLE, ALARM_KEY, cbor.dumps_exact(upcoming))])
         except BaseException:
             self._pushed = UNKNOWN
             raise
@@ -281,7 +279,7 @@ class ScheduleBook:
                 ops.append(moved.put())
         if self._run_wake is not None and self._run_wake <= now:
             self._run_wake = None
-            ops.append(Delete(ALARM_TABLE, RUN_WAKE_KEY))
+            ops.append(Delete(ACTOR_TABLE, RUN_WAKE_KEY))
             self._task.run.ensure_active()
         if ops:
             self._task.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._claim(ops, fires, now))

@@ -10,6 +10,7 @@ import msgspec
 
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part
+from runtime.actor.rows import ACTOR_TABLE, STATE_KEY
 from runtime.actor.state.tracking import plain, same, track
 from runtime.errors import make_error
 from runtime.protocol import cbor
@@ -18,9 +19,6 @@ from runtime.storage.base import Op, Put
 
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.task import ActorTask
-
-TABLE = "actor"
-KEY = b"state"
 
 
 class ActorState:
@@ -77,7 +75,7 @@ class ActorState:
 
     def put(self) -> Put:
         """The state as a row, serialized now (RUN-148)."""
-        return Put(TABLE, KEY, cbor.dumps_exact(to_wire(plain(self._value))))
+        return Put(ACTOR_TABLE, STATE_KEY, cbor.dumps_exact(to_wire(plain(self._value))))
 
     # Tracker.
 
