@@ -13,8 +13,6 @@ from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError, gateway_status, http_status, make_error, to_wire
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.paths import METHODS, ActorPath, Kind, parse_actor_path
-from runtime.gateway.replies import JSON_TYPE, Reply, error_reply, json_reply
-from runtime.hosting.standalone.rest.api import VERSION
 from runtime.hosting.standalone.slot import SlotState
 from runtime.http import Request
 from runtime.inspector.http import InspectorRequest
@@ -30,15 +28,17 @@ from runtime.protocol.http import (
     encode_queue_response,
 )
 from runtime.protocol.values import UNDEFINED, from_wire
+from runtime.replies import JSON_TYPE, Reply, error_reply, json_reply
+from runtime.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.actor.lifecycle.task import ActorTask
-    from runtime.gateway.replies import Headers, RawHeaders
     from runtime.hosting.standalone.host import StandaloneHost
     from runtime.hosting.standalone.slot import ActorSlot
     from runtime.http import Response
+    from runtime.replies import Headers, RawHeaders
 
 Decoded = TypeVar("Decoded")
 log = structlog.get_logger(__name__)
@@ -206,7 +206,7 @@ class ActorHttp:
         if kind is Kind.HEALTH:
             return Reply(200, (TEXT, *call.own), b"ok")
         if kind is Kind.METADATA:
-            reply = json_reply({"runtime": "rivetkit", "version": VERSION, "type": "local"})
+            reply = json_reply({"runtime": "rivetkit", "version": version(), "type": "local"})
             return Reply(reply.status, (*reply.headers, *call.own), reply.body)
         if kind is Kind.UNREADABLE:
             return FETCH_FAILED

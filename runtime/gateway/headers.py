@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtime.gateway.replies import RawHeaders
+    from runtime.replies import RawHeaders
 
 
 class RequestHeaders(Mapping[str, str]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from runtime.errors import make_error
-from runtime.gateway.replies import Reply
+from runtime.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

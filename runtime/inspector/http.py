@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from runtime.errors import ActorError, make_error
-from runtime.gateway.replies import Reply, json_reply
 from runtime.inspector import database_view
 from runtime.inspector.actor_view import ActorView
 from runtime.inspector.assets import asset, is_public
@@ -18,6 +17,7 @@ from runtime.inspector.workflow_view import history_json
 from runtime.protocol import jsontext
 from runtime.protocol.errors import DecodeError
 from runtime.protocol.values import UNDEFINED, from_wire
+from runtime.replies import Reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

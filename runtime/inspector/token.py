@@ -10,6 +10,7 @@ from runtime.protocol import cbor
 
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.task import ActorTask
+    from runtime.storage.actor import ActorStorage
 
 
 async def expected_token(task: ActorTask) -> str | None:
@@ -17,7 +18,12 @@ async def expected_token(task: ActorTask) -> str | None:
     fixed = task.host.options.fixed_inspector_token
     if fixed is not None:
         return fixed
-    row = await task.storage.get(ACTOR_TABLE, INSPECTOR_TOKEN_KEY)
+    return await stored_token(task.storage)
+
+
+async def stored_token(storage: ActorStorage) -> str | None:
+    """The actor's own token, None before its first start (INSP-012)."""
+    row = await storage.get(ACTOR_TABLE, INSPECTOR_TOKEN_KEY)
     return None if row is None else str(cbor.loads(row))
 
 

@@ -14,24 +14,26 @@ import structlog
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, gateway_status, make_error
+from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
 from runtime.gateway.face import ActorHttp
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.rate_limits import RequestLimit
-from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, error_reply, internal_error, read_body, send_reply
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.standalone import cors
 from runtime.hosting.standalone.ray import new_ray
-from runtime.hosting.standalone.rest.api import RestApi
+from runtime.hosting.standalone.rest.dispatch import RestApi
 from runtime.hosting.standalone.routing import Router, check_actor_id, skip_from_header
 from runtime.http import Request
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
+from runtime.replies import Reply, error_reply, internal_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from runtime.gateway.replies import Headers, RawHeaders, Receive, Scope, Send
+    from runtime.gateway.asgi import Receive, Scope, Send
     from runtime.hosting.standalone.host import StandaloneHost
+    from runtime.replies import Headers, RawHeaders
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +51,7 @@ class GatewayApp:
 
     def __init__(self, host: StandaloneHost) -> None:
         self.host = host
-        self._rest = RestApi(host)
+        self._rest = RestApi(host, host.options.admin_token)
         self._router = Router(host)
         self._actors = ActorHttp(host)
         self._requests = RequestLimit(host.options.rate_limits)

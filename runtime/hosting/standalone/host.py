@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from runtime.storage.base import Storage
 
 MAX_KEY_BYTES = 1024
-MAX_INPUT_CHARS = 4_194_304
 
 
 class StandaloneHost:

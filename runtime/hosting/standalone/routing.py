@@ -12,8 +12,8 @@ from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from runtime.gateway.replies import RawHeaders
     from runtime.hosting.standalone.host import StandaloneHost
+    from runtime.replies import RawHeaders
 
 SKIP_HEADER = b"x-rivet-skip-ready-wait"
 FLAGS = {"true": True, "1": True, "false": False, "0": False}

@@ -15,26 +15,22 @@ import structlog
 
 from runtime import clock
 from runtime.actor.lifecycle.task import ActorTask
-from runtime.actor.ports import ActorIdentity, StopKind, StopReason
-from runtime.errors import ActorError, make_error
+from runtime.actor.ports import StopKind, StopReason
+from runtime.errors import make_error
+from runtime.hosting.generation import actor_headers, crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
-from runtime.protocol.keys import parse_key
-from runtime.protocol.payload import load_value
-from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
     from runtime.hosting.standalone.host import StandaloneHost
-    from runtime.hosting.standalone.records import ActorRecord
 
 log = structlog.get_logger(__name__)
 
 MAX_REWAKES = 8
-CRASH_TEXT_BYTES = 2048
 ALARM_RETRY_BASE = 2.0
 ALARM_RETRY_EXPONENT = 8
 
@@ -140,10 +136,6 @@ class Supervisor:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Own a piece of background work until it ends."""
-        self._own(asyncio.get_running_loop().create_task(work))
-
     # Transitions.
 
     def _run(self, slot: ActorSlot, transition: Coroutine[Any, Any, None]) -> None:
@@ -167,7 +159,12 @@ class Supervisor:
             definition = self._host.registry.get(record.name)
             if definition is None:
                 raise make_error("actor.not_registered", actor_name=record.name)
-            slot.task = task = ActorTask(definition, self._identity(slot), self._host, self._storage(slot))
+            identity = identify(
+                record.actor_id, record.name, record.key,
+                namespace=slot.namespace.name, generation=record.generation, input_cbor=record.input,
+            )  # fmt: skip
+            storage = GenerationStorage(self._host.storage, record.actor_id, record.generation)
+            slot.task = task = ActorTask(definition, identity, self._host, storage)
             task.on_ended = lambda error: self._ended_by_itself(slot, error)
             await task.start()
             if saved is not None:
@@ -184,7 +181,7 @@ class Supervisor:
         record.error = None
         record.input = None
         slot.alarm_failures = 0
-        slot.headers = response_headers(record)
+        slot.headers = actor_headers(record.actor_id, record.generation, record.key)
         slot.state = SlotState.RUNNING
         self._host.journal.mark(record)
         slot.announce(task)
@@ -197,7 +194,7 @@ class Supervisor:
         log.warning("actor start failed", actor_id=record.actor_id, name=record.name, generation=record.generation, error=repr(error))
         order, slot.order = slot.order, None
         slot.task = None
-        record.error = crash(error)
+        record.error = _crashed(error)
         if order is not None and order.kind is StopKind.DESTROY:
             await self._bury(slot)
             return
@@ -241,7 +238,7 @@ class Supervisor:
             await self._bury(slot)
             return
         if failure is not None:
-            slot.record.error = crash(failure)
+            slot.record.error = _crashed(failure)
         again = reason is StopReason.GOING_AWAY or slot.wake
         self._asleep(slot, SlotEvent.STOPPED)
         if slot.record.alarm is not None and slot.record.alarm <= clock.now_ms():
@@ -282,34 +279,7 @@ class Supervisor:
         slot.announce(SlotEvent.DESTROYED)
         await erase_data(self._host.storage, record.actor_id)
 
-    def _storage(self, slot: ActorSlot) -> GenerationStorage:
-        return GenerationStorage(self._host.storage, slot.actor_id, slot.record.generation)
 
-    def _identity(self, slot: ActorSlot) -> ActorIdentity:
-        record = slot.record
-        return ActorIdentity(
-            actor_id=record.actor_id,
-            name=record.name,
-            key=None if record.key is None else parse_key(record.key),
-            namespace=slot.namespace.name,
-            generation=record.generation,
-            input=UNDEFINED if record.input is None else load_value(record.input),
-        )
-
-
-def crash(error: BaseException) -> dict[str, Any]:
-    """The `error` member of a record after a failed start or stop (WIRE-041); long texts are cut (RUN-011)."""
-    message = error.message if isinstance(error, ActorError) else str(error) or type(error).__name__
-    encoded = message.encode(errors="replace")
-    if len(encoded) > CRASH_TEXT_BYTES:
-        message = encoded[:CRASH_TEXT_BYTES].decode(errors="ignore") + "... (truncated)"
-    return {"crashed": {"message": message}}
-
-
-def response_headers(record: ActorRecord) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers of every response of a live generation (WIRE-254, WIRE-163)."""
-    headers = [(b"x-rivet-actor", record.actor_id.encode()), (b"x-rivet-actor-generation", b"%d" % record.generation)]
-    key = "" if record.key in (None, "/") else record.key or ""
-    if "\r" not in key and "\n" not in key:
-        headers.append((b"x-rivet-actor-key", key.encode()))
-    return tuple(headers)
+def _crashed(error: BaseException) -> dict[str, Any]:
+    """The `error` member of a record after a failed start or stop (WIRE-041)."""
+    return {"crashed": {"message": crash_text(error)}}

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from runtime import clock
 from runtime.errors import UserError, make_error
-from runtime.hosting.standalone.supervisor import crash
+from runtime.hosting.generation import crash_text
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.actor.support import Actor, Options, StopReason, World, action, caught, virtual
@@ -286,4 +286,4 @@ async def test_a_failing_actor_loop_is_a_stop_with_an_error():
 )
 def test_the_text_of_a_crash_is_cut_on_a_character(text, kept):
     """RUN-011."""
-    assert crash(RuntimeError(text)) == {"crashed": {"message": kept}}
+    assert crash_text(RuntimeError(text)) == kept

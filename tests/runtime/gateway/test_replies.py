@@ -1,9 +1,10 @@
 import pytest
 
+from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
 from runtime.gateway.face import response_headers
 from runtime.gateway.headers import RequestHeaders
-from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, read_body, send_reply
 from runtime.http import Response
+from runtime.replies import Reply
 
 
 def receiving(*messages):

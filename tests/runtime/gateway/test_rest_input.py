@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from runtime.errors import ActorError
-from runtime.hosting.standalone.rest.input import decode_input
+from runtime.hosting.standalone.rest.bodies import decode_input
 
 
 def test_input_has_a_limit():

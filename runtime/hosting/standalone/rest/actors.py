@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import make_error
-from runtime.gateway.replies import Reply, json_reply
 from runtime.hosting.standalone import records
-from runtime.hosting.standalone.inspector_token import read_inspector_token
+from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.namespaces import DATACENTER
-from runtime.hosting.standalone.rest.input import CreateActor, Empty, GetOrCreateActor, check_id, decode_body, decode_input
+from runtime.hosting.standalone.rest.bodies import CreateActor, Empty, GetOrCreateActor, decode_body, decode_input
+from runtime.hosting.standalone.rest.request import check_id
+from runtime.inspector.token import stored_token
 from runtime.protocol.ids import parse_id
+from runtime.replies import Reply, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from runtime.hosting.standalone.host import StandaloneHost
-    from runtime.hosting.standalone.namespaces import Namespace
+    from runtime.declaration.registry import Registry
+    from runtime.hosting.options import HostOptions
+    from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
     from runtime.hosting.standalone.records import ActorRecord
-    from runtime.hosting.standalone.rest.api import RestRequest
-    from runtime.hosting.standalone.rest.input import Query
+    from runtime.hosting.standalone.rest.request import Authorize, Query, RestRequest
     from runtime.hosting.standalone.slot import ActorSlot
+    from runtime.storage.base import Storage
 
 MAX_IDS = 32
 INSPECTOR_TOKEN_KEY = b"\x03"
@@ -31,10 +34,51 @@ KEY_WITHOUT_NAME = "Name is required when key is provided."
 NO_FILTER = "Name is required when not using actor_ids."
 
 
+class ActorsHost(Protocol):
+    """What these endpoints need of the host."""
+
+    @property
+    def registry(self) -> Registry:
+        """The declared actors."""
+
+    @property
+    def storage(self) -> Storage:
+        """Holds destroyed records and inspector tokens."""
+
+    @property
+    def options(self) -> HostOptions:
+        """Tells whether one token opens every actor."""
+
+    @property
+    def namespaces(self) -> NamespaceBook:
+        """All namespaces."""
+
+    @property
+    def slots(self) -> Mapping[str, ActorSlot]:
+        """Every actor that is not destroyed, by id."""
+
+    async def get_or_create(
+        self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
+    ) -> tuple[ActorSlot, bool]:
+        """The live actor of a key, and whether it was created for this call."""
+
+    async def create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None = None) -> ActorSlot:
+        """A new actor."""
+
+    async def destroy(self, slot: ActorSlot) -> None:
+        """Destroy and wait until done."""
+
+    def sleep(self, slot: ActorSlot) -> None:
+        """Ask a running actor to sleep."""
+
+    def reschedule(self, slot: ActorSlot) -> None:
+        """Stop and start again."""
+
+
 class ActorEndpoints:
     """Lists, creates and orders actors."""
 
-    def __init__(self, host: StandaloneHost, authorize: Callable[[RestRequest], None]) -> None:
+    def __init__(self, host: ActorsHost, authorize: Authorize) -> None:
         self._host = host
         self._authorize = authorize
 
@@ -133,7 +177,9 @@ class ActorEndpoints:
             key = base64.b64decode(request.params[1], validate=True)
         except (binascii.Error, ValueError):
             raise make_error("core.internal_error") from None
-        token = await read_inspector_token(self._host, slot.actor_id) if key == INSPECTOR_TOKEN_KEY else None
+        # While one fixed token opens every actor, an actor's own one is nobody's business (INSP-017).
+        shown = key == INSPECTOR_TOKEN_KEY and self._host.options.fixed_inspector_token is None
+        token = await stored_token(GenerationStorage(self._host.storage, slot.actor_id, slot.record.generation)) if shown else None
         if token is None:
             raise make_error("actor.kv_key_not_found")
         started = slot.record.start_ts or slot.record.create_ts

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from runtime.errors import ActorError, make_error
-from runtime.protocol import jsontext
-from runtime.protocol.values import UNDEFINED
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+    from typing import Any
+
+    from runtime.replies import Headers, Reply
 
     Message = MutableMapping[str, Any]
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
-    Headers = tuple[tuple[bytes, bytes], ...]
-    RawHeaders = dict[bytes, bytes]
 
-JSON_TYPE = (b"content-type", b"application/json")
 BODYLESS = frozenset({204, 304})
 
 
@@ -29,15 +24,6 @@ class BodyTooLarge(Exception):
 
 class ClientGone(Exception):
     """The client left before its request was complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One complete HTTP response; `content-length` is added when it is sent."""
-
-    status: int
-    headers: Headers = ()
-    body: bytes = b""
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
@@ -74,21 +60,3 @@ async def send_reply(send: Send, reply: Reply, extra: Headers = ()) -> None:
         headers.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body if reply.status not in BODYLESS else b""})
-
-
-def json_reply(value: object, status: int = 200) -> Reply:
-    """A reply with a JSON body."""
-    return Reply(status, (JSON_TYPE,), jsontext.dumps(value))
-
-
-def error_reply(error: ActorError, status: int) -> Reply:
-    """A manager or gateway error: always JSON, never masked (WIRE-008, WIRE-837)."""
-    body: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
-    if error.metadata is not UNDEFINED and error.metadata is not None:
-        body["metadata"] = error.metadata
-    return json_reply(body, status)
-
-
-def internal_error() -> ActorError:
-    """An unstructured fault as clients see it."""
-    return make_error("core.internal_error")

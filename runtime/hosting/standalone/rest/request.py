@@ -1,63 +1,26 @@
-"""Strict reading of what REST callers send (WIRE-024, WIRE-025): every fault is `api.bad_request` with a reason."""
+"""One request to the REST API and the strict reading of its query (WIRE-024, WIRE-025): every fault is `api.bad_request` with a reason."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import msgspec
-
-from runtime.errors import ActorError, make_error
-from runtime.protocol import cbor
+from runtime.errors import make_error
 from runtime.protocol.ids import parse_id
 
-MAX_BODY = 2 * 1024 * 1024
-MAX_INPUT = 4_194_304
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.errors import ActorError
+    from runtime.replies import RawHeaders, Reply
+
+    Handler = Callable[["RestRequest"], Awaitable[Reply]]
+    Authorize = Callable[["RestRequest"], None]
+
 DEFAULT_LIMIT = 100
-
-
-class CreateActor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of POST /actors."""
-
-    name: str
-    runner_name_selector: str
-    crash_policy: Literal["restart", "sleep", "destroy"]
-    key: str | None = None
-    input: str | None = None
-    datacenter: str | None = None
-
-
-class GetOrCreateActor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of PUT /actors."""
-
-    name: str
-    key: str
-    runner_name_selector: str
-    crash_policy: Literal["restart", "sleep", "destroy"]
-    input: str | None = None
-    datacenter: str | None = None
-
-
-class CreateNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /namespaces."""
-
-    name: str
-    display_name: str
-
-
-class PutRunnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of PUT /runner-configs/{pool}."""
-
-    datacenters: dict[str, Any]
-
-
-class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of the endpoints that take `{}`."""
-
-
-Body = TypeVar("Body", bound=msgspec.Struct)
+NO_CURSOR = {"pagination": {"cursor": None}}
+"""The end of lists that are never cut into pages."""
 
 
 def bad_request(reason: str) -> ActorError:
@@ -128,16 +91,6 @@ class Query:
             raise make_error("core.internal_error") from None
 
 
-def decode_body(kind: type[Body], content_type: bytes | None, body: bytes) -> Body:
-    """A JSON body of exactly the given shape."""
-    if content_type is None or content_type.split(b";")[0].strip().lower() != b"application/json":
-        raise bad_request("content-type must be application/json")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad_request(str(error)) from None
-
-
 def check_id(text: str) -> str:
     """An id in its canonical, lower-case form."""
     try:
@@ -147,15 +100,24 @@ def check_id(text: str) -> str:
     return text.lower()
 
 
-def decode_input(text: str | None) -> bytes | None:
-    """The creation input as CBOR (WIRE-170..172)."""
-    if text is None:
-        return None
-    if len(text) > MAX_INPUT:
-        raise make_error("actor.input_too_large", max_size=MAX_INPUT)
-    try:
-        data = base64.b64decode(text, validate=True)
-        cbor.loads(data)
-    except (binascii.Error, ValueError):
-        raise bad_request("`input` must be base64 of CBOR") from None
-    return data
+@dataclass(slots=True)
+class RestRequest:
+    """One REST request. `params` are the decoded variable segments of the path; `body` has been read completely."""
+
+    method: str
+    params: tuple[str, ...]
+    raw_query: bytes
+    headers: RawHeaders
+    body: bytes = b""
+
+    def query(self, *allowed: str, repeatable: tuple[str, ...] = (), namespaced: bool = True) -> Query:
+        """The query, which may hold only these parameters (and `namespace`)."""
+        names = {*allowed, *repeatable, *(("namespace",) if namespaced else ())}
+        query = Query(self.raw_query, frozenset(names), frozenset(repeatable))
+        if namespaced:
+            query.required("namespace")
+        return query
+
+    def header(self, name: bytes) -> bytes | None:
+        """The last value of a header."""
+        return self.headers.get(name)

@@ -1,73 +1,57 @@
-"""The manager REST API: dispatch, rules common to all endpoints, and the endpoints about the process itself (WIRE-020..054)."""
+"""The manager REST API: from method and path to an endpoint, and the rules common to all of them (WIRE-020..030)."""
 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
 import structlog
 
 from runtime.errors import ActorError, make_error
-from runtime.gateway.replies import BodyTooLarge, ClientGone, Reply, error_reply, internal_error, json_reply, read_body
+from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body
 from runtime.hosting.standalone import cors
-from runtime.hosting.standalone.namespaces import DATACENTER
-from runtime.hosting.standalone.rest.actors import ActorEndpoints
-from runtime.hosting.standalone.rest.input import MAX_BODY, Query, bad_request
-from runtime.hosting.standalone.rest.namespaces import NamespaceEndpoints
+from runtime.hosting.standalone.rest.actors import ActorEndpoints, ActorsHost
+from runtime.hosting.standalone.rest.bodies import MAX_BODY
+from runtime.hosting.standalone.rest.namespaces import NamespaceEndpoints, NamespacesHost
+from runtime.hosting.standalone.rest.pools import PoolEndpoints, PoolsHost
+from runtime.hosting.standalone.rest.process import ProcessEndpoints, ProcessHost
+from runtime.hosting.standalone.rest.request import RestRequest, bad_request
+from runtime.replies import Reply, error_reply, internal_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from runtime.gateway.replies import RawHeaders, Receive
-    from runtime.hosting.standalone.host import StandaloneHost
-
-    Handler = Callable[["RestRequest"], Awaitable[Reply]]
+    from runtime.gateway.asgi import Receive
+    from runtime.hosting.standalone.rest.request import Handler
+    from runtime.replies import RawHeaders
 
 log = structlog.get_logger(__name__)
-VERSION = version("actor-conformance")
 STATUS = {"api.not_found": 404, "api.unauthorized": 401, "api.forbidden": 403, "core.internal_error": 500}
 NO_CORS = frozenset({"/health"})
-DATACENTER_LABEL = 1
 
 
-@dataclass(slots=True)
-class RestRequest:
-    """One REST request. `params` are the decoded variable segments of the path; `body` has been read completely."""
-
-    method: str
-    params: tuple[str, ...]
-    raw_query: bytes
-    headers: RawHeaders
-    body: bytes = b""
-
-    def query(self, *allowed: str, repeatable: tuple[str, ...] = (), namespaced: bool = True) -> Query:
-        """The query, which may hold only these parameters (and `namespace`)."""
-        names = {*allowed, *repeatable, *(("namespace",) if namespaced else ())}
-        query = Query(self.raw_query, frozenset(names), frozenset(repeatable))
-        if namespaced:
-            query.required("namespace")
-        return query
-
-    def header(self, name: bytes) -> bytes | None:
-        """The last value of a header."""
-        return self.headers.get(name)
+class RestHost(ActorsHost, NamespacesHost, PoolsHost, ProcessHost, Protocol):
+    """What the endpoints together need of the host."""
 
 
 class RestApi:
-    """Answers every request that is not for an actor. One per application."""
+    """Answers every request that is not for an actor. One per application.
 
-    def __init__(self, host: StandaloneHost) -> None:
-        self._host = host
+    Args:
+        host: What the endpoints tell about and give orders to.
+        admin_token: What callers of endpoints marked *auth* must show; None admits everybody (WIRE-028).
+    """
+
+    def __init__(self, host: RestHost, admin_token: str | None = None) -> None:
+        self._admin_token = admin_token
+        process = ProcessEndpoints(host, self.authorize)
         actors = ActorEndpoints(host, self.authorize)
         spaces = NamespaceEndpoints(host, self.authorize)
+        pools = PoolEndpoints(host, self.authorize)
         routes: dict[str, dict[str, Handler]] = {
-            "/health": {"GET": self.health},
-            "/health/fanout": {"GET": self.fanout},
-            "/metadata": {"GET": self.metadata},
-            "/datacenters": {"GET": self.datacenters},
+            "/health": {"GET": process.health},
+            "/health/fanout": {"GET": process.fanout},
+            "/metadata": {"GET": process.metadata},
+            "/datacenters": {"GET": process.datacenters},
             "/actors": {"GET": actors.list_actors, "PUT": actors.get_or_create, "POST": actors.create},
             "/actors/names": {"GET": actors.names},
             "/actors/{}": {"DELETE": actors.destroy},
@@ -75,10 +59,10 @@ class RestApi:
             "/actors/{}/reschedule": {"POST": actors.reschedule},
             "/actors/{}/kv/keys/{}": {"GET": actors.read_key},
             "/namespaces": {"GET": spaces.list_namespaces, "POST": spaces.create},
-            "/envoys": {"GET": spaces.envoys},
-            "/runners": {"GET": spaces.runners},
-            "/runner-configs": {"GET": spaces.runner_configs},
-            "/runner-configs/{}": {"PUT": spaces.put_runner_config, "DELETE": spaces.delete_runner_config},
+            "/envoys": {"GET": pools.envoys},
+            "/runners": {"GET": pools.runners},
+            "/runner-configs": {"GET": pools.runner_configs},
+            "/runner-configs/{}": {"PUT": pools.put_runner_config, "DELETE": pools.delete_runner_config},
         }
         self._literal = {path: methods for path, methods in routes.items() if "{}" not in path}
         self._patterns = [(path.split("/"), methods) for path, methods in routes.items() if "{}" in path]
@@ -104,7 +88,7 @@ class RestApi:
 
     def authorize(self, request: RestRequest) -> None:
         """Check the admin token of an endpoint marked *auth* (WIRE-027, WIRE-028)."""
-        token = self._host.options.admin_token
+        token = self._admin_token
         if token is None:
             return
         given = request.header(b"authorization") or b""
@@ -137,31 +121,3 @@ class RestApi:
                 if all(found):
                     return methods, tuple(unquote_to_bytes(part).decode("utf-8", "replace") for part in found)
         return None, ()
-
-    # Endpoints about the process.
-
-    async def health(self, _request: RestRequest) -> Reply:
-        """GET /health (WIRE-050)."""
-        return json_reply(health_body())
-
-    async def fanout(self, request: RestRequest) -> Reply:
-        """GET /health/fanout."""
-        self.authorize(request)
-        local = {"datacenter_label": DATACENTER_LABEL, "datacenter_name": DATACENTER, "status": "ok", "rtt_ms": 0.0}
-        return json_reply({"datacenters": [{**local, "response": health_body(), "error": None}]})
-
-    async def metadata(self, _request: RestRequest) -> Reply:
-        """GET /metadata (WIRE-053, WIRE-054): the client keeps the endpoint it already uses."""
-        return json_reply({"runtime": "engine", "version": VERSION})
-
-    async def datacenters(self, request: RestRequest) -> Reply:
-        """GET /datacenters."""
-        self.authorize(request)
-        host = (request.header(b"host") or b"localhost").decode("latin-1")
-        entry = {"label": DATACENTER_LABEL, "name": DATACENTER, "url": self._host.endpoint or f"http://{host}"}
-        return json_reply({"datacenters": [entry], "pagination": {"cursor": None}})
-
-
-def health_body() -> dict[str, Any]:
-    """What `/health` says."""
-    return {"runtime": "engine", "status": "ok", "version": VERSION}

@@ -1,0 +1,119 @@
+"""REST endpoints about pools and the processes that serve them (WIRE-123..127)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from runtime import clock
+from runtime.hosting.standalone.pools import envoy_to_json, pool_from_json, pool_to_json
+from runtime.hosting.standalone.rest.bodies import PutRunnerConfig, decode_body
+from runtime.hosting.standalone.rest.request import NO_CURSOR
+from runtime.protocol.ids import new_id
+from runtime.replies import Reply, json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
+    from runtime.hosting.standalone.rest.request import Authorize, Query, RestRequest
+    from runtime.hosting.standalone.slot import ActorSlot
+
+
+class PoolsHost(Protocol):
+    """What these endpoints need of the host."""
+
+    @property
+    def namespaces(self) -> NamespaceBook:
+        """All namespaces, with their pools."""
+
+    @property
+    def slots(self) -> Mapping[str, ActorSlot]:
+        """Every actor that is not destroyed, by id."""
+
+    @property
+    def started_ms(self) -> int:
+        """When the host was opened, in milliseconds."""
+
+    def serves(self, namespace: Namespace, pool: str) -> bool:
+        """Whether this process hosts actors of the pool."""
+
+    def pool_configured(self, namespace: Namespace, pool: str) -> None:
+        """A pool became available."""
+
+
+class PoolEndpoints:
+    """Lists the processes that serve pools, configures pools."""
+
+    def __init__(self, host: PoolsHost, authorize: Authorize) -> None:
+        self._host = host
+        self._authorize = authorize
+        self._envoy_key = f"envoy-{new_id()}"
+
+    async def envoys(self, request: RestRequest) -> Reply:
+        """GET /envoys: this process, once for every configured pool it serves (WIRE-125)."""
+        query = request.query("name", "limit", "cursor", repeatable=("envoy_key",))
+        namespace = self._entered(request, query)
+        wanted, keys, before = query.text("name"), query.items("envoy_key"), query.before()
+        started = self._host.started_ms
+        pools = [pool for pool in sorted(namespace.pools) if self._host.serves(namespace, pool) and wanted in (None, pool)]
+        if (keys and self._envoy_key not in keys) or (before is not None and started >= before):
+            pools = []
+        page = [self._envoy(namespace, pool) for pool in pools][: query.limit()]
+        return json_reply({"envoys": page, "pagination": {"cursor": str(started) if page else None}})
+
+    async def runners(self, request: RestRequest) -> Reply:
+        """GET /runners: there are no runners of the older kind."""
+        query = request.query("name", "runner_ids", "include_stopped", "limit", "cursor", repeatable=("runner_id",))
+        self._entered(request, query)
+        return json_reply({"runners": [], **NO_CURSOR})
+
+    async def runner_configs(self, request: RestRequest) -> Reply:
+        """GET /runner-configs (WIRE-123, WIRE-124)."""
+        query = request.query("runner_names", "variant", "limit", "cursor", repeatable=("runner_name",))
+        namespace = self._entered(request, query)
+        wanted = [text for text in (query.text("runner_names") or "").split(",") if text] + query.items("runner_name")
+        variant = query.text("variant")
+        shown = {
+            pool: pool_to_json(config)
+            for pool, config in sorted(namespace.pools.items())
+            if (not wanted or pool in wanted) and (variant is None or any(variant in value for value in config.values()))
+        }
+        return json_reply({"runner_configs": dict(list(shown.items())[: query.limit()]), **NO_CURSOR})
+
+    async def put_runner_config(self, request: RestRequest) -> Reply:
+        """PUT /runner-configs/{pool} (WIRE-123)."""
+        query = request.query()
+        body = decode_body(PutRunnerConfig, request.header(b"content-type"), request.body)
+        namespace, pool = self._entered(request, query), request.params[0]
+        config = pool_from_json(body.datacenters)
+        changed = _endpoints(namespace.pools.get(pool, {})) != _endpoints(config)
+        if config:
+            namespace.pools[pool] = config
+        else:
+            namespace.pools.pop(pool, None)
+        await self._host.namespaces.save(namespace)
+        self._host.pool_configured(namespace, pool)
+        return json_reply({"endpoint_config_changed": changed})
+
+    async def delete_runner_config(self, request: RestRequest) -> Reply:
+        """DELETE /runner-configs/{pool}."""
+        namespace = self._entered(request, request.query())
+        if namespace.pools.pop(request.params[0], None) is not None:
+            await self._host.namespaces.save(namespace)
+        return json_reply({})
+
+    def _entered(self, request: RestRequest, query: Query) -> Namespace:
+        self._authorize(request)
+        return self._host.namespaces.require(query.required("namespace"))
+
+    def _envoy(self, namespace: Namespace, pool: str) -> dict[str, object]:
+        slots = sum(
+            1 for slot in self._host.slots.values()
+            if slot.task is not None and slot.namespace is namespace and slot.record.pool == pool
+        )  # fmt: skip
+        return envoy_to_json(namespace, pool, key=self._envoy_key, slots=slots, started_ms=self._host.started_ms, now_ms=clock.now_ms())
+
+
+def _endpoints(config: dict[str, dict[str, object]]) -> dict[str, object]:
+    """The part of a configuration that names a serverless endpoint."""
+    return {datacenter: value["serverless"] for datacenter, value in config.items() if "serverless" in value}

@@ -1,0 +1,48 @@
+"""Complete HTTP answers as values, for whoever makes one: the inspector, the gateway, the control plane.
+
+They stand below the gateway because the inspector answers HTTP, too, and the gateway hands it the requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import make_error
+from runtime.protocol import jsontext
+from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from runtime.errors import ActorError
+
+    Headers = tuple[tuple[bytes, bytes], ...]
+    RawHeaders = dict[bytes, bytes]
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One complete HTTP response; `content-length` is added when it is sent."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+def json_reply(value: object, status: int = 200) -> Reply:
+    """A reply with a JSON body."""
+    return Reply(status, (JSON_TYPE,), jsontext.dumps(value))
+
+
+def error_reply(error: ActorError, status: int) -> Reply:
+    """A manager or gateway error: always JSON, never masked (WIRE-008, WIRE-837)."""
+    body: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
+    if error.metadata is not UNDEFINED and error.metadata is not None:
+        body["metadata"] = error.metadata
+    return json_reply(body, status)
+
+
+def internal_error() -> ActorError:
+    """An unstructured fault as clients see it."""
+    return make_error("core.internal_error")
