@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runtime.actor.database.transaction import Transaction
     from runtime.actor.database.worker import DatabaseClosedError
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.actor.queue.user_api import QueueMessage
+    from runtime.actor.queue.message import QueueMessage
     from runtime.declaration.definition import Actor, Event, Queue, action
     from runtime.declaration.options import Options
     from runtime.declaration.registry import Registry
@@ -64,7 +64,7 @@ _HOMES = {
     "Migration": "runtime.actor.database.migrations",
     "Options": "runtime.declaration.options",
     "Queue": "runtime.declaration.definition",
-    "QueueMessage": "runtime.actor.queue.user_api",
+    "QueueMessage": "runtime.actor.queue.message",
     "RawSocket": "runtime.actor.connections.raw.socket",
     "RateLimits": "runtime.gateway.rate_limits",
     "Registry": "runtime.declaration.registry",

@@ -1,14 +1,15 @@
-"""`c.kv`: byte keys and values in key order (section 4 of the storage specification). Deprecated; prefer
-state or `c.db`.
+"""`c.kv`: byte keys and values in key order (section 4 of the storage specification). Deprecated; prefer state or `c.db`.
 
-Two families of calls share one table: `get`, `put`, `delete`, `list...` keep their keys under the one-byte
-namespace `0x04`, the batch calls use raw keys. So the stored layout is the peer's, and an entry of one family
-is invisible to the other.
+Two families of calls share one table: `get`, `put`, `delete`, `list...` keep their keys under the one-byte namespace `0x04`, the batch
+calls use raw keys. So the stored layout is the peer's, and an entry of one family is invisible to the other.
+
+Why entries are read from storage every time and not kept like the queue's: they are data of the user, of any amount, and most
+generations look at few of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import make_error
 from runtime.storage.base import Delete, DeleteRange, Put
@@ -16,7 +17,7 @@ from runtime.storage.base import Delete, DeleteRange, Put
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
 
 Key = str | bytes | bytearray | memoryview
@@ -35,6 +36,30 @@ _TYPES = ("text", "binary", "arrayBuffer")
 _KEY_TYPES = ("text", "binary")
 
 
+class Gate(Protocol):
+    """The coordinator of transactions, as entries see it."""
+
+    async def gate(self) -> None:
+        """Wait behind an open transaction (KV-032)."""
+
+
+class KeyValueOwner(Protocol):
+    """What the entries ask of their actor."""
+
+    @property
+    def storage(self) -> ActorStorage:
+        """Where entries are read."""
+        ...
+
+    @property
+    def database(self) -> Gate:
+        """Whose transactions they wait behind."""
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """Write one durable batch."""
+
+
 class KeyValue:
     """Durable entries of one actor; every call waits behind an open coordinated transaction (KV-032).
 
@@ -44,16 +69,14 @@ class KeyValue:
     await c.kv.list("user:", limit=10)                 # [("user:1", "Ada")]
     """
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, owner: KeyValueOwner) -> None:
+        self._owner = owner
 
     async def get(self, key: Key, *, type: str = "text") -> Any:  # noqa: A002 - the option is named so
-        """The value as text, or as bytes with `type` "binary" or "arrayBuffer"; None when absent
-        (KV-002..005).
-        """
+        """The value as text, or as bytes with `type` "binary" or "arrayBuffer"; None when absent (KV-002..005)."""
         _check_option("value", type, _TYPES)
-        await self._task.database.gate()
-        data = await self._task.storage.get(TABLE, _stored_key(key))
+        await self._owner.database.gate()
+        data = await self._owner.storage.get(TABLE, _stored_key(key))
         return None if data is None else _decoded(data, type)
 
     async def put(self, key: Key, value: Value, *, type: str | None = None) -> None:  # noqa: A002
@@ -106,13 +129,12 @@ class KeyValue:
     async def batch_get(self, keys: Sequence[bytes]) -> RawValues:
         """Raw values in the order of `keys`, None for absent ones (KV-025)."""
         raw = [_bytes(key, "key", text=False) for key in keys]
-        await self._task.database.gate()
-        return [await self._task.storage.get(TABLE, key) for key in raw]
+        await self._owner.database.gate()
+        return [await self._owner.storage.get(TABLE, key) for key in raw]
 
     async def batch_put(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write raw entries. Up to 128 entries and 512 KiB are one atomic batch, more are split in order
-        (KV-024, KV-027, KV-028).
-        """
+        """Write raw entries. Up to 128 entries and 512 KiB are one atomic batch, more are split in order (KV-024, KV-027, KV-028)."""
+        # All are checked before the first is written: a bad entry among many changes nothing.
         puts = [_checked_put(_bytes(key, "key", text=False), _bytes(value, "value", text=False)) for key, value in entries]
         for chunk in _chunks(puts):
             await self._commit(chunk)
@@ -122,15 +144,15 @@ class KeyValue:
         await self._commit([Delete(TABLE, _bytes(key, "key", text=False)) for key in keys])
 
     async def _commit(self, ops: Sequence[Op]) -> None:
-        await self._task.database.gate()
-        await self._task.commit(ops)
+        await self._owner.database.gate()
+        await self._owner.commit(ops)
 
     async def _scan(self, start: bytes, end: bytes | None, key_type: str, value_type: str, reverse: bool, limit: int | None) -> Pairs:
         _check_option("value", value_type, _TYPES)
         if limit is not None and limit < 0:
             raise make_error("kv.invalid_argument", reason="limit must be non-negative")
-        await self._task.database.gate()
-        rows = await self._task.storage.scan(TABLE, start, end, reverse=bool(reverse), limit=None if limit is None else int(limit))
+        await self._owner.database.gate()
+        rows = await self._owner.storage.scan(TABLE, start, end, reverse=bool(reverse), limit=None if limit is None else int(limit))
         return [(_decoded(key[len(NAMESPACE) :], key_type), _decoded(value, value_type)) for key, value in rows]
 
 
@@ -155,10 +177,8 @@ def _decoded(data: bytes, kind: str) -> str | bytes:
 
 
 def _checked_put(key: bytes, value: bytes) -> Put:
-    for what, code, data, limit in (
-        ("key", "kv.key_too_large", key, MAX_KEY_BYTES),
-        ("value", "kv.value_too_large", value, MAX_VALUE_BYTES),
-    ):
+    parts = (("key", "kv.key_too_large", key, MAX_KEY_BYTES), ("value", "kv.value_too_large", value, MAX_VALUE_BYTES))
+    for what, code, data, limit in parts:
         if len(data) > limit:
             text = f"KV {what} too large ({len(data)} bytes). Limit is {limit} bytes."
             raise make_error(code, message=text, size=len(data), limit=limit)
@@ -172,6 +192,7 @@ def _check_option(what: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _after_prefix(prefix: bytes) -> bytes | None:
     """The smallest key behind all keys that start with `prefix`."""
+    # A last byte of 0xff can't be counted up, so the one before it is; nothing lies behind a key of 0xff alone.
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 

@@ -1,11 +1,15 @@
-"""Supervision of the run handler (section 6): one at a time, its end is never the actor's end."""
+"""Supervision of the run handler (section 6): one at a time, its end is never the actor's end.
+
+Why the handler is no tracked work: what it does to idleness depends on whether it waits for a message (SLEEP-010 row 6), and it holds
+grace open for sleep only. So the predicates ask `active`, and the counters do not know it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.calls.user_code import fit
 from runtime.errors import ActorError, make_error
@@ -14,15 +18,62 @@ from runtime.logs import error_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.abort import AbortSignal
+    from runtime.actor.lifecycle.activity import Activity
+    from runtime.actor.state.actor_state import ActorState
+    from runtime.declaration.definition import ActorDefinition
+
+
+class RunWakes(Protocol):
+    """Who remembers when the handler must be active again."""
+
+    async def set_run_wake(self, epoch_ms: int | None) -> None:
+        """Durably, until that time came; None forgets it."""
+
+
+class RunOwner(Protocol):
+    """What the supervision of the run handler asks of its actor."""
+
+    @property
+    def definition(self) -> ActorDefinition:
+        """The handler, if there is one."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """Where a handler that failed is noted."""
+        ...
+
+    @property
+    def activity(self) -> Activity:
+        """Who is told that the handler began or ended."""
+        ...
+
+    @property
+    def abort(self) -> AbortSignal:
+        """Fired once the actor is stopping."""
+        ...
+
+    @property
+    def state(self) -> ActorState:
+        """Flushed when the handler returned."""
+        ...
+
+    @property
+    def schedules(self) -> RunWakes:
+        """Who wakes the handler."""
+        ...
+
+    def context(self) -> object:
+        """A fresh context for one run."""
 
 
 class RunSupervisor:
     """Starts, restarts and joins the run handler of one generation."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
-        self._hook = task.definition.hooks.get("run")
+    def __init__(self, owner: RunOwner) -> None:
+        self._owner = owner
+        self._hook = owner.definition.hooks.get("run")
         self._child: asyncio.Task[None] | None = None
         self._held = False
 
@@ -45,13 +96,14 @@ class RunSupervisor:
         """Start the handler without awaiting it (RUN-001); does nothing without one."""
         if self._hook is None or self.active:
             return
-        self._child = self._task.loop.create_task(self._run())
-        self._child.add_done_callback(lambda _: self._task.activity.changed())
-        self._task.activity.changed()
+        self._child = asyncio.get_running_loop().create_task(self._run())
+        self._child.add_done_callback(lambda _: self._owner.activity.changed())
+        self._owner.activity.changed()
 
     def ensure_active(self) -> None:
         """A finished handler is started again (RUN-012); nothing once the actor is stopping."""
-        if not self._task.abort.aborted:
+        # An alarm may come during grace: a handler started then would run with an abort signal that fired already.
+        if not self._owner.abort.aborted:
             self.launch()
 
     async def restart(self) -> None:
@@ -67,7 +119,7 @@ class RunSupervisor:
                 raise make_error("actor.run_handler_unavailable")
             if isinstance(epoch_ms, bool) or epoch_ms < 0 or epoch_ms != int(epoch_ms):
                 raise ValueError("a wake time is a non-negative whole number of milliseconds")
-        await self._task.schedules.set_run_wake(None if epoch_ms is None else int(epoch_ms))
+        await self._owner.schedules.set_run_wake(None if epoch_ms is None else int(epoch_ms))
 
     def cancel(self) -> None:
         """Cancel the handler (grace deadline)."""
@@ -80,18 +132,19 @@ class RunSupervisor:
             await asyncio.wait({self._child})
 
     async def _run(self) -> None:
-        context = self._task.context()
+        context = self._owner.context()
         assert self._hook is not None
         try:
             result: Any = self._hook(*fit(self._hook, (context,)))
             if inspect.isawaitable(result):
                 await result
-            self._task.state.flush()
+            self._owner.state.flush()
         except asyncio.CancelledError:
             raise
         except Exception as error:
             if isinstance(error, ActorError) and error.name == "actor.aborted":
-                self._task.log.debug("run handler ended by abort")
+                # What every queue wait of a stopping actor ends with: the usual way out of an endless handler.
+                self._owner.log.debug("run handler ended by abort")
             else:
                 # RUN-003: the actor stays up.
-                self._task.log.error("run handler failed", **error_fields(error))
+                self._owner.log.error("run handler failed", **error_fields(error))

@@ -1,5 +1,6 @@
-"""Queue sends from outside: the guard, undeclared names, waiting for the completion (ACCESS-020..024,
-QUEUE-060..063).
+"""Queue sends from outside: the guard, undeclared names, waiting for the completion (ACCESS-020..024, QUEUE-060..063).
+
+Why this is no method of the queue: the actor's own sends meet neither guard nor declaration, and the inspector's meet none either.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
-from runtime.actor.queue.message_queue import wait_until
+from runtime.actor.queue.waiting import wait_until
 from runtime.errors import forbidden, make_error
 from runtime.protocol.messages import QueueResult
 
 if TYPE_CHECKING:
-    from runtime.actor.calls.context import Context
     from runtime.actor.queue.message_queue import MessageQueue
     from runtime.declaration.definition import Queue
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def send_external(
     queue: MessageQueue,
     declared: Queue | None,
-    c: Context,
+    c: object,
     name: str,
     body: Any,
     *,
@@ -32,8 +32,7 @@ async def send_external(
 
     Args:
         queue: The actor's queue.
-        declared: The declaration of this name, None for an undeclared one: then nothing is stored
-            (ACCESS-024).
+        declared: The declaration of this name, None for an undeclared one: then nothing is stored (ACCESS-024).
         c: A context with the sender's connection and request, for the guard.
         name: The queue name.
         body: The decoded body.
@@ -49,6 +48,7 @@ async def send_external(
     """
     if timeout is not None and not timeout >= 0:
         raise make_error("queue.invalid_argument", reason=f"timeout must be non-negative, got {timeout}")
+    # Completed at once, also with `wait`: nobody will ever receive it, so no answer could come (ACCESS-024).
     if declared is None:
         return QueueResult("completed")
     if declared.can_publish is not None:
@@ -67,7 +67,7 @@ async def send_external(
         queue.forget_answer(stored)
 
 
-async def _check_guard(guard: Any, c: Context, name: str) -> None:
+async def _check_guard(guard: Any, c: object, name: str) -> None:
     answer = guard(c)
     if inspect.isawaitable(answer):
         answer = await answer

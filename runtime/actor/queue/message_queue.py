@@ -1,55 +1,87 @@
 """The durable queue of one actor.
 
-All messages are in memory while the actor is awake; storage is written before anybody is told. Why no lease
-on completable messages: a message stays where it is until it is completed, so redelivery after a sleep, a
-crash or an abandoned handler needs no bookkeeping (QUEUE-052); what a context already holds is kept by its
-`QueueApi`.
+All messages are in memory while the actor is awake; storage is written before anybody is told. Why no lease on completable messages: a
+message stays where it is until it is completed, so redelivery after a sleep, a crash or an abandoned handler needs no bookkeeping
+(QUEUE-052); what a context already holds is kept by its `QueueApi`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part
-from runtime.actor.queue.records import (
-    META_TABLE,
-    TABLE,
-    StoredMessage,
-    encode_body,
-    load_messages,
-    load_next_id,
-    put_next_id,
-)
+from runtime.actor.queue.records import META_TABLE, TABLE, StoredMessage, encode_body, load_messages, load_next_id, put_next_id
+from runtime.actor.queue.waiting import abort_wait, wait_until
+from runtime.actor.writes import Writes
 from runtime.declaration.schema import validate
 from runtime.errors import make_error
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.declaration.definition import ActorDefinition
+    from runtime.declaration.options import Options
+    from runtime.metrics.registry import ActorMetrics
+    from runtime.storage.base import Op
 
 Names = frozenset[str]
 ANY: Names = frozenset()
 
 
+class QueueOwner(Protocol):
+    """What the queue asks of its actor."""
+
+    @property
+    def definition(self) -> ActorDefinition:
+        """The declared queues."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """How many messages, how long each."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """Where failed writes are noted."""
+        ...
+
+    @property
+    def metrics(self) -> ActorMetrics:
+        """Where messages are counted."""
+        ...
+
+    @property
+    def work(self) -> WorkTracker:
+        """A receiver that waits is work, of the kind that lets the actor sleep."""
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """Write one durable batch."""
+
+    def changed(self, part: Part) -> None:
+        """Tell whoever watches."""
+
+
 class MessageQueue:
     """One per generation; `load` before the startup hooks, `drain` at the end of the stop path."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, owner: QueueOwner) -> None:
+        self._owner = owner
         self._messages: dict[int, StoredMessage] = {}
         self._next_id = 1
         self._durable_next_id = 1
         self._sending = 0
         self._receivers: dict[asyncio.Future[None], Names] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._writes = Writes(owner.log, "queue")
         self._reported_depth = 0
 
     def __len__(self) -> int:
@@ -69,33 +101,31 @@ class MessageQueue:
     async def send(self, name: str, body: Any, *, answer: bool = False) -> StoredMessage:
         """Store a message and wake receivers; returns when it is durable (QUEUE-003).
 
-        `answer` registers the sender for the completion before the message becomes visible (QUEUE-061); fetch
-        it with `answer_of`. A cancelled caller does not take the message back.
+        `answer` registers the sender for the completion before the message becomes visible (QUEUE-061); fetch it with `answer_of`. A
+        cancelled caller does not take the message back.
 
         Raises:
-            ActorError: queue.message_too_large, queue.full, actor.validation_error
-                (QUEUE-010..014, QUEUE-020).
+            ActorError: queue.message_too_large, queue.full, actor.validation_error (QUEUE-010..014, QUEUE-020).
         """
-        declared = self._task.definition.queues.get(name)
+        declared = self._owner.definition.queues.get(name)
         if declared is not None and declared.schema is not None:
             body = validate(declared.schema, body, f"Invalid queue `{name}` message")
         message = StoredMessage(self._next_id, name, encode_body(body), clock.now_ms())
-        options = self._task.options
+        options = self._owner.options
         if message.size > options.max_queue_message_size:
             raise make_error("queue.message_too_large", size=message.size, limit=options.max_queue_message_size)
+        # Messages on their way to storage take their room already, or a burst of sends would pass the limit together.
         if len(self._messages) + self._sending >= options.max_queue_size:
             raise make_error("queue.full", limit=options.max_queue_size)
         self._next_id += 1
         self._sending += 1
         if answer:
             self._answers[message.id] = asyncio.get_running_loop().create_future()
-        await self._write(self._store(message))
+        await self._writes.finish(self._store(message))
         return message
 
     def answer_of(self, message: StoredMessage) -> asyncio.Future[Any]:
-        """The completion response of a message sent with `answer=True`; `UNDEFINED` when completed without
-        one.
-        """
+        """The completion response of a message sent with `answer=True`; `UNDEFINED` when completed without one."""
         return self._answers[message.id]
 
     def forget_answer(self, message: StoredMessage) -> None:
@@ -117,17 +147,18 @@ class MessageQueue:
 
         A receiver that is cancelled meanwhile has not got them, so they are stored again.
         """
-        removal = self._start_write(self._remove(self._hide(messages)))
+        # Hidden before the first await: no other receiver may be given the same message while the removal is written.
+        removal = self._writes.start(self._remove(self._hide(messages)))
         try:
             await asyncio.shield(removal)
         except asyncio.CancelledError:
             if not removal.cancelled():
-                self._start_write(self._restore(removal, messages))
+                self._writes.start(self._restore(removal, messages))
             raise
 
     def delivered(self, count: int) -> None:
         """Count messages handed to a receiver; a redelivery counts again (QUEUE-080)."""
-        self._task.metrics.queue_messages_received(count)
+        self._owner.metrics.queue_messages_received(count)
 
     async def wait(self, names: Names, deadline: float | None, signals: Iterable[AbortSignal]) -> bool:
         """Wait until a matching message may be there; False at the deadline (clock seconds).
@@ -142,7 +173,7 @@ class MessageQueue:
         self._receivers[wake] = names
         removers = [signal.add_listener(lambda: abort_wait(wake)) for signal in signals]
         try:
-            with self._task.work.region(WorkKind.QUEUE_WAIT):
+            with self._owner.work.region(WorkKind.QUEUE_WAIT):
                 return await wait_until(wake, deadline)
         finally:
             del self._receivers[wake]
@@ -150,19 +181,18 @@ class MessageQueue:
                 remove()
 
     async def complete(self, message: StoredMessage, response: Any) -> None:
-        """Delete a message durably, then answer its sender; a message that is gone is no error (QUEUE-051,
-        QUEUE-057).
+        """Delete a message durably, then answer its sender; a message that is gone is no error (QUEUE-051, QUEUE-057).
 
         Raises:
-            ActorError: actor.validation_error when the response does not fit the completion
-                schema (QUEUE-021).
+            ActorError: actor.validation_error when the response does not fit the completion schema (QUEUE-021).
         """
-        declared = self._task.definition.queues.get(message.name)
+        declared = self._owner.definition.queues.get(message.name)
         if declared is not None and declared.completion is not None:
             response = validate(declared.completion, response, f"Invalid queue `{message.name}` completion response")
+        # The sender gets what a caller over the wire would get, and nothing that this actor can still change.
         copy = UNDEFINED if response is UNDEFINED else load_value(blob(response))
         if message.id in self._messages:
-            await self._write(self._remove_and_answer(self._hide([message]), copy))
+            await self._writes.finish(self._remove_and_answer(self._hide([message]), copy))
 
     def stored(self, message_id: int) -> StoredMessage | None:
         """The message with that id, None when it was received plainly, completed, or never existed."""
@@ -171,7 +201,7 @@ class MessageQueue:
     async def clear(self) -> None:
         """Remove every message; senders waiting for an answer fail (QUEUE-066). Ids go on (QUEUE-002)."""
         removed = self._hide(self.messages)
-        await self._write(self._remove(removed))
+        await self._writes.finish(self._remove(removed))
         for message in removed:
             waiting = self._answers.pop(message.id, None)
             if waiting is not None and not waiting.done():
@@ -179,20 +209,19 @@ class MessageQueue:
 
     async def drain(self) -> None:
         """End of the generation: wait for writes whose callers were cancelled, and leave the depth metric."""
-        while self._writes:
-            await asyncio.wait(set(self._writes))
+        await self._writes.drain()
         self._report_depth(0)
 
     async def _store(self, message: StoredMessage) -> None:
         try:
-            await self._task.commit([message.put(), put_next_id(message.id + 1)])
+            await self._owner.commit([message.put(), put_next_id(message.id + 1)])
         except BaseException:
             self._answers.pop(message.id, None)
             raise
         else:
             self._durable_next_id = max(self._durable_next_id, message.id + 1)
             self._put_back([message])
-            self._task.metrics.queue_messages_sent(1)
+            self._owner.metrics.queue_messages_sent(1)
         finally:
             self._sending -= 1
             if not self._sending:
@@ -207,7 +236,7 @@ class MessageQueue:
 
     async def _remove(self, messages: Sequence[StoredMessage]) -> None:
         try:
-            await self._task.commit([message.delete() for message in messages])
+            await self._owner.commit([message.delete() for message in messages])
         except BaseException:
             self._put_back(messages)
             raise
@@ -223,12 +252,13 @@ class MessageQueue:
         await asyncio.wait([removal])
         if removal.cancelled() or removal.exception() is not None:
             return
-        await self._task.commit([message.put() for message in messages])
+        await self._owner.commit([message.put() for message in messages])
         self._put_back(messages)
 
     def _put_back(self, messages: Iterable[StoredMessage]) -> None:
         """Make messages visible, in order of id, and wake whoever waits for one of them (QUEUE-037)."""
         added = list(messages)
+        # Writes may end in another order than they began, and a restored message is older than what came since.
         in_order = not self._messages or not added or added[0].id > next(reversed(self._messages))
         self._messages.update((message.id, message) for message in added)
         if not in_order:
@@ -239,50 +269,10 @@ class MessageQueue:
             if not wake.done() and (not names or not names.isdisjoint(arrived)):
                 wake.set_result(None)
 
-    async def _write(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        await asyncio.shield(self._start_write(coroutine))
-
-    def _start_write(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine, name=f"queue write of {self._task.identity.actor_id}")
-        self._writes.add(task)
-        task.add_done_callback(self._written)
-        return task
-
-    def _written(self, task: asyncio.Task[Any]) -> None:
-        self._writes.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._task.log.debug("queue write failed", error=str(task.exception()))
-
     def _depth_changed(self) -> None:
-        self._task.changed(Part.QUEUE)
+        self._owner.changed(Part.QUEUE)
         self._report_depth(len(self._messages))
 
     def _report_depth(self, depth: int) -> None:
-        self._task.metrics.queue_changed(depth - self._reported_depth)
+        self._owner.metrics.queue_changed(depth - self._reported_depth)
         self._reported_depth = depth
-
-
-async def wait_until(future: asyncio.Future[Any], deadline: float | None) -> bool:
-    """Wait for a future this caller owns; False when the clock reached the deadline first."""
-    timer = None
-    if deadline is not None:
-        timer = clock.call_later(deadline - clock.monotonic(), _time_out, future)
-    try:
-        await future
-    except TimeoutError:
-        return False
-    finally:
-        if timer is not None:
-            timer.cancel()
-    return True
-
-
-def _time_out(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
-
-
-def abort_wait(future: asyncio.Future[Any]) -> None:
-    """End a wait with `actor.aborted`."""
-    if not future.done():
-        future.set_exception(make_error("actor.aborted"))

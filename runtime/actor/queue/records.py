@@ -1,4 +1,8 @@
-"""Queue messages as stored rows: pure functions."""
+"""Queue messages as stored rows: pure functions.
+
+Why bodies are kept as bytes: each receiver decodes a copy of its own, so that one that changes a body and fails does not change what the
+next one gets (QUEUE-052).
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,7 @@ _FIXED_BYTES = 2 + 12
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message as it lies in storage. `body` is CBOR, `created_at` milliseconds since the epoch
-    (QUEUE-001).
-    """
+    """One message as it lies in storage. `body` is CBOR, `created_at` milliseconds since the epoch (QUEUE-001)."""
 
     id: int
     name: str
@@ -48,6 +50,7 @@ class StoredMessage:
 
 def row_key(message_id: int) -> bytes:
     """Keys order like ids."""
+    # Fixed width and big-endian, so that storage, which orders bytes, gives messages in the order of their ids.
     return message_id.to_bytes(8, "big")
 
 
@@ -77,6 +80,7 @@ def load_messages(rows: list[tuple[bytes, bytes]]) -> dict[int, StoredMessage]:
 
 def load_next_id(rows: list[tuple[bytes, bytes]], messages: dict[int, StoredMessage]) -> int:
     """At least 1 and above every stored id (DB-025)."""
+    # The row alone would do; messages are looked at as well, so that a lost row can't give an id to two messages (QUEUE-002).
     stored = int.from_bytes(dict(rows).get(NEXT_ID_KEY, b""), "big")
     return max(1, stored, max(messages, default=0) + 1)
 

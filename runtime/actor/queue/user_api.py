@@ -1,4 +1,8 @@
-"""`c.queue`: sending and receiving for one invocation."""
+"""`c.queue`: sending and receiving for one invocation.
+
+Why one object per context and not one per actor: what a context holds uncompleted belongs to it alone (QUEUE-053), and it is forgotten
+with the invocation; the message itself stays stored.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runtime import clock
-from runtime.actor.queue.message_queue import ANY, abort_wait, wait_until
+from runtime.actor.queue.message import CompletableMessage, QueueMessage
+from runtime.actor.queue.message_queue import ANY
+from runtime.actor.queue.waiting import abort_wait, wait_until
 from runtime.errors import ActorError, make_error
 from runtime.protocol.values import UNDEFINED
 
@@ -15,69 +21,18 @@ if TYPE_CHECKING:
 
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.queue.message_queue import MessageQueue
-    from runtime.actor.queue.records import StoredMessage
-
-
-class QueueMessage:
-    """A received or sent message: `id`, `name`, `body`, `created_at` (ms since the epoch)."""
-
-    __slots__ = ("body", "created_at", "id", "name")
-
-    def __init__(self, stored: StoredMessage) -> None:
-        self.id = stored.id
-        self.name = stored.name
-        self.body: Any = stored.value()
-        self.created_at = stored.created_at
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(id={self.id}, name={self.name!r})"
-
-
-class CompletableMessage(QueueMessage):
-    """A message that stays stored until `complete` (QUEUE-050)."""
-
-    __slots__ = ("_completed", "_queue", "_stored")
-
-    def __init__(self, stored: StoredMessage, queue: MessageQueue) -> None:
-        super().__init__(stored)
-        self._stored = stored
-        self._queue = queue
-        self._completed = False
-
-    async def complete(self, response: Any = UNDEFINED) -> None:
-        """Delete the message durably and answer its waiting sender, if there is one (QUEUE-051).
-
-        After a failure the message can be completed again (QUEUE-021, QUEUE-057).
-
-        Raises:
-            ActorError: queue.already_completed (QUEUE-055); actor.validation_error.
-        """
-        if self._completed:
-            raise make_error("queue.already_completed")
-        self._completed = True
-        try:
-            await self._queue.complete(self._stored, response)
-        except BaseException:
-            self._completed = False
-            raise
-
-    @property
-    def completed(self) -> bool:
-        """Whether `complete` succeeded or the message is no longer stored."""
-        return self._completed or self._queue.stored(self.id) is None
 
 
 class QueueApi:
     """The queue as one context sees it.
 
         message = await c.queue.next(["jobs"], timeout=5.0)               # None after 5 seconds
-        async for message in c.queue.iter(["jobs"], completable=True):    # for ever; ends when
-            the actor stops
+        async for message in c.queue.iter(["jobs"], completable=True):    # for ever; ends when the actor stops
             await message.complete({"done": message.body["id"]})
 
-    `names` empty or None means all names. `timeout` is in seconds: None waits for ever, 0 does not wait.
-    Waits end with `actor.aborted` when the actor stops or `signal` fires. A context that holds an uncompleted
-    completable message may not receive again (QUEUE-053): each object of this class is one context.
+    `names` empty or None means all names. `timeout` is in seconds: None waits for ever, 0 does not wait. Waits end with `actor.aborted`
+    when the actor stops or `signal` fires. A context that holds an uncompleted completable message may not receive again (QUEUE-053):
+    each object of this class is one context.
     """
 
     def __init__(self, queue: MessageQueue, abort: AbortSignal) -> None:
@@ -96,8 +51,7 @@ class QueueApi:
     async def enqueue_and_wait(
         self, name: str, body: Any = None, *, timeout: float | None = None, signal: AbortSignal | None = None
     ) -> Any:
-        """Send and wait for the completion; returns its response, `UNDEFINED` without one (QUEUE-044,
-        QUEUE-064).
+        """Send and wait for the completion; returns its response, `UNDEFINED` without one (QUEUE-044, QUEUE-064).
 
         The wait goes on while the actor stops; only `signal`, the timeout or the end of the caller end it.
 
@@ -108,6 +62,7 @@ class QueueApi:
         if signal is not None and signal.aborted:
             raise make_error("actor.aborted")
         stored = await self._queue.send(name, body, answer=True)
+        # The actor's own abort is no listener: a sender may wait for the completion while it stops (QUEUE-044).
         answer = self._queue.answer_of(stored)
         remove = signal.add_listener(lambda: abort_wait(answer)) if signal else None
         try:
@@ -158,12 +113,10 @@ class QueueApi:
         signal: AbortSignal | None = None,
         completable: bool = False,
     ) -> list[Any]:
-        """Wait until one message is there and return 1..count of them; an empty list when the timeout passes
-        (QUEUE-031).
+        """Wait until one message is there and return 1..count of them; an empty list when the timeout passes (QUEUE-031).
 
         Raises:
-            ActorError: actor.aborted; queue.previous_message_not_completed;
-                queue.invalid_argument for a negative timeout.
+            ActorError: actor.aborted; queue.previous_message_not_completed; queue.invalid_argument for a negative timeout.
         """
         self._check_held()
         return await self._receive(_names(names), _count(count), _deadline(timeout), signal, completable)
@@ -177,11 +130,7 @@ class QueueApi:
         return await self.next_batch(names, count=count, timeout=0, completable=completable)
 
     async def iter(
-        self,
-        names: Iterable[str] | None = None,
-        *,
-        signal: AbortSignal | None = None,
-        completable: bool = False,
+        self, names: Iterable[str] | None = None, *, signal: AbortSignal | None = None, completable: bool = False
     ) -> AsyncIterator[Any]:
         """Messages one by one, for ever; ends quietly when the actor stops or `signal` fires (QUEUE-042)."""
         wanted = _names(names)
@@ -195,12 +144,7 @@ class QueueApi:
             yield message
 
     async def wait_for_names(
-        self,
-        names: Iterable[str],
-        *,
-        timeout: float | None = None,
-        signal: AbortSignal | None = None,
-        completable: bool = False,
+        self, names: Iterable[str], *, timeout: float | None = None, signal: AbortSignal | None = None, completable: bool = False
     ) -> Any:
         """As `next`, but the timeout raises `queue.timed_out` (QUEUE-033)."""
         batch = await self._receive(_names(names), 1, _deadline(timeout), signal, completable)
@@ -211,17 +155,14 @@ class QueueApi:
     async def wait_for_names_available(
         self, names: Iterable[str], *, timeout: float | None = None, signal: AbortSignal | None = None
     ) -> None:
-        """Wait until a message of one of these names is there, without receiving it; the timeout raises
-        `queue.timed_out`.
-        """
+        """Wait until a message of one of these names is there, without receiving it; the timeout raises `queue.timed_out`."""
         wanted, deadline = _names(names), _deadline(timeout)
         while not self._queue.find(wanted, 1):
             if not await self._wait(wanted, deadline, signal):
                 raise _timed_out(timeout)
 
     async def complete(self, message: QueueMessage | Mapping[str, Any], response: Any = UNDEFINED) -> None:
-        """Complete by identity `{"id", "name"}`, whoever received the message (QUEUE-058). An unknown id is
-        no error.
+        """Complete by identity `{"id", "name"}`, whoever received the message (QUEUE-058). An unknown id is no error.
 
         Raises:
             ActorError: queue.message_identity_mismatch when the id belongs to a message of another name.
@@ -240,13 +181,9 @@ class QueueApi:
             raise make_error("queue.previous_message_not_completed")
 
     async def _receive(
-        self,
-        names: frozenset[str],
-        count: int,
-        deadline: float | None,
-        signal: AbortSignal | None,
-        completable: bool,
+        self, names: frozenset[str], count: int, deadline: float | None, signal: AbortSignal | None, completable: bool
     ) -> list[Any]:
+        # Looked for anew after each wake-up: several receivers may have been woken by one message.
         while not (found := self._queue.find(names, count)):
             if not await self._wait(names, deadline, signal):
                 return []
@@ -278,6 +215,7 @@ def _count(count: int) -> int:
 def _deadline(timeout: float | None) -> float | None:
     if timeout is None:
         return None
+    # Written this way round for NaN, which is neither.
     if not timeout >= 0:
         raise make_error("queue.invalid_argument", reason=f"timeout must be non-negative, got {timeout}")
     return None if math.isinf(timeout) else clock.monotonic() + timeout

@@ -1,10 +1,15 @@
-"""The state of one generation: tracked, flushed to `on_state_change`, saved (sections 7.1 and 7.2)."""
+"""The state of one generation: tracked, flushed to `on_state_change`, saved (sections 7.1 and 7.2).
+
+Two marks run side by side, because the two listeners have different clocks: *unsaved* is cleared when the rows are collected for a save,
+*unflushed* when the hook has been called, at the end of an invocation or of a turn of the loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -18,22 +23,75 @@ from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
 
 if TYPE_CHECKING:
-    from runtime.actor.lifecycle.task import ActorTask
+    from collections.abc import Callable
+
+    from runtime.actor.lifecycle.inbox import Inbox
+    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.observer import Observer
+    from runtime.actor.state.saving import StateSaver
+    from runtime.declaration.definition import ActorDefinition
+    from runtime.metrics.registry import ActorMetrics
+
+
+class StateOwner(Protocol):
+    """What the state asks of its actor."""
+
+    @property
+    def definition(self) -> ActorDefinition:
+        """The declared state and the hook that hears of changes."""
+        ...
+
+    @property
+    def metrics(self) -> ActorMetrics:
+        """Where mutations are counted."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """Where failures of the hook are noted."""
+        ...
+
+    @property
+    def work(self) -> WorkTracker:
+        """The hook is work while it runs."""
+        ...
+
+    @property
+    def saver(self) -> StateSaver:
+        """Who saves the state."""
+        ...
+
+    @property
+    def events(self) -> Inbox[Any]:
+        """The inbox that a mutation needs room in."""
+        ...
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who watches, if anybody does."""
+        ...
+
+    def send_event(self, event: str, apply: Callable[[], None]) -> None:
+        """Have `apply` called when the event inbox is served."""
+
+    def context(self) -> object:
+        """A fresh context for the hook."""
 
 
 class ActorState:
     """Owner of `c.state`; a `Tracker` for it and for connection state's reentrancy rule; a save source."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, owner: StateOwner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._value: Any = UNDEFINED
-        self._hook = task.definition.hooks.get("on_state_change")
+        self._hook = owner.definition.hooks.get("on_state_change")
         self._unsaved = False
         self._saving = False
         self._unflushed = False
         self._in_hook = False
         self._flush_due = False
-        self._counted = task.metrics.mutations
+        self._counted = owner.metrics.mutations
 
     @property
     def value(self) -> Any:
@@ -42,13 +100,13 @@ class ActorState:
         Raises:
             ActorError: actor.state_not_enabled (RUN-210).
         """
-        if not self._task.definition.has_state:
+        if not self._owner.definition.has_state:
             raise make_error("actor.state_not_enabled")
         return self._value
 
     def replace(self, value: Any) -> None:
         """Assign the whole state; an equal value is no change."""
-        if not self._task.definition.has_state:
+        if not self._owner.definition.has_state:
             raise make_error("actor.state_not_enabled")
         self.before_change()
         tracked = track(value, self)
@@ -64,14 +122,14 @@ class ActorState:
     def load(self, data: bytes) -> None:
         """Install stored bytes, as the declared dataclass if there is one."""
         value = from_wire(cbor.loads(data))
-        declared = self._task.definition.state
+        declared = self._owner.definition.state
         if dataclasses.is_dataclass(declared) and not isinstance(declared, type):
             value = msgspec.convert(value, type=type(declared), strict=False)
         self.install(value)
 
     def initial(self) -> Any:
         """A deep copy of the static initial state (START-017, RUN-110)."""
-        return copy.deepcopy(self._task.definition.state)
+        return copy.deepcopy(self._owner.definition.state)
 
     def put(self) -> Put:
         """The state as a row, serialized now (RUN-148)."""
@@ -83,33 +141,35 @@ class ActorState:
         """Refuse writes inside `on_state_change` and while the event inbox has no room (RUN-123, section 2.1)."""
         if self._in_hook:
             raise make_error("actor.state_mutation_reentrant")
+        # Only the first change since the last save needs room: the ones after it send no event.
         if not self._unsaved:
-            self._task.events.check("state_mutated")
+            self._owner.events.check("state_mutated")
 
     def changed(self) -> None:
         """Save later, and tell the hook at the end of this turn (RUN-120)."""
         self._counted["user_mutate_state"] += 1
         if not self._unsaved:
             # There is room: `before_change` looked.
-            self._task.send_event("state_mutated", self._task.saver.request)
+            self._owner.send_event("state_mutated", self._owner.saver.request)
             self._unsaved = True
-        if self._task.observer is not None:
-            self._task.observer.changed(Part.STATE)
+        if self._owner.observer is not None:
+            self._owner.observer.changed(Part.STATE)
         if self._hook is not None:
             self._unflushed = True
             if not self._flush_due:
                 self._flush_due = True
-                self._task.loop.call_soon(self._flush_turn)
+                self._loop.call_soon(self._flush_turn)
 
     def flush(self) -> None:
         """Call `on_state_change` if anything changed since the last call; what it raises is raised (RUN-120, RUN-125)."""
         if not self._unflushed or self._in_hook or self._hook is None:
             return
+        # Cleared first: a hook that raises has been told, and is not told again until something else changes.
         self._unflushed = False
         self._in_hook = True
         try:
-            with self._task.work.region(WorkKind.STATE_CHANGE):
-                self._hook(self._task.context(), self._value)
+            with self._owner.work.region(WorkKind.STATE_CHANGE):
+                self._hook(self._owner.context(), self._value)
         finally:
             self._in_hook = False
 
@@ -119,14 +179,15 @@ class ActorState:
             self.flush()
         except Exception:
             # A mid-action flush must not fail the action (RUN-127).
-            self._task.log.exception("onStateChange failed")
+            self._owner.log.exception("onStateChange failed")
 
     # Save source.
 
     def collect(self) -> list[Op]:
         """The state if it changed."""
-        if not self._unsaved or not self._task.definition.has_state:
+        if not self._unsaved or not self._owner.definition.has_state:
             return []
+        # Serialized before the marks change: what can't be serialized stays unsaved, whoever asked for the save (DB-039).
         row = self.put()
         self._unsaved, self._saving = False, True
         return [row]
@@ -135,6 +196,6 @@ class ActorState:
         """A failed save leaves the state unsaved (DB-039)."""
         if self._saving and not ok:
             self._unsaved = True
-        elif self._saving:
-            self._task.changed(Part.SAVED)
+        elif self._saving and self._owner.observer is not None:
+            self._owner.observer.changed(Part.SAVED)
         self._saving = False

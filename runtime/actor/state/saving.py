@@ -1,16 +1,20 @@
-"""When and what to save: throttled, immediate, or within a maximum wait (RUN-140..149, DB-030..039)."""
+"""When and what to save: throttled, immediate, or within a maximum wait (RUN-140..149, DB-030..039).
+
+Why one saver for all sources and no timer per source: state, connections and a workflow's entries that changed together become durable
+together (DB-023), and one throttle bounds the commits of an actor whatever it has to save.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.declaration.options import Options
     from runtime.storage.base import Op
 
 
@@ -26,14 +30,32 @@ class SaveSource(Protocol):
         ...
 
 
+class SavingOwner(Protocol):
+    """What saving asks of its actor."""
+
+    @property
+    def options(self) -> Options:
+        """The save interval."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """Where failed saves are noted."""
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """Write one durable batch."""
+
+
 class StateSaver:
     """Collects from its sources and commits everything in one batch (DB-023). One save runs at a time; none overtakes another (RUN-148)."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, owner: SavingOwner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._sources: list[SaveSource] = []
-        self._interval = task.options.state_save_interval
-        self._last_save = task.loop.time()
+        self._interval = owner.options.state_save_interval
+        self._last_save = self._loop.time()  # so that the first save of a generation is throttled like any other
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[asyncio.Future[None], Sequence[Op]]] = []
@@ -49,10 +71,11 @@ class StateSaver:
         """Save no later than the throttle says, or within `max_wait` seconds if that is earlier (RUN-140, RUN-142)."""
         if self._closed:
             return
-        now = self._task.loop.time()
+        now = self._loop.time()
         due = max(now, self._last_save + self._interval)
         if max_wait is not None:
             due = min(due, now + max(0.0, max_wait))
+        # A later request never puts an earlier one off: somebody was promised that time.
         if self._due is not None and self._due <= due:
             return
         self._due = due
@@ -68,7 +91,7 @@ class StateSaver:
         Raises:
             Exception: The storage refused; everything stays unsaved (RUN-149).
         """
-        waiter: asyncio.Future[None] = self._task.loop.create_future()
+        waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((waiter, extra))
         self._start()
         await asyncio.shield(waiter)
@@ -80,6 +103,7 @@ class StateSaver:
 
     def stop_timer(self) -> None:
         """No throttled save from here on; the stop path saves by itself (DB-035)."""
+        # `save_now` still works: the final saves come after this.
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -93,11 +117,12 @@ class StateSaver:
     def _start(self) -> None:
         if self._running is None:
             # Owned here: `idle` awaits it on the stop path.
-            self._running = self._task.loop.create_task(self._run())
+            self._running = self._loop.create_task(self._run())
 
     async def _run(self) -> None:
         try:
             await self._save()
+            # Who came during a save may have changed something after it was collected, so that save is not theirs.
             while self._waiting:
                 await self._save()
         finally:
@@ -109,6 +134,7 @@ class StateSaver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        # Sources are noted one by one: when one can't be serialized, those before it must learn that their rows were not written.
         taken: list[SaveSource] = []
         ops: list[Op] = []
         try:
@@ -118,12 +144,12 @@ class StateSaver:
             for _, extra in waiting:
                 ops += extra
             if ops:
-                await self._task.commit(ops)
+                await self._owner.commit(ops)
         except Exception as error:
             self._settle(taken, ok=False)
             self._failed(error, waiting)
         else:
-            self._last_save = self._task.loop.time()
+            self._last_save = self._loop.time()
             self._failures = 0
             self._settle(taken, ok=True)
             for waiter, _ in waiting:
@@ -135,13 +161,13 @@ class StateSaver:
             source.settled(ok)
 
     def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Sequence[Op]]]) -> None:
-        self._task.log.error("actor state save failed", error=repr(error))
+        self._owner.log.error("actor state save failed", error=repr(error))
         for waiter, _ in waiting:
             if not waiter.done():
                 waiter.set_exception(error)
                 # The caller may be gone; it was logged above.
                 waiter.exception()
         self._failures += 1
-        self._last_save = self._task.loop.time()
+        self._last_save = self._loop.time()
         # At once, but a storage that keeps failing is not asked all the time (RUN-145).
         self.request(0 if self._failures == 1 else None)
