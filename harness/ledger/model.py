@@ -28,7 +28,6 @@
     rate = 0.284
     failures = 4
     runs = 30
-    ...
 
 An entry names one test literally (`test`, in all its variants unless it lists some), or many by a pattern (`match`, the whole id; only `*`
 is special). A flaky one names one test; its rate is the highest that the ledger allows, and comes with the failures and runs that were

@@ -1,10 +1,12 @@
 """Programs for the interpreter actors: what a test writes, checks and reads.
 
-    from harness.testing.interpreter import made, op, play, ref, trace
+    from harness.testing.interpreter import latch, made, op, play
 
-    actor = made(conform, "interpreterSleepy", onWake=[trace("woken")])
-    assert await play(actor, op("incr", at="state.count"), op("return", value=ref("state.count"))) == 1
-    await conform.latch("in start").arrived()
+    actor = made(conform, "interpreterSleepy", state={"count": 0}, onWake=[latch("in start")])
+    call = conform.spawn(play(actor, op("incr", at="state.count")))
+    await conform.latch("in start").arrived()         # the start is held: whatever is done now happens inside it
+    await conform.latch("in start").release()
+    assert await call == 1
 
 A program is checked against `interpreter.schema.json` before it is sent: a malformed one is the test's error, not the target's.
 The language is described in docs/reference/interpreter.md.

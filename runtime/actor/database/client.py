@@ -26,8 +26,7 @@ class DatabaseClient:
     """SQL on the actor's own SQLite database. One client per generation; it is refused after the generation
     ended (DB-307).
 
-        rows = await c.db.execute("SELECT id, value FROM items WHERE id > ?", 10)      # [{"id":
-            11, "value": "a"}]
+        rows = await c.db.execute("SELECT id, value FROM items WHERE id > ?", 10)   # [{"id": 11, "value": "a"}]
         await c.db.execute("INSERT INTO items (value) VALUES (:value)", {"value": "b"})
 
         async def move(tx):

@@ -50,8 +50,7 @@ def raw_database(on_migrate: Migrate | None = None, *, warn_on_manual_transactio
     """A SQLite database per actor with plain SQL.
 
         class Notes(Actor):
-            database = raw_database(on_migrate=lambda db: db.execute("CREATE TABLE IF NOT
-                EXISTS notes (text TEXT)"))
+            database = raw_database(on_migrate=lambda db: db.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)"))
 
     Args:
         on_migrate: Runs on every start before any hook, in one transaction: all of its SQL

@@ -162,8 +162,7 @@ class SQLAlchemyClient(DatabaseClient):
 
         users = await c.db.session(lambda session: session.scalars(select(User)).all())
         rows = await c.db.query(select(User.id, User.name))
-        total = await c.db.connection(lambda connection:
-            connection.scalar(select(func.count()).select_from(User)))
+        total = await c.db.connection(lambda connection: connection.scalar(select(func.count()).select_from(User)))
 
     Each call is one coordinated transaction. `c.db.transaction(callback)` groups several; its `tx` has the
     same methods.
