@@ -11,7 +11,7 @@ from runtime.protocol.payload import blob
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtime.actor.schedule.book import Schedule
+    from runtime.actor.schedule.records import Schedule
     from runtime.inspector.actor_view import ActorView
     from runtime.workflow.history import History
 

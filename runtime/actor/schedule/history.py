@@ -1,9 +1,13 @@
-"""Bounded history of recurring fires (TASK-306, TASK-308). Rows: table `schedule_history`, key: 8-byte big-endian number."""
+"""Bounded history of recurring fires (TASK-306, TASK-308). Rows: table `schedule_history`, key: 8-byte big-endian number.
+
+Fires are numbered through all schedules and not per name: the overall bound forgets the oldest of all, and a schedule that is deleted and
+made again goes on with new numbers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
 from runtime.errors import make_error, to_wire
@@ -14,8 +18,8 @@ from runtime.storage.base import Delete, Op, Put
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.actor.lifecycle.task import ActorTask
-    from runtime.actor.schedule.book import Schedule
+    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.schedule.records import Schedule
     from runtime.protocol.messages import WireError
 
 TABLE = "schedule_history"
@@ -49,11 +53,23 @@ class Fire:
         return view
 
 
+class HistoryOwner(Protocol):
+    """What the history asks of its actor."""
+
+    @property
+    def work(self) -> WorkTracker:
+        """Who owns the repair at the start."""
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """Write one durable batch."""
+
+
 class ScheduleHistory:
     """The fires of one actor."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, owner: HistoryOwner) -> None:
+        self._owner = owner
         self._fires: dict[int, Fire] = {}
         self._next = 1
 
@@ -68,8 +84,9 @@ class ScheduleHistory:
                 repaired.append(fire.put())
             self._fires[fire.number] = fire
         self._next = max(self._fires, default=0) + 1
+        # Not awaited: the start need not wait for it, and a crash before it is durable repairs again.
         if repaired:
-            self._task.work.adopt(self._task.commit(repaired))
+            self._owner.work.adopt(self._owner.commit(repaired))
 
     def of(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Newest first."""
@@ -86,12 +103,13 @@ class ScheduleHistory:
 
     async def finished(self, fire: Fire, error: WireError | None) -> None:
         """Record how a fire ended."""
+        # Deleted or trimmed while its action ran: writing it now would leave a row that nobody forgets.
         if fire.number not in self._fires:
             return
         document = None if error is None else error_document(replace(error, actor=None))
         done = replace(fire, result="ok" if error is None else "error", finished_at=clock.now_ms(), error=document)
         self._fires[fire.number] = done
-        await self._task.commit([done.put()])
+        await self._owner.commit([done.put()])
 
     async def _add(self, item: Schedule, scheduled_at: int, fired_at: int, result: str) -> Fire | None:
         if item.max_history == 0:
@@ -99,7 +117,7 @@ class ScheduleHistory:
         fire = Fire(self._next, item.id, item.action, scheduled_at, fired_at, result)
         self._next += 1
         self._fires[fire.number] = fire
-        await self._task.commit([fire.put(), *self.trim(item.id, item.max_history)])
+        await self._owner.commit([fire.put(), *self.trim(item.id, item.max_history)])
         return fire
 
     def trim(self, name: str, keep: int) -> list[Op]:

@@ -1,11 +1,15 @@
-"""`c.schedule` and `c.cron`: what actor code gets."""
+"""`c.schedule` and `c.cron`: what actor code gets.
+
+What is wrong with a request is found here, before the book is asked: the book raises for what it holds, its limit, and nothing else.
+Views are plain dicts with the names of the wire, because actions return them to clients as they are.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.schedule.book import Schedule
 from runtime.actor.schedule.cron import MAX_HISTORY, check_max_history, check_name, cron_spec, every_spec, first_run
+from runtime.actor.schedule.records import Schedule
 from runtime.errors import make_error
 
 if TYPE_CHECKING:

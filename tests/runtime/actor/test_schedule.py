@@ -226,10 +226,13 @@ async def test_only_a_changed_alarm_is_pushed():
         await world.call("at", near + 1000)
         assert world.alarms == [near]
         await world.restart()
-        assert world.alarms == [near], "the last pushed value is stored"
+        await asyncio.sleep(0.01)
+        marks = [op for batch in world.storage.commits for op in batch if op.key == b"alarm"]
+        assert world.alarms == [near, near], "each start tells the control plane, which may have lost it"
+        assert len(marks) == 1, "the last pushed value is stored"
         [first, _] = await world.call("call", "list")
         await world.call("call", "cancel", first["id"])
-        assert world.alarms == [near, near + 1000]
+        assert world.alarms == [near, near, near + 1000]
 
 
 @virtual

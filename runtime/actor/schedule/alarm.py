@@ -1,0 +1,102 @@
+"""The one alarm of an actor at its control plane: what wakes it when it sleeps (TASK-240, TASK-241).
+
+Two rows belong to it. `run_wake` is a wish of the run handler, which takes part in the earliest trigger like a schedule does. `alarm` is
+the value that the control plane was given last, so that the many changes which leave the earliest trigger alone cost no message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
+from runtime.protocol import cbor
+from runtime.storage.base import Delete, Op, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.actor.ports import ActorIdentity
+    from runtime.actor.writes import Writes
+
+UNKNOWN = -1
+"""The last pushed alarm when a push failed half-way: differs from every alarm, so that the next push happens."""
+
+
+class AlarmHost(Protocol):
+    """The control plane, as the alarm sees it."""
+
+    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
+        """Replace the one alarm of the actor, durably; None clears it."""
+
+
+class AlarmOwner(Protocol):
+    """What the alarm asks of its actor."""
+
+    @property
+    def identity(self) -> ActorIdentity:
+        """Whose alarm it is."""
+        ...
+
+    @property
+    def host(self) -> AlarmHost:
+        """Who keeps it."""
+        ...
+
+    async def commit(self, ops: Sequence[Op]) -> None:
+        """Write one durable batch."""
+
+
+class Alarm:
+    """What the control plane was told, and when the run handler wants to be awake."""
+
+    def __init__(self, owner: AlarmOwner, writes: Writes) -> None:
+        self._owner = owner
+        self._writes = writes
+        self._pushed: int | None = None
+        self.run_wake: int | None = None
+
+    def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
+        """Take over what the last generation left."""
+        stored = dict(rows.get(ACTOR_TABLE, ()))
+        if RUN_WAKE_KEY in stored:
+            self.run_wake = cbor.loads(stored[RUN_WAKE_KEY])
+        if ALARM_KEY in stored:
+            self._pushed = cbor.loads(stored[ALARM_KEY])
+
+    def is_pushed(self, upcoming: int | None) -> bool:
+        """Whether that was the last push, as far as is known."""
+        return upcoming == self._pushed
+
+    async def push(self, upcoming: int | None) -> None:
+        """Tell the control plane, unless it was told so last (TASK-241)."""
+        if upcoming == self._pushed:
+            return
+        # Noted before the first await: a second push of the same value meanwhile has nothing to do.
+        self._pushed = upcoming
+        try:
+            # The alarm first: a crash in between repeats a push at the next start, the other order would lose an alarm.
+            await self.tell(upcoming)
+            await self._write([Put(ACTOR_TABLE, ALARM_KEY, cbor.dumps_exact(upcoming))])
+        except BaseException:
+            self._pushed = UNKNOWN
+            raise
+
+    async def tell(self, upcoming: int | None) -> None:
+        """Tell the control plane, whatever it was told before."""
+        await self._owner.host.set_alarm(self._owner.identity.actor_id, upcoming)
+
+    async def set_run_wake(self, epoch_ms: int | None) -> None:
+        """Remember durably when the run handler must be active (RUN-012)."""
+        self.run_wake = epoch_ms
+        row: Op = Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
+        await self._write([row])
+
+    def take_run_wake(self, now: int) -> list[Op]:
+        """Forget a wake time that has come; the deletion still has to be committed. Empty when none has."""
+        if self.run_wake is None or self.run_wake > now:
+            return []
+        self.run_wake = None
+        return [Delete(ACTOR_TABLE, RUN_WAKE_KEY)]
+
+    async def _write(self, ops: Sequence[Op]) -> None:
+        await self._writes.finish(self._owner.commit(ops))

@@ -1,0 +1,54 @@
+"""One pending schedule, and its row."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runtime.actor.schedule.cron import CronSpec
+from runtime.protocol import cbor
+from runtime.protocol.values import from_wire, to_wire
+from runtime.storage.base import Delete, Put
+
+TABLE = "schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One pending schedule; times are epoch milliseconds. `spec` is None for a one-shot."""
+
+    id: str
+    action: str
+    args: list[Any]
+    trigger_at: int
+    spec: CronSpec | None = None
+    last_run_at: int | None = None
+    max_history: int = 100
+
+    def put(self) -> Put:
+        """The schedule as a row."""
+        body = {
+            "action": self.action,
+            "args": [to_wire(item) for item in self.args],
+            "trigger_at": self.trigger_at,
+            "spec": None if self.spec is None else asdict(self.spec),
+            "last_run_at": self.last_run_at,
+            "max_history": self.max_history,
+        }
+        return Put(TABLE, self.id.encode(), cbor.dumps_exact(body))
+
+    @classmethod
+    def load(cls, key: bytes, value: bytes) -> Schedule:
+        """The inverse of `put`."""
+        body = cbor.loads(value)
+        spec = body["spec"]
+        args = [from_wire(item) for item in body["args"]]
+        return cls(
+            key.decode(), body["action"], args, int(body["trigger_at"]), None if spec is None else CronSpec(**spec),
+            body["last_run_at"], body["max_history"],
+        )  # fmt: skip
+
+
+def deletion(schedule_id: str) -> Delete:
+    """Removal of the row."""
+    return Delete(TABLE, schedule_id.encode())
