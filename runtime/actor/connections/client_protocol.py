@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.connections.sockets import byte_size
-from runtime.actor.connections.watermark import Arrival, Watermark
+from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import decode_to_server, encode_to_client

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.events import EventFrames
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
-    from runtime.actor.connections.watermark import Watermark
+    from runtime.actor.connections.hibernation.watermark import Watermark
     from runtime.protocol.encodings import Encoding
 
 

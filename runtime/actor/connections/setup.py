@@ -7,7 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runtime.actor.connections.records import encode_value
+from runtime.actor.connections.hibernation.records import encode_value
 from runtime.declaration.schema import validate
 from runtime.errors import ActorError
 from runtime.protocol import jsontext

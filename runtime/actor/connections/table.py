@@ -26,9 +26,9 @@ from runtime.actor.connections.events import EventHub
 from runtime.actor.connections.opening import open_socket
 from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.link import RawLink
-from runtime.actor.connections.restore import Restore
+from runtime.actor.connections.hibernation.restore import Restore
 from runtime.actor.connections.setup import has_hooks
-from runtime.actor.connections.store import ConnStore
+from runtime.actor.connections.hibernation.store import ConnStore
 from runtime.actor.connections.transient import Transient
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.actor.connections.watermark import Arrival, Watermark
+from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 
 
 def test_consecutive_messages_are_accepted() -> None:

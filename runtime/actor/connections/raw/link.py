@@ -12,7 +12,7 @@ from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.close_cycle import CloseCycle
 from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
 from runtime.actor.connections.sockets import byte_size
-from runtime.actor.connections.watermark import Arrival, Watermark
+from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import to_wire
 

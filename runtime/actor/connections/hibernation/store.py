@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runtime.actor.connections import records as conn_records
-from runtime.actor.connections.records import ConnRecord
-from runtime.actor.connections.watermark import FORCED_ACK_BYTES
+from runtime.actor.connections.hibernation import records as conn_records
+from runtime.actor.connections.hibernation.records import ConnRecord
+from runtime.actor.connections.hibernation.watermark import FORCED_ACK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.actor.connections import records as conn_records
+from runtime.actor.connections.hibernation import records as conn_records
 from runtime.actor.connections.client_protocol import ClientConnection
 from runtime.actor.connections.connection import Conn
 from runtime.actor.connections.opening import connect_encoding, is_connect
@@ -16,7 +16,7 @@ from runtime.actor.connections.raw.socket import CloseEvent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.actor.connections.records import ConnRecord
+    from runtime.actor.connections.hibernation.records import ConnRecord
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.connections.table import ConnectionTable
 
