@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.connections.sockets import byte_size
+from runtime.actor.calls.user_code import call_limited
 from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
+from runtime.actor.connections.ports import ConnOwner
+from runtime.actor.connections.sockets import byte_size
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import decode_to_server, encode_to_client
@@ -22,19 +24,79 @@ if TYPE_CHECKING:
     import asyncio
 
     from runtime.actor.connections.connection import Conn
-    from runtime.actor.connections.events import EventFrames
+    from runtime.actor.connections.events import EventFrames, EventHub
+    from runtime.actor.connections.hibernation.store import ConnStore
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.actor.connections.table import ConnectionTable
     from runtime.protocol.encodings import Encoding
+
+
+class ActionStarter(Protocol):
+    """Where action requests go."""
+
+    def start_action(self, name: str, args: list[Any], conn: Conn, reply: asyncio.Future[Any]) -> None:
+        """Admit an action through the dispatch inbox; `reply` gets its outcome (CONN-093).
+
+        Raises:
+            ActorError: The inbox is full, or dispatch is refused (CONN-086, CONN-087).
+        """
+
+
+class ClientOwner(ConnOwner, Protocol):
+    """The actor that clients talk to."""
+
+    @property
+    def calls(self) -> ActionStarter:
+        """Its actions."""
+        ...
+
+
+class ClientTable(Protocol):
+    """The list that the connection is in."""
+
+    @property
+    def max_incoming(self) -> int:
+        """The largest frame in bytes that a client may send."""
+        ...
+
+    @property
+    def max_outgoing(self) -> int:
+        """The largest frame in bytes that a client gets."""
+        ...
+
+    @property
+    def frozen(self) -> bool:
+        """No client message is handled any more."""
+        ...
+
+    @property
+    def deferring(self) -> bool:
+        """Action requests are left to the next generation (HIB-045)."""
+        ...
+
+    @property
+    def events(self) -> EventHub:
+        """Who is subscribed to what."""
+        ...
+
+    @property
+    def store(self) -> ConnStore:
+        """Where settled messages and changed subscriptions are noted."""
+        ...
+
+    def leave_and_disconnect(self, conn: Conn) -> None:
+        """Take the connection off the list and start `on_disconnect`."""
 
 
 class ClientConnection:
     """Sink of one `/connect` socket. Implements CONN-092..099, EVENT-010..012, HIB-031, HIB-045, WIRE-520..531."""
 
-    def __init__(self, table: ConnectionTable, conn: Conn, socket: ActorSocket, encoding: Encoding, watermark: int = 0) -> None:
+    def __init__(
+        self, owner: ClientOwner, table: ClientTable, conn: Conn, socket: ActorSocket, encoding: Encoding, watermark: int = 0
+    ) -> None:
         self.encoding = encoding
         self.socket = socket
         self.watermark = Watermark(watermark)
+        self._owner = owner
         self._table = table
         self._conn = conn
         self._waiting: deque[tuple[int, str | bytes]] | None = None
@@ -47,7 +109,7 @@ class ClientConnection:
 
     def send_init(self) -> None:
         """Tell the client that the setup succeeded (WIRE-505)."""
-        frame = encode_to_client(Init(self._table.identity.actor_id, self._conn.id), self.encoding)
+        frame = encode_to_client(Init(self._owner.identity.actor_id, self._conn.id), self.encoding)
         if byte_size(frame) > self._table.max_outgoing:
             self.fail("message.outgoing_too_long")
         else:
@@ -106,7 +168,7 @@ class ClientConnection:
             self._refuse(index, size, exc)
             return
         except ValueError as exc:
-            self._table.log.warning("undecodable frame on a connection", conn_id=self._conn.id, error=str(exc))
+            self._owner.log.warning("undecodable frame on a connection", conn_id=self._conn.id, error=str(exc))
             self.fail("actor.invalid_request")
             return
         if isinstance(message, ActionRequest):
@@ -119,9 +181,9 @@ class ClientConnection:
     def _request_action(self, index: int, size: int, request: ActionRequest) -> None:
         if self._table.deferring:
             return  # neither answered nor settled: the next generation gets it again (HIB-045)
-        reply: asyncio.Future[Any] = self._table.loop.create_future()
+        reply: asyncio.Future[Any] = self._owner.loop.create_future()
         try:
-            self._table.start_action(request.name, request.args, self._conn, reply)
+            self._owner.calls.start_action(request.name, request.args, self._conn, reply)
         except ActorError as exc:
             self._answer_error(request.id, exc)
             self._settle(index, size)
@@ -152,7 +214,7 @@ class ClientConnection:
         try:
             frame = encode_to_client(ActionResponse(action_id, output), self.encoding)
         except ValueError as exc:
-            self._table.log.error("action result cannot be sent", conn_id=self._conn.id, error=str(exc))
+            self._owner.log.error("action result cannot be sent", conn_id=self._conn.id, error=str(exc))
             self._answer_error(action_id, exc)
             return
         if byte_size(frame) > self._table.max_outgoing:
@@ -162,7 +224,7 @@ class ClientConnection:
 
     def _answer_error(self, action_id: int, exc: BaseException) -> None:
         if not self._conn.removed:
-            error = to_wire(exc, self._table.identity.specifier)
+            error = to_wire(exc, self._owner.identity.specifier)
             self.socket.send(encode_to_client(ErrorFrame(error, action_id), self.encoding))
 
     # Subscriptions.
@@ -174,19 +236,20 @@ class ClientConnection:
                 self._table.store.changed(self._conn)
             self._settle(index, size)
             return
-        event = self._table.definition.events.get(name)
+        event = self._owner.definition.events.get(name)
         if event is None or event.can_subscribe is None:
             self._admit(index, size, name)
             return
         self._waiting = deque()
-        if self._table.spawn(WorkKind.WEBSOCKET_CALLBACK, self._guard(index, size, name, event.can_subscribe)) is None:
+        if self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._guard(index, size, name, event.can_subscribe)) is None:
             self._waiting = None
 
     async def _guard(self, index: int, size: int, name: str, can_subscribe: Any) -> None:
         """Ask the guard, apply its answer, then handle what waited (ACCESS-030..032)."""
-        context = self._table.context(conn=self._conn)
+        context = self._owner.context(conn=self._conn)
         try:
-            admitted = await self._table.call_guard(can_subscribe, context, label="canSubscribe")
+            limit = self._owner.options.on_before_connect_timeout
+            admitted = await call_limited(self._owner.work, can_subscribe, (context,), limit, "canSubscribe")
             if not isinstance(admitted, bool):
                 raise TypeError(f"can_subscribe of event {name!r} must return a bool, got {admitted!r}")
             if not admitted:
@@ -194,7 +257,7 @@ class ClientConnection:
         except Exception as exc:
             error = to_wire(exc)
             if error.group == "rivetkit":
-                self._table.log.error("subscription guard failed", conn_id=self._conn.id, event_name=name, exc_info=True)
+                self._owner.log.error("subscription guard failed", conn_id=self._conn.id, event_name=name, exc_info=True)
             self.fail(f"{error.group}.{error.code}")
             return
         if not self._conn.removed:

@@ -1,4 +1,8 @@
-"""`Conn`: one connection, as user code sees it."""
+"""`Conn`: one connection, as user code sees it.
+
+Why the runtime's own fields are on the same object: hooks, `c.conn` and `c.conns` must give one and the same connection (CONN-057,
+CONN-061), so a facade would need a table of its own to stay one per connection.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +10,48 @@ import copy
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime.actor.connections.events import EventLink
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
-    from runtime.actor.connections.events import EventFrames
-    from runtime.actor.connections.sockets import ActorSocket
-    from runtime.actor.connections.table import ConnectionTable
     from runtime.actor.connections.hibernation.watermark import Watermark
-    from runtime.protocol.encodings import Encoding
+    from runtime.actor.connections.sockets import ActorSocket
 
 
-class ConnLink(Protocol):
+class ConnLink(EventLink, Protocol):
     """The socket behind a connection: a `/connect` or a raw one. HTTP kinds have none."""
 
-    socket: ActorSocket
-    watermark: Watermark
-
     @property
-    def encoding(self) -> Encoding | None:
-        """The encoding of events; None when the kind carries none."""
+    def socket(self) -> ActorSocket:
+        """The client's end."""
         ...
 
-    def send_events(self, frames: EventFrames) -> None:
-        """Queue one event; never raises."""
+    @property
+    def watermark(self) -> Watermark:
+        """Which of the client's messages are settled."""
+        ...
 
     def disconnect(self, reason: str) -> None:
         """Close the transport with 1000 and `reason`, and end the connection."""
+
+
+class ConnHome(Protocol):
+    """Where a connection is listed: what its public methods come down to."""
+
+    def send_to(self, conn: Conn, name: str, args: Sequence[Any]) -> None:
+        """Send one event to that connection alone; raises `actor.validation_error` (EVENT-021)."""
+
+    def disconnect(self, conn: Conn, reason: str) -> None:
+        """Close the transport if there is one, and end the connection."""
+
+    def track_state(self, conn: Conn, value: Any, *, initial: bool) -> Any:
+        """The tracked form of a connection's new state; raises when it may not be changed now, or not to that."""
+
+    def changed(self, conn: Conn) -> None:
+        """State or subscriptions of the connection are different."""
 
 
 def new_conn_id() -> str:
@@ -53,11 +71,11 @@ class Conn:
     """
 
     __slots__ = (
-        "_params", "_setup", "_state", "_table", "complete_record", "counted", "id", "is_hibernatable", "link", "persisted", "removed",
+        "_home", "_params", "_setup", "_state", "complete_record", "counted", "id", "is_hibernatable", "link", "persisted", "removed",
         "subscriptions",
     )  # fmt: skip
 
-    def __init__(self, table: ConnectionTable, conn_id: str, *, hibernatable: bool = False) -> None:
+    def __init__(self, home: ConnHome, conn_id: str, *, hibernatable: bool = False) -> None:
         self.id = conn_id
         self.is_hibernatable = hibernatable
         self.link: ConnLink | None = None
@@ -66,7 +84,7 @@ class Conn:
         self.persisted = False
         self.complete_record = False
         self.subscriptions: set[str] = set()
-        self._table = table
+        self._home = home
         self._params: Any = UNDEFINED
         self._state: Any = UNDEFINED
         self._setup: asyncio.Future[bool] | None = None
@@ -91,8 +109,8 @@ class Conn:
 
     @state.setter
     def state(self, value: Any) -> None:
-        self._state = self._table.track_state(self, value, initial=False)
-        self._table.store.changed(self)
+        self._state = self._home.track_state(self, value, initial=False)
+        self._home.changed(self)
 
     def send(self, event: str, *args: Any) -> None:
         """Send an event to this connection, subscribed or not; does nothing on kinds without events and after the end (CONN-003).
@@ -100,11 +118,11 @@ class Conn:
         Raises:
             ActorError: `actor.validation_error` when the declared schema refuses the payload (EVENT-021).
         """
-        self._table.send_event(self, event, args)
+        self._home.send_to(self, event, args)
 
     def disconnect(self, reason: str | None = None) -> None:
         """End the connection: close with 1000 and `reason`, start `on_disconnect`. May be repeated (CONN-070, CONN-071)."""
-        self._table.disconnect(self, reason or "")
+        self._home.disconnect(self, reason or "")
 
     def adopt(self, params: Any, state: Any) -> None:
         """Install decoded params and tracked state; the pipeline's and the restore's business."""

@@ -1,8 +1,12 @@
-"""Events from the actor to its connections: subscriptions, validation, encoding once per encoding."""
+"""Events from the actor to its connections: subscriptions, validation, encoding once per encoding.
+
+Why subscribers are kept by event and not only by connection: a broadcast is the hot path and must not look at connections that do not
+listen; ending a connection walks its own few names.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.sockets import byte_size
 from runtime.declaration.schema import validate
@@ -12,9 +16,44 @@ from runtime.protocol.messages import Event
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.actor.connections.connection import Conn
     from runtime.declaration.definition import Event as EventDeclaration
     from runtime.protocol.encodings import Encoding
+
+
+class EventLink(Protocol):
+    """The way to one client, as far as events are concerned."""
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """The encoding of events; None when the kind carries none."""
+        ...
+
+    def send_events(self, frames: EventFrames) -> None:
+        """Queue one event; never raises."""
+
+
+class Subscriber(Protocol):
+    """A connection, as far as events are concerned."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the connections of the actor."""
+        ...
+
+    @property
+    def link(self) -> EventLink | None:
+        """The way to the client; None where there is none."""
+        ...
+
+    @property
+    def removed(self) -> bool:
+        """Whether the connection has ended."""
+        ...
+
+    @property
+    def subscriptions(self) -> set[str]:
+        """The events that it subscribed to; kept here, written with its record (EVENT-017)."""
+        ...
 
 
 class EventFrames:
@@ -52,9 +91,9 @@ class EventHub:
     def __init__(self, declared: Mapping[str, EventDeclaration], limit: int) -> None:
         self._declared = declared
         self._limit = limit
-        self._subscribers: dict[str, dict[str, Conn]] = {}
+        self._subscribers: dict[str, dict[str, Subscriber]] = {}
 
-    def subscribe(self, conn: Conn, name: str) -> bool:
+    def subscribe(self, conn: Subscriber, name: str) -> bool:
         """Add a subscription; False when it existed."""
         if name in conn.subscriptions:
             return False
@@ -62,7 +101,7 @@ class EventHub:
         self._subscribers.setdefault(name, {})[conn.id] = conn
         return True
 
-    def unsubscribe(self, conn: Conn, name: str) -> bool:
+    def unsubscribe(self, conn: Subscriber, name: str) -> bool:
         """Remove a subscription; False when there was none (WIRE-524)."""
         if name not in conn.subscriptions:
             return False
@@ -73,7 +112,7 @@ class EventHub:
             del self._subscribers[name]
         return True
 
-    def clear(self, conn: Conn) -> None:
+    def clear(self, conn: Subscriber) -> None:
         """Remove every subscription of a connection that ended (EVENT-016)."""
         for name in tuple(conn.subscriptions):
             self.unsubscribe(conn, name)
@@ -88,13 +127,14 @@ class EventHub:
         args = self._validated(name, args)
         subscribers = self._subscribers.get(name)
         if subscribers:
+            # A copy: a frame over the limit ends its connection, which then leaves this very dict.
             self._deliver(name, args, tuple(subscribers.values()))
 
-    def send(self, conn: Conn, name: str, args: Sequence[Any]) -> None:
+    def send(self, conn: Subscriber, name: str, args: Sequence[Any]) -> None:
         """Send to one connection, subscribed or not; raises like `broadcast`."""
         self._deliver(name, self._validated(name, args), (conn,))
 
-    def _deliver(self, name: str, args: Sequence[Any], conns: Sequence[Conn]) -> None:
+    def _deliver(self, name: str, args: Sequence[Any], conns: Sequence[Subscriber]) -> None:
         frames = EventFrames(name, list(args), self._limit)
         links = [conn.link for conn in conns if conn.link is not None and not conn.removed]
         # A payload that cannot be encoded has to fail before anybody got it.
@@ -108,6 +148,7 @@ class EventHub:
         event = self._declared.get(name)
         if event is None or event.schema is None:
             return args
+        # A schema describes the payload of a client: one value, as most events have, is not wrapped in a list for it (EVENT-020).
         single = len(args) <= 1
         payload = (args[0] if args else None) if single else list(args)
         value = validate(event.schema, payload, f"Invalid event `{name}` payload")

@@ -1,27 +1,40 @@
-"""One admitted client socket becomes a connection: `/connect` or raw (CONN-001, CONN-018, WIRE-500..508, RAWWS-001..009)."""
+"""One admitted client socket becomes a connection: `/connect` or raw (CONN-001, CONN-018, WIRE-500..508, RAWWS-001..009).
+
+Why nothing is raised: the client has its 101 already, so the only answer that still reaches it is a close frame.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from runtime.actor.connections.client_protocol import ClientConnection
-from runtime.actor.connections.connection import Conn, new_conn_id
-from runtime.actor.connections.raw.link import RawLink
-from runtime.actor.connections.setup import set_up, set_up_client, socket_params
-from runtime.errors import make_error, to_wire
+from runtime.actor.connections.client_protocol import ClientConnection, ClientOwner, ClientTable
+from runtime.actor.connections.connection import Conn, ConnHome, new_conn_id
+from runtime.actor.connections.params import socket_params
+from runtime.actor.connections.raw.link import LinkTable, RawLink
+from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
 from runtime.protocol.subprotocols import ENCODING_PREFIX
 
 if TYPE_CHECKING:
+    from runtime.actor.connections.ports import ConnOwner
+    from runtime.actor.connections.setup import Setup
     from runtime.actor.connections.sockets import ActorSocket, Upgrade
-    from runtime.actor.connections.table import ConnectionTable
 
 CONNECT_PATH = "/connect"
 _ENCODINGS = {str(encoding): encoding for encoding in Encoding}
+
+
+class OpeningTable(ConnHome, ClientTable, LinkTable, Protocol):
+    """The list that the connection gets into."""
+
+    @property
+    def setup(self) -> Setup:
+        """The pipeline."""
+        ...
 
 
 def is_connect(url: str) -> bool:
@@ -34,20 +47,20 @@ def connect_encoding(upgrade: Upgrade) -> Encoding | None:
     return _ENCODINGS.get(upgrade.protocol_value(ENCODING_PREFIX) or str(Encoding.JSON))
 
 
-async def open_socket(table: ConnectionTable, socket: ActorSocket) -> None:
+async def open_socket(owner: ClientOwner, table: OpeningTable, socket: ActorSocket) -> None:
     """Set up the connection and attach the socket; failures reach the client as close frames, nothing is raised."""
     try:
         if is_connect(socket.request.url):
-            await _open_client(table, socket)
+            await _open_client(owner, table, socket)
         else:
-            await _open_raw(table, socket)
+            await _open_raw(owner, table, socket)
     except asyncio.CancelledError:
         # The grace deadline came first; the client must not be left waiting (CONN-085).
         socket.fail(make_error("actor.stopping"))
         raise
 
 
-async def _open_client(table: ConnectionTable, socket: ActorSocket) -> None:
+async def _open_client(owner: ClientOwner, table: OpeningTable, socket: ActorSocket) -> None:
     encoding = connect_encoding(socket.upgrade)
     if encoding is None:
         socket.close(1003, "actor.unsupported_websocket_encoding")
@@ -55,25 +68,29 @@ async def _open_client(table: ConnectionTable, socket: ActorSocket) -> None:
     try:
         params = socket_params(socket.upgrade)
     except ValueError:
+        # Here the gateway's words, with the ray; a raw socket gets another code for the same fault (CONN-041, WIRE-503).
         socket.fail(make_error("guard.websocket_closed_before_open"))
         return
     conn = Conn(table, new_conn_id(), hibernatable=True)
-    link = conn.link = ClientConnection(table, conn, socket, encoding)
+    # Linked before the setup: `on_connect` may send events or disconnect (EVENT-008, CONN-070).
+    link = conn.link = ClientConnection(owner, table, conn, socket, encoding)
     try:
-        await set_up_client(table, conn, params, socket.request)
+        await table.setup.run_client(conn, params, socket.request)
     except Exception as exc:
-        table.log_masked("connection setup failed", exc, conn)
+        _log_refused(owner, exc, conn)
         error = to_wire(exc)
+        # Without the actor's name: it belongs to errors of actions (CONN-035).
         socket.send(encode_to_client(ErrorFrame(error, None), encoding))
         socket.close(1011, f"{error.group}.{error.code}")
         return
     if conn.removed:
         return
+    # `Init` precedes what the client sent meanwhile, which is handled as soon as the socket is attached (WIRE-505).
     link.send_init()
     link.open()
 
 
-async def _open_raw(table: ConnectionTable, socket: ActorSocket) -> None:
+async def _open_raw(owner: ClientOwner, table: OpeningTable, socket: ActorSocket) -> None:
     try:
         params = socket_params(socket.upgrade)
     except ValueError:
@@ -81,11 +98,12 @@ async def _open_raw(table: ConnectionTable, socket: ActorSocket) -> None:
         return
     conn: Conn | None = None
     try:
-        conn = Conn(table, new_conn_id(), hibernatable=_may_hibernate(table, socket))
-        link = conn.link = RawLink(table, conn, socket)
-        await set_up(table, conn, params, socket.request)
+        # The predicate is user code, too: what it raises refuses the socket like a failed hook.
+        conn = Conn(table, new_conn_id(), hibernatable=_may_hibernate(owner, socket))
+        link = conn.link = RawLink(owner, table, conn, socket)
+        await table.setup.run(conn, params, socket.request)
     except Exception as exc:
-        table.log_masked("connection setup failed", exc, conn)
+        _log_refused(owner, exc, conn)
         error = to_wire(exc)
         socket.close(1011, f"{error.group}.{error.code}")
         return
@@ -93,7 +111,13 @@ async def _open_raw(table: ConnectionTable, socket: ActorSocket) -> None:
         link.open()
 
 
-def _may_hibernate(table: ConnectionTable, socket: ActorSocket) -> bool:
+def _may_hibernate(owner: ConnOwner, socket: ActorSocket) -> bool:
     """The actor's option, asked once per socket when it is a predicate (HIB-001, HIB-002)."""
-    option = table.options.can_hibernate_web_socket
+    option = owner.options.can_hibernate_web_socket
     return option if isinstance(option, bool) else bool(option(socket.request))
+
+
+def _log_refused(owner: ConnOwner, error: Exception, conn: Conn | None) -> None:
+    """Log in full what the client gets masked (METRIC-070)."""
+    conn_id = conn.id if conn else None
+    owner.log.warning("connection setup failed", conn_id=conn_id, error=str(error), exc_info=not isinstance(error, ActorError))

@@ -1,4 +1,8 @@
-"""The actor's end of a raw WebSocket: delivery to listeners, settling, and what ends the socket."""
+"""The actor's end of a raw WebSocket: delivery to listeners, settling, and what ends the socket.
+
+Why two objects per socket, this one and the `RawSocket` of user code: the gateway and the connection table need methods that user code
+must not have, and user code keeps its object beyond the end of the generation.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import inspect
 import json
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.connections.raw.close_ack import CloseInitiator
-from runtime.actor.connections.raw.close_cycle import CloseCycle
+from runtime.actor.connections.raw.close_cycle import CloseCycle, CycleTable
 from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
 from runtime.actor.connections.sockets import byte_size
-from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import to_wire
 
@@ -21,13 +25,37 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from runtime.actor.connections.connection import Conn
+    from runtime.actor.connections.hibernation.store import ConnStore
+    from runtime.actor.connections.ports import ConnOwner
     from runtime.actor.connections.raw.close_ack import CloseAck
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.actor.connections.table import ConnectionTable
 
 TRANSPORT_BROKE = "ws.downstream_closed"
 PROBE = "__rivetkitTestHibernatableAckStateV1"
 _PROBE_TEXT = json.dumps({PROBE: True}, separators=(",", ":"))
+
+
+class LinkTable(CycleTable, Protocol):
+    """The list that the connection is in."""
+
+    @property
+    def frozen(self) -> bool:
+        """No client message is handled any more."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """The generation is over; nothing reaches a client."""
+        ...
+
+    @property
+    def store(self) -> ConnStore:
+        """Where settled messages are noted."""
+        ...
+
+    def leave(self, conn: Conn) -> bool:
+        """Take the connection off the list."""
+        ...
 
 
 class RawLink:
@@ -36,11 +64,12 @@ class RawLink:
     Messages are held until the handler has ended or has registered a message listener (RAWWS-005, HIB-053).
     """
 
-    def __init__(self, table: ConnectionTable, conn: Conn, socket: ActorSocket, watermark: int = 0) -> None:
+    def __init__(self, owner: ConnOwner, table: LinkTable, conn: Conn, socket: ActorSocket, watermark: int = 0) -> None:
         self.closed = False
         self.socket = socket
         self.watermark = Watermark(watermark)
         self.api = RawSocket(self, conn)
+        self._owner = owner
         self._table = table
         self._conn = conn
         self._held: deque[tuple[int, str | bytes]] | None = deque()
@@ -57,16 +86,17 @@ class RawLink:
 
     def open(self) -> None:
         """Attach to the client and run `on_web_socket` as work of the actor, if there is one."""
-        handler = "on_web_socket" in self._table.definition.hooks
+        handler = "on_web_socket" in self._owner.definition.hooks
         if not handler:
             self._held = None
+        # Attaching may deliver kept messages, or the close of a client that went away during the setup (CONN-018).
         self.socket.attach(self, hibernatable=self._conn.is_hibernatable, watermark=self.watermark.value)
         if handler and not self.closed:
-            self._table.spawn(WorkKind.WEBSOCKET_CALLBACK, self._run_handler())
+            self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._run_handler())
 
     def send_events(self, frames: object) -> None:
         """Raw sockets carry no events (CONN-003)."""
-        self._table.log.debug("event for a raw websocket dropped", conn_id=self._conn.id)
+        self._owner.log.debug("event for a raw websocket dropped", conn_id=self._conn.id)
 
     def disconnect(self, reason: str) -> None:
         """Close because of `conn.disconnect` (CONN-072)."""
@@ -78,10 +108,11 @@ class RawLink:
             return
         self.closed = True
         self._held = None
+        # The client sees its close at once; what the actor does about it comes after (RAWWS-067).
         self.socket.close(code, reason)
         self._table.leave(self._conn)
         self._cycle = CloseCycle(
-            self._table, self._conn, self.api,
+            self._owner, self._table, self._conn, self.api,
             initiator=initiator, event=event or CloseEvent(code, reason), code=code, reason=reason, disconnect=disconnect,
         )  # fmt: skip
         for waiter in self._closed_waiters:
@@ -94,6 +125,7 @@ class RawLink:
         """Deliver or hold one client message."""
         if self.closed or self._table.frozen:
             return
+        # Other sockets get each message once, as it comes: nobody replays, so there is nothing to compare.
         if self._conn.is_hibernatable:
             arrival = self.watermark.accept(index)
             if arrival is Arrival.DUPLICATE:
@@ -118,7 +150,7 @@ class RawLink:
     def send(self, data: str | bytes) -> None:
         """Queue one message to the client."""
         if self.closed or self._table.ended:
-            self._table.log.debug("message for a closed websocket dropped", conn_id=self._conn.id)
+            self._owner.log.debug("message for a closed websocket dropped", conn_id=self._conn.id)
         else:
             self.socket.send(data)
 
@@ -128,12 +160,13 @@ class RawLink:
 
     def listener_added(self) -> None:
         """A message listener exists: release held messages once the running code has had its turn."""
+        # Not at once: more listeners may follow in the same turn, and the first message is for them, too (RAWWS-005, HIB-053).
         if self._held is not None:
-            self._table.loop.call_soon(self._release)
+            self._owner.loop.call_soon(self._release)
 
     async def wait_closed(self) -> CloseAck:
         """The acknowledgement of the close cycle."""
-        waiter: asyncio.Future[CloseAck] = self._table.loop.create_future()
+        waiter: asyncio.Future[CloseAck] = self._owner.loop.create_future()
         if self._cycle is not None:
             _forward(self._cycle.done, waiter)
         else:
@@ -141,12 +174,13 @@ class RawLink:
         return await waiter
 
     async def _run_handler(self) -> None:
-        context = self._table.context(conn=self._conn, request=self.socket.request)
+        context = self._owner.context(conn=self._conn, request=self.socket.request)
         try:
-            await self._table.call_hook("on_web_socket", context, self.api, timeout=None, label="onWebSocket")
+            await self._owner.call_hook("on_web_socket", context, self.api, timeout=None, label="onWebSocket")
         except Exception as exc:
-            self._table.log.error("websocket handler failed", conn_id=self._conn.id, exc_info=True)
+            self._owner.log.error("websocket handler failed", conn_id=self._conn.id, exc_info=True)
             error = to_wire(exc)
+            # The client is told the error, listeners are not: to them it is a plain close (RAWWS section 4.4).
             self.end(CloseInitiator.ERROR, 1011, f"{error.group}.{error.code}", CloseEvent(1000, ""))
         else:
             self._release()
@@ -164,6 +198,7 @@ class RawLink:
         event = MessageEvent(data, index)
         for listener in self.api.listeners("message"):
             self._invoke(listener, event, "message")
+        # Now, and not when they have ended (HIB-033): a slow one would hold up the watermark of all later messages.
         if self._conn.is_hibernatable:
             self._table.store.settle(self._conn, index, byte_size(data))
 
@@ -171,16 +206,16 @@ class RawLink:
         try:
             result = listener(event)
         except Exception:
-            self._table.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
             return
         if inspect.isawaitable(result):
-            self._table.spawn(WorkKind.WEBSOCKET_CALLBACK, self._finish_listener(result, kind))
+            self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._finish_listener(result, kind))
 
     async def _finish_listener(self, result: Awaitable[object], kind: str) -> None:
         try:
             await result
         except Exception:
-            self._table.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
 
     def _answer_probe(self, index: int) -> None:
         # The probe reports on the messages before it, and is itself settled at once: it must not show up as pending.

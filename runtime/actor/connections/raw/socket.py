@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.raw.close_ack import CloseAck
-    from runtime.actor.connections.raw.link import RawLink
 
 EventKind = Literal["message", "close", "error"]
 AnyListener = TypeVar("AnyListener", bound="Callable[[Any], Any]")
@@ -31,11 +30,10 @@ _RESERVED_CODES = frozenset({1004, 1005, 1006, 1015})
 
 
 class ReadyState(IntEnum):
-    """The states of a socket, numbered like in browsers."""
+    """The states of a socket, numbered like in browsers (RAWWS-006, RAWWS-040)."""
 
-    CONNECTING = 0
+    # No CONNECTING (0) and no CLOSING (2): the handler gets an open socket, and a close is over for it at once (RAWWS-051).
     OPEN = 1
-    CLOSING = 2
     CLOSED = 3
 
 
@@ -70,6 +68,28 @@ class ErrorEvent:
     type: ClassVar[str] = "error"
 
 
+class SocketEnd(Protocol):
+    """What a socket of user code stands on: the actor's end of the client's socket."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side closed it."""
+        ...
+
+    def listener_added(self) -> None:
+        """There is a message listener now."""
+
+    def send(self, data: str | bytes) -> None:
+        """Queue one message to the client."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close on behalf of user code."""
+
+    async def wait_closed(self) -> CloseAck:
+        """The acknowledgement of the close cycle."""
+        ...
+
+
 class RawSocket:
     """One raw WebSocket in one generation. A hibernatable one gets a new object after each wake, with the same `conn`.
 
@@ -81,9 +101,9 @@ class RawSocket:
 
     protocol: ClassVar[str] = ""
 
-    def __init__(self, link: RawLink, conn: Conn) -> None:
+    def __init__(self, end: SocketEnd, conn: Conn) -> None:
         self.conn = conn
-        self._link = link
+        self._end = end
         self._listeners: dict[str, list[Callable[[Any], Any]]] = {"message": [], "close": [], "error": []}
         self._on_message: Callable[[MessageEvent], Any] | None = None
         self.on_close: Callable[[CloseEvent], Any] | None = None
@@ -92,7 +112,7 @@ class RawSocket:
     @property
     def ready_state(self) -> ReadyState:
         """`OPEN` until either side closes, then `CLOSED`."""
-        return ReadyState.CLOSED if self._link.closed else ReadyState.OPEN
+        return ReadyState.CLOSED if self._end.closed else ReadyState.OPEN
 
     @property
     def on_message(self) -> Callable[[MessageEvent], Any] | None:
@@ -103,7 +123,7 @@ class RawSocket:
     def on_message(self, listener: Callable[[MessageEvent], Any] | None) -> None:
         self._on_message = listener
         if listener is not None:
-            self._link.listener_added()
+            self._end.listener_added()
 
     @overload
     def on(self, kind: EventKind, listener: None = None) -> Callable[[AnyListener], AnyListener]: ...
@@ -121,7 +141,7 @@ class RawSocket:
             return lambda function: self.on(kind, function)
         self._listeners[kind].append(listener)
         if kind == "message":
-            self._link.listener_added()
+            self._end.listener_added()
         return listener
 
     def off(self, kind: EventKind, listener: Callable[[Any], Any]) -> None:
@@ -131,6 +151,7 @@ class RawSocket:
 
     def listeners(self, kind: EventKind) -> tuple[Callable[[Any], Any], ...]:
         """Who would be called now, in order."""
+        # A copy: a listener that is removed during a delivery is still called for that event (RAWWS-023).
         last = {"message": self._on_message, "close": self.on_close, "error": self.on_error}[kind]
         return (*self._listeners[kind], last) if last is not None else tuple(self._listeners[kind])
 
@@ -140,11 +161,12 @@ class RawSocket:
         Raises:
             TypeError: `data` is neither text nor bytes.
         """
+        # A copy of what the caller may change before the transport gets to it.
         if isinstance(data, (bytearray, memoryview)):
             data = bytes(data)
         if not isinstance(data, (str, bytes)):
             raise TypeError(f"a socket sends str or bytes, not {type(data).__name__}")
-        self._link.send(data)
+        self._end.send(data)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the socket; the client sees exactly `code` and `reason`. A second call does nothing (RAWWS-028).
@@ -156,11 +178,11 @@ class RawSocket:
             raise ValueError(f"{code} is not a close code that may be sent")
         if len(reason.encode()) > 123:
             raise ValueError("a close reason has at most 123 bytes")
-        self._link.close(code, reason)
+        self._end.close(code, reason)
 
     async def closed(self) -> CloseAck:
         """Wait until the close cycle of this socket has ended: close listeners and `on_disconnect` are done (RAWWS-062).
 
         Awaiting it inside `on_web_socket` or a listener makes the cycle wait for itself at the end of the actor; await it elsewhere.
         """
-        return await self._link.wait_closed()
+        return await self._end.wait_closed()

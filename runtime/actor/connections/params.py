@@ -1,0 +1,34 @@
+"""Connection parameters: where a WebSocket carries them, and what the declared schema makes of them (CONN-040..046)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from runtime.declaration.schema import validate
+from runtime.protocol import jsontext
+from runtime.protocol.subprotocols import PARAMS_PREFIX
+from runtime.protocol.values import from_wire
+
+if TYPE_CHECKING:
+    from runtime.actor.connections.sockets import Upgrade
+    from runtime.declaration.schema import Schema
+
+
+def socket_params(upgrade: Upgrade) -> Any:
+    """The parameters of a WebSocket: `rivet_conn_params.<percent-encoded JSON>`, absent means None (CONN-040).
+
+    Raises:
+        ValueError: They cannot be decoded (CONN-041).
+    """
+    text = upgrade.protocol_value(PARAMS_PREFIX)
+    return None if text is None else from_wire(jsontext.loads(unquote(text, errors="strict").encode()))
+
+
+def check_params(schema: Schema | None, params: Any) -> Any:
+    """Validate against the declared schema, for every kind of connection (CONN-042, CONN-043).
+
+    Raises:
+        ActorError: `actor.validation_error`.
+    """
+    return params if schema is None else validate(schema, params, "Invalid connection params")
