@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from harness.testing.vocabulary import query_path
+from harness.testing.codecs import query_path
 
 FIXED_TOKEN = "token"
 """The token of targets that run in test mode (INSP-017)."""

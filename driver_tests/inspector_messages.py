@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.testing.vocabulary import Reader, Writer
+from harness.testing.codecs import Reader, Writer
 
 STRUCTS = {
     "Connection": "id:str details:data",

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from driver_tests.inspecting import Inspector, inspect
 from driver_tests.inspector_messages import decode, encode
-from harness.testing.vocabulary import dump_value, load_value
+from harness.testing.codecs import dump_value, load_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
-from harness.testing.vocabulary import encode_input
+from harness.testing.codecs import encode_input
 
 if TYPE_CHECKING:
     import httpx

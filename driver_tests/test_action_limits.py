@@ -8,8 +8,8 @@ from client import UNDEFINED
 from driver_tests.scheduling import note, ran
 from harness import any_encoding, encodings, requirement, suite, timing, untimed
 from harness.frames import decoded
+from harness.testing.codecs import ActionResponse, ErrorFrame
 from harness.testing.interpreter import made, op, play, ref
-from harness.testing.vocabulary import ActionResponse, ErrorFrame
 
 pytestmark = [suite("action-limits"), timing, any_encoding]
 

@@ -11,7 +11,7 @@ from harness import encodings, requirement, suite, timing
 from harness.codec.documents import dump_document, dump_value
 from harness.codec.messages import WireError
 from harness.frames import decoded
-from harness.testing.vocabulary import ActionRequest, ActionResponse, ErrorFrame, Init, Writer, encode_to_server, same
+from harness.testing.codecs import ActionRequest, ActionResponse, ErrorFrame, Init, Writer, encode_to_server, same
 
 pytestmark = suite("call-frames")
 

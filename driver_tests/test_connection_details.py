@@ -13,8 +13,8 @@ from driver_tests.metering import scrape
 from harness import capability, requirement, suite, timing, untimed
 from harness.codec.addresses import direct_path, offered
 from harness.evidence.transcript import OwnFrames
+from harness.testing.codecs import ActionResponse, ErrorFrame
 from harness.testing.interpreter import latch, made, op, ref, trace, traced
-from harness.testing.vocabulary import ActionResponse, ErrorFrame
 
 pytestmark = [suite("connection-details"), timing]
 

@@ -11,8 +11,8 @@ from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite, timing
 from harness.codec.messages import ErrorFrame, Init, WireError
 from harness.frames import decoded
+from harness.testing.codecs import Event
 from harness.testing.interpreter import labels, latch, made, op, play, ref, trace, traced
-from harness.testing.vocabulary import Event
 
 pytestmark = [suite("connection-hooks"), any_encoding]
 

@@ -8,8 +8,8 @@ from client import UNDEFINED
 from harness import any_encoding, requirement, suite, timing
 from harness.codec.messages import ErrorFrame
 from harness.frames import decoded
+from harness.testing.codecs import ActionResponse, Event
 from harness.testing.interpreter import labels, latch, made, op, play, put, ref, trace, traced
-from harness.testing.vocabulary import ActionResponse, Event
 
 pytestmark = [suite("connection-life"), any_encoding]
 

@@ -10,7 +10,7 @@ from client import UNDEFINED
 from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite
 from harness.frames import decoded, in_any_order
-from harness.testing.vocabulary import ActionRequest, ActionResponse, Event, Init, SubscriptionRequest, encode_to_server
+from harness.testing.codecs import ActionRequest, ActionResponse, Event, Init, SubscriptionRequest, encode_to_server
 
 pytestmark = suite("events-frames")
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from harness import any_encoding, encodings, requirement, suite
-from harness.testing.vocabulary import encode_input, new_id, query_path
+from harness.testing.codecs import encode_input, new_id, query_path
 
 pytestmark = [suite("gateway"), any_encoding]
 

@@ -10,8 +10,8 @@ import pytest
 from driver_tests.addressing import NOT_FOUND, SEE, post, query, seen
 from driver_tests.managing import call, created, ids, listed, refused
 from harness import any_encoding, requirement, suite
+from harness.testing.codecs import encode_input, new_id, query_path
 from harness.testing.interpreter import made, op, play, ref
-from harness.testing.vocabulary import encode_input, new_id, query_path
 
 pytestmark = [suite("gateway-addressing"), any_encoding]
 

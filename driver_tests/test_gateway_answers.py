@@ -9,8 +9,8 @@ from driver_tests.addressing import NOT_FOUND, SEE, post, query, seen
 from driver_tests.managing import ALONE, RAY, created, refused
 from driver_tests.upgrading import upgrade
 from harness import any_encoding, requirement, suite
+from harness.testing.codecs import new_id
 from harness.testing.interpreter import made, op
-from harness.testing.vocabulary import new_id
 
 pytestmark = [suite("gateway-answers"), any_encoding]
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import any_encoding, encodings, requirement, suite
 from harness.codec.messages import Event
-from harness.testing.vocabulary import new_id
+from harness.testing.codecs import new_id
 
 pytestmark = [suite("gateway-details"), any_encoding]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from client.transport import Transport
 from harness import any_encoding, encodings, requirement, suite
-from harness.testing.vocabulary import new_id
+from harness.testing.codecs import new_id
 
 pytestmark = [suite("gateway"), any_encoding]
 

@@ -8,8 +8,8 @@ from client.transport import Transport
 from driver_tests.addressing import NOT_FOUND, SEE, post, query
 from driver_tests.managing import ALONE, created, refused
 from harness import any_encoding, requirement, suite
+from harness.testing.codecs import new_id
 from harness.testing.interpreter import latch, made
-from harness.testing.vocabulary import new_id
 
 pytestmark = [suite("gateway-addressing"), any_encoding]
 

@@ -7,8 +7,8 @@ import pytest
 from client import UNDEFINED
 from harness import any_encoding, requirement, suite, timing
 from harness.frames import decoded
+from harness.testing.codecs import Event
 from harness.testing.interpreter import labels, made, op, play, ref, trace, traced
-from harness.testing.vocabulary import Event
 
 pytestmark = [suite("guards"), any_encoding]
 

@@ -6,7 +6,7 @@ import pytest
 
 from driver_tests.inspecting import Inspector, inspect
 from harness import any_encoding, capability, encodings, requirement, suite
-from harness.testing.vocabulary import query_path
+from harness.testing.codecs import query_path
 
 pytestmark = [suite("inspector-details"), any_encoding, capability("inspector")]
 

@@ -11,8 +11,8 @@ from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened
 from harness import any_encoding, capability, requirement, suite, timing
+from harness.testing.codecs import dump_value, load_value
 from harness.testing.interpreter import latch, later, made, op, play, ref, trace, traced
-from harness.testing.vocabulary import dump_value, load_value
 
 pytestmark = [suite("inspector-messages"), any_encoding, capability("inspector")]
 

@@ -9,8 +9,8 @@ from driver_tests.inspector_messages import decode_history
 from driver_tests.inspector_socket import InspectorError, inspecting
 from driver_tests.workflow_history import NAME, History, ended, workflow
 from harness import any_encoding, capability, requirement, suite
+from harness.testing.codecs import load_value
 from harness.testing.interpreter import failing, later, made, op, play, ref, step
-from harness.testing.vocabulary import load_value
 
 pytestmark = [suite("inspector-schedules"), any_encoding, capability("inspector")]
 

@@ -12,7 +12,7 @@ from driver_tests.inspecting import inspect, query_url
 from driver_tests.inspector_messages import decode_history
 from driver_tests.inspector_socket import InspectorError, InspectorSocket, ending, inspecting, opened, state_is, until_shown
 from harness import any_encoding, capability, depends_on, encodings, requirement, suite, timing
-from harness.testing.vocabulary import dump_value, load_value
+from harness.testing.codecs import dump_value, load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),

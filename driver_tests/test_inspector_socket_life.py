@@ -7,7 +7,7 @@ import pytest
 from driver_tests.inspecting import inspect
 from driver_tests.inspector_socket import inspecting, state_is, until_shown
 from harness import any_encoding, capability, depends_on, encodings, requirement, suite, timing
-from harness.testing.vocabulary import load_value
+from harness.testing.codecs import load_value
 
 pytestmark = [
     suite("actor-inspector-socket"),

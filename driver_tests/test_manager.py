@@ -9,7 +9,7 @@ import re
 import pytest
 
 from harness import any_encoding, capability, encodings, requirement, suite
-from harness.testing.vocabulary import encode_input, new_id
+from harness.testing.codecs import encode_input, new_id
 
 pytestmark = [suite("manager"), any_encoding]
 

@@ -9,8 +9,8 @@ import pytest
 
 from driver_tests.managing import call, created, creation, ids, listed, own_namespace, refused
 from harness import any_encoding, capability, requirement, suite, timing
+from harness.testing.codecs import encode_input, new_id
 from harness.testing.interpreter import latch, made, op, play, ref, trace, traced
-from harness.testing.vocabulary import encode_input, new_id
 
 pytestmark = [suite("manager-actors"), any_encoding]
 

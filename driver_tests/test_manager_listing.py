@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import any_encoding, requirement, suite
-from harness.testing.vocabulary import new_id
+from harness.testing.codecs import new_id
 
 pytestmark = [suite("manager-listing"), any_encoding]
 

@@ -8,7 +8,7 @@ import pytest
 
 from driver_tests.managing import RAY, call, created, creation, refused
 from harness import any_encoding, capability, requirement, suite
-from harness.testing.vocabulary import new_id
+from harness.testing.codecs import new_id
 
 pytestmark = [suite("manager-requests"), any_encoding]
 

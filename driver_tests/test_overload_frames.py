@@ -9,7 +9,7 @@ from harness import capability, inconclusive, requirement, suite
 from harness.codec.bodies import encode_action_request, encode_queue_request
 from harness.codec.messages import QueueSend
 from harness.frames import decoded
-from harness.testing.vocabulary import ActionResponse, ErrorFrame
+from harness.testing.codecs import ActionResponse, ErrorFrame
 
 pytestmark = suite("overload-frames")
 

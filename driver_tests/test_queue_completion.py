@@ -9,8 +9,8 @@ from driver_tests.falsy import FALSY
 from harness import any_encoding, requirement, suite
 from harness.codec.messages import QueueResult
 from harness.frames import decoded
+from harness.testing.codecs import same
 from harness.testing.interpreter import latch, made, op, play, ref
-from harness.testing.vocabulary import same
 
 pytestmark = [suite("queue-completion")]
 

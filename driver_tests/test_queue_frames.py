@@ -10,7 +10,7 @@ from harness import requirement, suite, timing
 from harness.codec.documents import dump_value
 from harness.codec.messages import QueueResult, WireError
 from harness.frames import decoded
-from harness.testing.vocabulary import same
+from harness.testing.codecs import same
 
 pytestmark = suite("queue-frames")
 

@@ -8,7 +8,7 @@ import pytest
 
 from client.transport import error_of
 from harness import any_encoding, encodings, requirement, suite, timing, untimed
-from harness.testing.vocabulary import Encoding
+from harness.testing.codecs import Encoding
 
 pytestmark = [suite("raw-http-details"), timing]
 

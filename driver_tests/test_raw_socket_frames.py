@@ -6,8 +6,8 @@ import pytest
 
 from client.raw_socket import SocketClosedError
 from harness import any_encoding, capability, requirement, suite, timing
+from harness.testing.codecs import ActionResponse, Event
 from harness.testing.interpreter import labels, latch, made, op, play, ref, trace, traced
-from harness.testing.vocabulary import ActionResponse, Event
 
 pytestmark = [suite("raw-socket-frames"), any_encoding]
 

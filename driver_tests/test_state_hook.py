@@ -7,8 +7,8 @@ import pytest
 from client import UNDEFINED
 from harness import any_encoding, capability, encodings, requirement, suite
 from harness.frames import decoded
+from harness.testing.codecs import ActionResponse, ErrorFrame, Event
 from harness.testing.interpreter import made, op, play, put, ref
-from harness.testing.vocabulary import ActionResponse, ErrorFrame, Event
 
 pytestmark = [suite("state-hook"), any_encoding]
 

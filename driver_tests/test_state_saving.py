@@ -11,8 +11,8 @@ from client import UNDEFINED
 from driver_tests.inspector_socket import inspecting
 from harness import any_encoding, capability, encodings, requirement, suite, timing, untimed
 from harness.errors import TimingMissed
+from harness.testing.codecs import load_value, same
 from harness.testing.interpreter import latch, made, op, play, ref
-from harness.testing.vocabulary import load_value, same
 
 pytestmark = [suite("state-saving"), timing]
 

@@ -10,8 +10,8 @@ from client import UNDEFINED
 from harness import encodings, requirement, suite
 from harness.codec.messages import WireError
 from harness.frames import decoded
+from harness.testing.codecs import ActionResponse, ErrorFrame
 from harness.testing.interpreter import made, op, ref
-from harness.testing.vocabulary import ActionResponse, ErrorFrame
 
 pytestmark = suite("wire-errors")
 

@@ -9,7 +9,7 @@ import pytest
 
 from client.transport import Transport
 from harness import encodings, requirement, suite
-from harness.testing.vocabulary import (
+from harness.testing.codecs import (
     ActionRequest,
     ActionResponse,
     Encoding,

@@ -9,7 +9,7 @@ import pytest
 
 from client.transport import error_of
 from harness import any_encoding, encodings, requirement, suite, timing, untimed
-from harness.testing.vocabulary import Encoding, Reader, Writer, load_value
+from harness.testing.codecs import Encoding, Reader, Writer, load_value
 
 pytestmark = [suite("wire-http"), timing]
 

@@ -9,7 +9,7 @@ import pytest
 
 from client.transport import Transport
 from harness import any_encoding, capability, encodings, requirement, suite
-from harness.testing.vocabulary import Encoding, ErrorFrame, decode_to_client, new_id
+from harness.testing.codecs import Encoding, ErrorFrame, decode_to_client, new_id
 
 pytestmark = [suite("wire-manager"), any_encoding]
 

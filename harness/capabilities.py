@@ -6,8 +6,8 @@ verdict *skip* and names the capability: it is unsupported. A declared capabilit
 
 from __future__ import annotations
 
+from harness.did_you_mean import named
 from harness.errors import UsageError
-from harness.meant import named
 
 KNOWN: dict[str, str] = {
     "overload": "bounded inboxes answer actor.overloaded at once (TASK-003, TASK-004, WIRE-840)",

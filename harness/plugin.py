@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import masking
+from harness.did_you_mean import named
 from harness.errors import HarnessError, UsageError
-from harness.meant import named
 from harness.requirements import sets
 from harness.session import corpus, settings, verdicts, windowless
 from harness.session.census import FAULTS, Census

@@ -9,7 +9,7 @@ from harness.cli import flags
 from harness.events.results import RunReport
 from harness.junit import Duplicates
 from harness.ledger import store
-from harness.run import intake, last
+from harness.run import last_failed, results_of_others
 from harness.run.request import RunRequest, default_jobs
 from harness.session.settings import check_lane, split, storages, time_mode
 from harness.shards.split import parse
@@ -163,7 +163,7 @@ class Iteration:
         Raises:
             UsageError: nothing is known of a last time, or nothing was bad.
         """
-        return replace(request, only=last.failed(target_name(request.target), request)) if self.failed else request
+        return replace(request, only=last_failed.failed(target_name(request.target), request)) if self.failed else request
 
     @property
     def most_bad(self) -> int | None:
@@ -192,7 +192,7 @@ class Results:
         Raises:
             UsageError: a file cannot be read.
         """
-        return intake.read(self.results_in, self.duplicates) if self.results_in else None
+        return results_of_others.read(self.results_in, self.duplicates) if self.results_in else None
 
 
 @dataclass(frozen=True, slots=True)

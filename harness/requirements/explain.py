@@ -6,9 +6,9 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.did_you_mean import named
 from harness.errors import UsageError
 from harness.identity import TestId
-from harness.meant import named
 from harness.requirements.model import Check
 
 if TYPE_CHECKING:

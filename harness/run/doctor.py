@@ -17,7 +17,7 @@ import httpx
 from client import ActorError, Client
 from harness.errors import HarnessError
 from harness.masking import of_environment
-from harness.run.hosted import DOOMED, PATIENCE, Start, by_suite, mentioned, starts
+from harness.run.hosted_actors import DOOMED, PATIENCE, Start, by_suite, mentioned, starts
 from harness.session.stall import STALL, StallProbe
 from harness.testing.clock import Clock
 from harness.testing.marks import ENCODINGS

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.lint.bounds import bare_bounds
+from harness.lint.module import Source
+from harness.lint.oracles import weak_checks
 from harness.session import corpus
 from harness.session.fixtures import SETTINGS
 from harness.session.uncounted import first_line, uncounted
-from harness.source.bounds import bare_bounds
-from harness.source.module import Source
-from harness.source.oracles import weak_checks
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.did_you_mean import named
 from harness.errors import HarnessError, UsageError
 from harness.identity import TestId, Variant
-from harness.meant import named
 from harness.requirements.sets import Standing
 from harness.shards import durations
 from harness.shards.split import WHOLE, share

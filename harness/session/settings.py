@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.did_you_mean import named
 from harness.errors import UsageError
 from harness.identity import ANY, Variant
 from harness.masking import VARIABLE
-from harness.meant import named
 from harness.shards.split import WHOLE, parse
 from harness.targets import SPECS, Target, TargetOptions, TimeMode, resolve
 from harness.testing.marks import ENCODINGS, select_encodings

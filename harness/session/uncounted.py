@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from harness.source.module import Source, WrittenTest
+    from harness.lint.module import Source, WrittenTest
 
 
 def uncounted(source: Source, items: Sequence[pytest.Item], place: str, skipped: str | None) -> list[str]:

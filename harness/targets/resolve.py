@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from harness import capabilities
 from harness.capabilities import PROFILES
+from harness.did_you_mean import named
 from harness.errors import UsageError
 from harness.masking import VARIABLE, userinfo
-from harness.meant import named
 from harness.targets import file
 from harness.targets.process import CommandTarget
 from harness.targets.reference import NullTarget, ReferenceTarget

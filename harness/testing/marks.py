@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import capabilities
+from harness.did_you_mean import named
 from harness.errors import UsageError
 from harness.identity import ANY
-from harness.meant import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

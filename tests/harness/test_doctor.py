@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import standard_registry
 from harness.run.doctor import Health, examine
-from harness.run.hosted import ABSENT, DOOMED, ENOUGH, Start, mentioned, starts
+from harness.run.hosted_actors import ABSENT, DOOMED, ENOUGH, Start, mentioned, starts
 from harness.standard_corpus import standard_corpus
 from harness.targets.reference import ReferenceTarget
 from harness.targets.url import UrlTarget

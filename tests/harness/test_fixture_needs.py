@@ -7,7 +7,7 @@ from pathlib import Path
 import harness
 from fixtures import standard_registry
 from harness.run.doctor import OURS
-from harness.run.hosted import by_suite
+from harness.run.hosted_actors import by_suite
 from harness.standard_corpus import standard_corpus
 
 

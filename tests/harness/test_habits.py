@@ -13,8 +13,8 @@ from harness.events.verdict import Verdict
 from harness.identity import TestId
 from harness.ledger.gate import excuses
 from harness.ledger.model import Ledger
-from harness.run.last import FILE
-from harness.run.limit import Limit
+from harness.run.last_failed import FILE
+from harness.run.max_fail import Limit
 from harness.run.stop import Stop
 from tests.harness.sample import write_corpus
 

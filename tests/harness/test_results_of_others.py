@@ -25,7 +25,7 @@ from harness.ledger.gate import Selection, judge
 from harness.ledger.history import Source
 from harness.ledger.model import Ledger
 from harness.ledger.update import update
-from harness.run import intake
+from harness.run import results_of_others
 from harness.text import xml
 
 SAMPLES = Path(__file__).parent / "junit"
@@ -246,7 +246,7 @@ def test_shards_and_files_of_others_are_one_report(tmp_path):
     streamed(tmp_path / "0.ndjson", "a", shard="0/2")
     streamed(tmp_path / "1.ndjson", "b", shard="1/2")
     (tmp_path / "x.xml").write_text(suite(case("c"), case("a[json-sqlite]")))
-    report = intake.read([tmp_path / "0.ndjson", tmp_path / "x.xml", tmp_path / "1.ndjson"])
+    report = results_of_others.read([tmp_path / "0.ndjson", tmp_path / "x.xml", tmp_path / "1.ndjson"])
     assert [str(one.id) for one in report.results] == ["s::a[json-sqlite]", "s::a[json-sqlite]", "s::b[json-sqlite]", "s::c"]
     assert report.problems == ["s::a[json-sqlite] occurs in a stream and in a JUnit file"]
 

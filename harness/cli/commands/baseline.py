@@ -20,7 +20,7 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.group import Group
 from harness.errors import UsageError
-from harness.ledger import history, once, probation, renames, store
+from harness.ledger import history, probation, renames, store, without_encoding
 from harness.ledger.excuse import Excuse
 from harness.ledger.measure import flaky_tests
 from harness.ledger.model import EntryClass, Ledger
@@ -132,7 +132,7 @@ def _changing(step: Step) -> Callable[..., None]:
         measured = history.measured([*past, *fresh])
         excuse = Excuse(utf8(reason), utf8(link), review_by.date(), kind, measured) if reason and link and review_by else None
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
-        today = once.apply(today, report)[0]
+        today = without_encoding.apply(today, report)[0]
         selection = selection_of(request, what.suite, report)
         # What is on probation is not taken over: it decides nothing until the set is raised.
         report = probation.split(report, today).deciding

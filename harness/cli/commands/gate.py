@@ -15,7 +15,7 @@ from harness.cli.expand import expanded
 from harness.cli.outputs import write
 from harness.errors import UsageError
 from harness.identity import ANY, Variant
-from harness.ledger import once, probation, renames, store
+from harness.ledger import probation, renames, store, without_encoding
 from harness.ledger.coverage import Coverage, coverage
 from harness.ledger.gate import Finding, Kind, Selection, excuses, judge
 from harness.standard_corpus import standard_corpus
@@ -50,7 +50,7 @@ def command(
         remember(request, report)
     written = write(report, files)
     summary.show(report, request, details=False)
-    expected, moved = once.apply(expected, report)
+    expected, moved = without_encoding.apply(expected, report)
     for line in renamed + moved:
         out.print(f"note: {line}; conform baseline update takes it over", markup=False, style="yellow")
     selection = selection_of(request, what.suite, report)

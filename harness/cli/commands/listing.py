@@ -14,7 +14,7 @@ from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.errors import HarnessError
 from harness.identity import TestId
-from harness.run import hosted, runner
+from harness.run import hosted_actors, runner
 from harness.targets import TargetOptions
 
 
@@ -34,7 +34,7 @@ def command(
         raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
     if fixtures:
         chosen = {event["suite"] for event in events}
-        for name, actors in hosted.by_suite(request.corpus).items():
+        for name, actors in hosted_actors.by_suite(request.corpus).items():
             if name in chosen:
                 out.print(f"{name}  {', '.join(actors)}", markup=False, soft_wrap=True)
     elif as_json:

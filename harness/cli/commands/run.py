@@ -14,12 +14,12 @@ from harness.cli.outputs import write
 from harness.cli.progress import RunProgress
 from harness.errors import UsageError
 from harness.events.results import RunReport
-from harness.run import last, runner
-from harness.run.limit import Limit
+from harness.run import last_failed, runner
+from harness.run.max_fail import Limit
 from harness.run.request import RunRequest
 
 if TYPE_CHECKING:
-    from harness.run.limit import Excused
+    from harness.run.max_fail import Excused
     from harness.run.stop import Stop
 
 
@@ -62,6 +62,6 @@ def execute(request: RunRequest, most_bad: int | None = None, excused: Excused |
 def remember(request: RunRequest, report: RunReport) -> None:
     """Keep what was bad for `--failed`; that it cannot be kept changes no verdict."""
     try:
-        last.note(options.target_name(request.target), request, report)
+        last_failed.note(options.target_name(request.target), request, report)
     except UsageError as error:
         err.print(f"note: {error}", markup=False, style="yellow", soft_wrap=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import capabilities
+from harness.did_you_mean import MOST_NAMES, guesses, named
 from harness.errors import UsageError
-from harness.meant import MOST_NAMES, guesses, named
 from harness.session.settings import check_lane, storages
 from harness.targets import TargetOptions, resolve
 from harness.targets.reference import ReferenceTarget

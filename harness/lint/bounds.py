@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from harness.source.module import Finding, Function, Source, last_name
+from harness.lint.module import Finding, Function, Source, last_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from client import ActorError
-from harness.source.module import Finding, Function, Source, last_name
+from harness.lint.module import Finding, Function, Source, last_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from harness.events.results import RunReport, TestResult
 from harness.events.verdict import Verdict
 from harness.identity import TestId
-from harness.ledger import once, store
+from harness.ledger import store, without_encoding
 from harness.ledger.gate import Selection, judge
 from harness.ledger.model import Entry, Ledger
 from harness.ledger.update import update
@@ -51,19 +51,19 @@ def old(*entries: Entry, variants: tuple[str, ...] = BEFORE, **bad: str) -> Ledg
 
 
 def lines(ledger: Ledger, found: RunReport, selection: Selection | None = None) -> list[str]:
-    return [str(one) for one in judge(once.apply(ledger, found)[0], found, selection or Selection(), TODAY)]
+    return [str(one) for one in judge(without_encoding.apply(ledger, found)[0], found, selection or Selection(), TODAY)]
 
 
 def test_the_gate_passes_and_says_so_and_an_update_writes_it():
     found = report(SINCE)
     assert judge(old(), found, Selection(), TODAY), "without following, the gate fails"
     assert lines(old(), found) == []
-    ledger, notes = once.apply(old(), found)
+    ledger, notes = without_encoding.apply(old(), found)
     assert notes == ["alpha: 1 test(s) now run once, for all encodings"]
     written = update(ledger, found, Selection(), TODAY)
     assert (written.suites["alpha"].once, written.suites["alpha"].partly) == (["test_once"], {})
     assert written.suites == ledger.suites
-    assert once.apply(written, found) == (written, [])
+    assert without_encoding.apply(written, found) == (written, [])
 
 
 def test_a_ledger_of_one_encoding_and_a_gate_of_one_encoding():
@@ -94,7 +94,7 @@ def test_what_was_excused_in_every_encoding_is(entries):
     found = report(SINCE, test_once="fail")
     assert lines(old(*entries, test_once="fail"), found) == []
     assert lines(old(*entries, test_once="fail"), report(SINCE)) != [], "it passes now: stale"
-    assert update(once.apply(old(*entries, test_once="fail"), found)[0], found, Selection(), TODAY)
+    assert update(without_encoding.apply(old(*entries, test_once="fail"), found)[0], found, Selection(), TODAY)
 
 
 @pytest.mark.parametrize(("kind", "bad"), [("unsupported", "skip"), ("blocked", "skip"), ("flaky", "fail"), ("out-of-scope", "fail")])
@@ -105,24 +105,24 @@ def test_skips_and_other_classes_keep_their_counts(kind, bad):
 
 def test_a_pattern_over_several_tests_stays_for_the_others():
     ledger = old(entry(match="alpha::test_*[json-disk]"))
-    found, _ = once.apply(ledger, report(SINCE))
+    found, _ = without_encoding.apply(ledger, report(SINCE))
     assert [one.subject for one in found.entries] == ["alpha::test_*[json-disk]", "alpha::test_once[any-disk]"]
 
 
 def test_what_was_said_of_an_encoding_that_it_does_not_speak_goes():
     for names in ({"test": "alpha::test_once", "variants": ["bare-disk"]}, {"match": "alpha::test_once[bare-*]"}):
-        ledger, _ = once.apply(old(entry(**names)), report(SINCE))
+        ledger, _ = without_encoding.apply(old(entry(**names)), report(SINCE))
         assert ledger.entries == []
 
 
 def test_other_storages_follow_too():
     both = tuple(f"{encoding}-{storage}" for storage in ("disk", "memory") for encoding in ("bare", "json"))
-    ledger, _ = once.apply(old(variants=both), report(SINCE))
+    ledger, _ = without_encoding.apply(old(variants=both), report(SINCE))
     assert sorted(ledger.suites["alpha"].counts) == sorted([*both, "any-disk", "any-memory"])
     assert ledger.suites["alpha"].variants("test_once") == ["any-disk", "any-memory"]
 
 
 def test_it_survives_the_file(tmp_path):
-    ledger, _ = once.apply(old(), report(SINCE))
+    ledger, _ = without_encoding.apply(old(), report(SINCE))
     store.save(tmp_path / "x.toml", ledger)
     assert store.load(tmp_path / "x.toml").suites == ledger.suites
