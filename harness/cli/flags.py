@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from harness.cli import completion
 from harness.junit import Duplicates
+from harness.ledger.model import EntryClass
 from harness.masking import VARIABLE
 from harness.targets import SPECS
 
@@ -91,13 +93,16 @@ LaneOption = Annotated[
         rich_help_panel=SELECTION,
     ),
 ]
-ShardOption = Annotated[str, typer.Option(metavar="I/N", help="run share I of N of the suites, such as 1/3", rich_help_panel=SELECTION)]
+ShardOption = Annotated[
+    str, typer.Option(metavar="I/N", help="share I of N of the suites, such as 1/3; pytest calls it --part", rich_help_panel=SELECTION)
+]
 DurationsOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="balance shards by this durations.toml or event stream", rich_help_panel=SELECTION)
 ]
 JobsOption = Annotated[
     int | None, typer.Option(metavar="N", help="workers for non-timing suites; default: one per processor, at most 4", min=1)
 ]
+LoopJobsOption = Annotated[int, typer.Option(metavar="N", help="loops at a time; in real time more than one disturbs timing", min=1)]
 RerunOption = Annotated[int, typer.Option(metavar="N", help="repeat failing tests up to this often; a pass then is flaky", min=0)]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="seed of everything random in tests and client", min=0)]
 RestartOption = Annotated[
@@ -128,3 +133,15 @@ DuplicatesOption = Annotated[
 ]
 LedgerOption = Annotated[Path | None, typer.Option(metavar="FILE", help="ledger file; default: baselines/TARGET.toml")]
 BaselinesOption = Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the ledgers; default: ./baselines")]
+ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="why tests newly fail or skip")]
+LinkOption = Annotated[str | None, typer.Option(metavar="URL", help="where that is discussed")]
+ReviewByOption = Annotated[
+    datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="until when that holds, such as 2027-01-31")
+]
+ClassOption = Annotated[
+    EntryClass,
+    typer.Option("--class", metavar="CLASS", help="class of new entries; skips become unsupported; flaky ones have to be measured"),
+]
+GoneOption = Annotated[str | None, typer.Option(metavar="TEXT", help="why tests or suites of the ledger are not there any more")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="only show the change")]
+YesOption = Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")]

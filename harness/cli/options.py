@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli import flags
 from harness.events.results import RunReport
 from harness.junit import Duplicates
 from harness.ledger import store
+from harness.ledger.excuse import Excuse
+from harness.ledger.model import EntryClass
 from harness.run import last_failed, results_of_others
 from harness.run.request import RunRequest, default_jobs
 from harness.session.settings import check_lane, split, storages, time_mode
@@ -16,6 +19,12 @@ from harness.shards.split import parse
 from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions, file, resolve
 from harness.testing.marks import select_encodings
+from harness.text import utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.identity import TestId
 
 EVIDENCE = Path("artifacts/evidence")
 
@@ -209,6 +218,36 @@ class LedgerChoice:
     def readable(self, target: TargetOptions) -> Path:
         """The same to be read only: the one that comes with the harness when there is none."""
         return self.ledger or store.readable(ledger_place(target, self.baselines))
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What a person says about a change of the ledger: no command invents a reason."""
+
+    reason: flags.ReasonOption = None
+    link: flags.LinkOption = None
+    review_by: flags.ReviewByOption = None
+    kind: flags.ClassOption = EntryClass.FAILS
+    gone: flags.GoneOption = None
+
+    def excuse(self, measured: Mapping[TestId, tuple[int, int]]) -> Excuse | None:
+        """The excuse of tests that newly fail or skip; None unless everything was said that an entry needs."""
+        if not (self.reason and self.link and self.review_by):
+            return None
+        return Excuse(utf8(self.reason), utf8(self.link), self.review_by.date(), self.kind, measured)
+
+    @property
+    def gone_for(self) -> str | None:
+        """Why tests vanished, if somebody said it."""
+        return utf8(self.gone) if self.gone else None
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Whether a change that was shown is written."""
+
+    dry_run: flags.DryRunOption = False
+    yes: flags.YesOption = False
 
 
 def build_request(target: TargetOptions, what: Matrix, how: Conditions, *, jobs: int | None = None) -> RunRequest:

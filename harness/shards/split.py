@@ -18,15 +18,15 @@ WHOLE = (0, 1)
 """The share of a run that is not shared."""
 
 
-def parse(text: str) -> tuple[int, int]:
-    """Read `I/N`, which counts from 1, as index (from 0) and count.
+def parse(text: str, flag: str = "--shard") -> tuple[int, int]:
+    """Read `I/N`, which counts from 1, as index (from 0) and count; `flag` is how the option was called.
 
     Raises:
         UsageError: it is no such share.
     """
     number, slash, count = text.partition("/")
     if not slash or not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count):
-        raise UsageError(f"--shard {text!r}: use I/N with I from 1 to N, such as 1/4")
+        raise UsageError(f"{flag} {text!r}: use I/N with I from 1 to N, such as 1/4")
     return int(number) - 1, int(count)
 
 

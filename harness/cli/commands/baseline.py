@@ -23,12 +23,11 @@ from harness.errors import UsageError
 from harness.ledger import history, probation, renames, store, without_encoding
 from harness.ledger.excuse import Excuse
 from harness.ledger.measure import flaky_tests
-from harness.ledger.model import EntryClass, Ledger
+from harness.ledger.model import Ledger
 from harness.ledger.update import diff, merge, prune, update
 from harness.run.request import default_jobs
 from harness.standard_corpus import standard_corpus
 from harness.targets import TargetOptions
-from harness.text import utf8
 
 if TYPE_CHECKING:
     from harness.events.results import RunReport
@@ -93,28 +92,10 @@ def _changing(step: Step) -> Callable[..., None]:
         how: options.Conditions,
         against: options.LedgerChoice,
         given: options.Results,
+        *,
         jobs: flags.JobsOption = None,
-        reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why tests newly fail or skip")] = None,
-        link: Annotated[str | None, typer.Option(metavar="URL", help="where that is discussed")] = None,
-        review_by: Annotated[
-            datetime.datetime | None,
-            typer.Option(
-                formats=["%Y-%m-%d"],
-                metavar="DATE",
-                help="until when that holds, such as 2027-01-31",
-            ),
-        ] = None,
-        kind: Annotated[
-            EntryClass,
-            typer.Option(
-                "--class",
-                metavar="CLASS",
-                help="class of new entries; skips become unsupported; flaky ones have to be measured",
-            ),
-        ] = EntryClass.FAILS,
-        gone: Annotated[str | None, typer.Option(metavar="TEXT", help="why tests or suites of the ledger are not there any more")] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
-        yes: Annotated[bool, typer.Option("--yes", help="write without asking; what is no terminal is never asked")] = False,
+        why: options.Reasons,
+        writing: options.Writing,
     ) -> None:
         about = where.options()
         path = against.path(about)
@@ -130,18 +111,18 @@ def _changing(step: Step) -> Callable[..., None]:
         known = {source for one in past for source in one.sources}
         fresh = [one for one in seen if known.isdisjoint(one.sources)]
         measured = history.measured([*past, *fresh])
-        excuse = Excuse(utf8(reason), utf8(link), review_by.date(), kind, measured) if reason and link and review_by else None
+        excuse = why.excuse(measured)
         today = renames.load(what.corpus or standard_corpus()).apply(before or Ledger(target=options.ledger_place(about, None).stem))[0]
         today = without_encoding.apply(today, report)[0]
         selection = selection_of(request, what.suite, report)
         # What is on probation is not taken over: it decides nothing until the set is raised.
         report = probation.split(report, today).deciding
-        after = _changed(step, today, report, selection, excuse, utf8(gone) if gone else None)
+        after = _changed(step, today, report, selection, excuse, why.gone_for)
         change = diff(before, after)
         _print_change(change)
         if not change:
             out.print(f"{path} is up to date")
-        elif dry_run or not (yes or _agreed(path)):
+        elif writing.dry_run or not (writing.yes or _agreed(path)):
             out.print(f"{path} not written")
         else:
             listed = set(map(str, flaky_tests(after)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from harness.cli import options
+from harness.cli import flags, options
 from harness.cli.console import out
 from harness.cli.expand import expanded
 from harness.cli.interruptible import run_interruptibly
@@ -45,7 +45,7 @@ def command(
     ] = None,
     budget: Annotated[float | None, typer.Option(metavar="SECONDS", help="begin no further loop after so many seconds", min=1)] = None,
     attribute: Annotated[int, typer.Option(metavar="N", help="replay so many of the worst tests to find the cause; 0 for none", min=0)] = 5,
-    jobs: Annotated[int, typer.Option(metavar="N", help="loops at a time; in real time more than one disturbs timing", min=1)] = 1,
+    jobs: flags.LoopJobsOption = 1,
     record: Annotated[bool, typer.Option("--record", help="write the counts to the history of the ledger; fixed loops only")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="list the tests without failures too")] = False,
 ) -> None:

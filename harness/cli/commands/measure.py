@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import flags, options
 from harness.cli.commands.flake import measured
 from harness.cli.console import out
 from harness.cli.expand import expanded
@@ -33,8 +33,8 @@ def command(
     how: options.Conditions,
     against: options.LedgerChoice,
     loops: Annotated[int, typer.Option(metavar="N", help="how often each test is run", min=2)] = LOOPS,
-    jobs: Annotated[int, typer.Option(metavar="N", help="loops at a time; in real time more than one disturbs timing", min=1)] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show the change")] = False,
+    jobs: flags.LoopJobsOption = 1,
+    dry_run: flags.DryRunOption = False,
 ) -> None:
     """Run the flaky tests of a ledger so often, and give each an entry of its own with what was measured. Migrates older ledgers."""
     about = where.options()
