@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from runtime.actor.database.worker import DatabaseClosedError
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.queue.message import QueueMessage
-    from runtime.declaration.definition import Actor, Event, Queue, action
+    from runtime.declaration.actions import action
+    from runtime.declaration.actor import Actor
+    from runtime.declaration.events import Event
     from runtime.declaration.options import Options
+    from runtime.declaration.queues import Queue
     from runtime.declaration.registry import Registry
     from runtime.declaration.tabs import InspectorTab
     from runtime.errors import ActorError, UserError, forbidden, make_error
@@ -48,13 +51,13 @@ _HOMES = {
     "NO_RATE_LIMITS": "runtime.gateway.rate_limits",
     "UNDEFINED": "runtime.protocol.values",
     "AbortSignal": "runtime.actor.lifecycle.abort",
-    "Actor": "runtime.declaration.definition",
+    "Actor": "runtime.declaration.actor",
     "ActorError": "runtime.errors",
     "Conn": "runtime.actor.connections.connection",
     "Context": "runtime.actor.calls.context",
     "DatabaseClosedError": "runtime.actor.database.worker",
     "DatabaseProvider": "runtime.actor.database.provider",
-    "Event": "runtime.declaration.definition",
+    "Event": "runtime.declaration.events",
     "HostOptions": "runtime.hosting.options",
     "InProcessServer": "runtime.server",
     "InspectorTab": "runtime.declaration.tabs",
@@ -63,7 +66,7 @@ _HOMES = {
     "MessageEvent": "runtime.actor.connections.raw.socket",
     "Migration": "runtime.actor.database.migrations",
     "Options": "runtime.declaration.options",
-    "Queue": "runtime.declaration.definition",
+    "Queue": "runtime.declaration.queues",
     "QueueMessage": "runtime.actor.queue.message",
     "RawSocket": "runtime.actor.connections.raw.socket",
     "RateLimits": "runtime.gateway.rate_limits",
@@ -73,7 +76,7 @@ _HOMES = {
     "SQLiteStorage": "runtime.storage.sqlite",
     "Transaction": "runtime.actor.database.transaction",
     "UserError": "runtime.errors",
-    "action": "runtime.declaration.definition",
+    "action": "runtime.declaration.actions",
     "create_app": "runtime.server",
     "forbidden": "runtime.errors",
     "make_error": "runtime.errors",

@@ -11,7 +11,6 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.calls.user_code import fit
 from runtime.errors import ActorError, make_error
 from runtime.logs import error_fields
 
@@ -135,7 +134,7 @@ class RunSupervisor:
         context = self._owner.context()
         assert self._hook is not None
         try:
-            result: Any = self._hook(*fit(self._hook, (context,)))
+            result: Any = self._hook(context)
             if inspect.isawaitable(result):
                 await result
             self._owner.state.flush()

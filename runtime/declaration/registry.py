@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.declaration.definition import Actor, ActorDefinition
+from runtime.declaration.definition import ActorDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runtime.declaration.actor import Actor
 
 
 class Registry:

@@ -34,7 +34,8 @@ class ActorView:
     @property
     def is_workflow(self) -> bool:
         """Whether the run handler is a workflow (WF-004)."""
-        return isinstance(self.task.definition.hooks.get("run"), BoundWorkflow)
+        run = self.task.definition.hooks.get("run")
+        return run is not None and isinstance(run.function, BoundWorkflow)
 
     def state(self) -> Any:
         """The current in-memory state, unsaved changes included (INSP-030)."""

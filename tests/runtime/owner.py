@@ -17,6 +17,7 @@ from runtime.actor.lifecycle.work import WorkTracker
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.queue.user_api import QueueApi
 from runtime.declaration.options import Options
+from runtime.declaration.queues import QueueSpec
 from runtime.errors import ActorError
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.metrics.registry import ActorMetrics
@@ -34,7 +35,8 @@ class Owner:
         self.disk = disk or MemoryStorage()
         self.storage = GenerationStorage(self.disk, "actor1", generation)
         self.identity = SimpleNamespace(actor_id="actor1", generation=generation)
-        self.definition = SimpleNamespace(queues=queues or {}, database=database)
+        self.queues = queues or {}
+        self.definition = SimpleNamespace(queues={name: QueueSpec.of(queue) for name, queue in self.queues.items()}, database=database)
         self.options = options or Options()
         self.log = structlog.get_logger()
         self.metrics = ActorMetrics()
@@ -81,7 +83,7 @@ class Owner:
         await self.database.close()
         following = Owner(
             options=self.options,
-            queues=self.definition.queues,
+            queues=self.queues,
             database=self.definition.database,
             disk=self.disk,
             generation=self.identity.generation + 1,

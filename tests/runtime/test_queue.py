@@ -7,8 +7,8 @@ import pytest
 from runtime import clock
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.queue.records import StoredMessage, encode_body
-from runtime.declaration.definition import Queue
 from runtime.declaration.options import Options
+from runtime.declaration.queues import Queue
 from runtime.errors import ActorError
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle

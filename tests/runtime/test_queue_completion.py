@@ -6,7 +6,7 @@ import pytest
 
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.queue.external_send import send_external
-from runtime.declaration.definition import Queue
+from runtime.declaration.queues import Queue, QueueSpec
 from runtime.errors import ActorError, UserError
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle
@@ -153,7 +153,7 @@ async def test_metrics():
 
 
 async def publish(owner, name="q", body=None, *, guard=None, undeclared=False, **more):
-    declared = None if undeclared else Queue(can_publish=guard)
+    declared = None if undeclared else QueueSpec.of(Queue(can_publish=guard))
     return await send_external(owner.queue, declared, "context", name, body, **more)
 
 

@@ -7,10 +7,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.calls.context import Context
-from runtime.actor.calls.user_code import fit
 from runtime.actor.lifecycle.work import Region, WorkKind
 from runtime.actor.queue.external_send import send_external
-from runtime.declaration.schema import validate
 from runtime.errors import ActorError, is_public, make_error
 from runtime.http import Response
 from runtime.protocol.values import UNDEFINED
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.lifecycle.task import ActorTask
+    from runtime.declaration.functions import UserFunction
     from runtime.http import Request
     from runtime.protocol.messages import QueueResult, QueueSend
 
@@ -127,8 +126,8 @@ class Calls:
             return Response(status=404)
 
         async def handle(context: Context) -> Response:
-            response = handler(*fit(handler, (context, request)))
-            if inspect.isawaitable(response):
+            response = handler(context, request)
+            if handler.is_async or inspect.isawaitable(response):
                 response = await response
             self._task.state.flush()
             if not isinstance(response, Response):
@@ -208,10 +207,10 @@ class Calls:
         if spec is None:
             raise make_error("actor.action_not_found", name=name)
         if spec.args is not None:
-            args = validate(spec.args, args)
+            args = spec.args.check(args)
         try:
-            output = spec.function(*fit(spec.function, (self._instance, context, *args)))
-            if inspect.isawaitable(output):
+            output = spec.function(self._instance, context, *args)
+            if spec.function.is_async or inspect.isawaitable(output):
                 output = await output
         except Exception:
             self._task.state._flush_turn()  # noqa: SLF001 - a failed action's changes are flushed, but not its errors
@@ -221,10 +220,10 @@ class Calls:
             output = UNDEFINED
         return output
 
-    async def _respond(self, hook: Callable[..., Any], context: Context, name: str, args: list[Any], output: Any) -> Any:
+    async def _respond(self, hook: UserFunction, context: Context, name: str, args: list[Any], output: Any) -> Any:
         """What `on_before_action_response` makes of the output (TASK-111)."""
-        output = hook(*fit(hook, (context, name, args, output)))
-        if inspect.isawaitable(output):
+        output = hook(context, name, args, output)
+        if hook.is_async or inspect.isawaitable(output):
             output = await output
         self._task.state.flush()
         return output

@@ -10,7 +10,7 @@ import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.calls.user_code import call_limited
+from runtime.actor.calls.limits import call_limited
 from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.connections.ports import ConnOwner
 from runtime.actor.connections.sockets import byte_size
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.events import EventFrames, EventHub
     from runtime.actor.connections.hibernation.store import ConnStore
     from runtime.actor.connections.sockets import ActorSocket
+    from runtime.declaration.functions import UserFunction
     from runtime.protocol.encodings import Encoding
 
 
@@ -244,7 +245,7 @@ class ClientConnection:
         if self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._guard(index, size, name, event.can_subscribe)) is None:
             self._waiting = None
 
-    async def _guard(self, index: int, size: int, name: str, can_subscribe: Any) -> None:
+    async def _guard(self, index: int, size: int, name: str, can_subscribe: UserFunction) -> None:
         """Ask the guard, apply its answer, then handle what waited (ACCESS-030..032)."""
         context = self._owner.context(conn=self._conn)
         try:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.sockets import byte_size
-from runtime.declaration.schema import validate
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.messages import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.declaration.definition import Event as EventDeclaration
+    from runtime.declaration.events import EventSpec
     from runtime.protocol.encodings import Encoding
 
 
@@ -88,7 +87,7 @@ class EventFrames:
 class EventHub:
     """Who is subscribed to what, and the way to them. Implements EVENT-001..012, EVENT-020, EVENT-021."""
 
-    def __init__(self, declared: Mapping[str, EventDeclaration], limit: int) -> None:
+    def __init__(self, declared: Mapping[str, EventSpec], limit: int) -> None:
         self._declared = declared
         self._limit = limit
         self._subscribers: dict[str, dict[str, Subscriber]] = {}
@@ -146,12 +145,12 @@ class EventHub:
 
     def _validated(self, name: str, args: Sequence[Any]) -> Sequence[Any]:
         event = self._declared.get(name)
-        if event is None or event.schema is None:
+        if event is None or event.payload is None:
             return args
         # A schema describes the payload of a client: one value, as most events have, is not wrapped in a list for it (EVENT-020).
         single = len(args) <= 1
         payload = (args[0] if args else None) if single else list(args)
-        value = validate(event.schema, payload, f"Invalid event `{name}` payload")
+        value = event.payload.check(payload, f"Invalid event `{name}` payload")
         if not single:
             return list(value)
         return [value] if args else []

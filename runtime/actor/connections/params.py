@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runtime.declaration.schema import validate
 from runtime.protocol import jsontext
 from runtime.protocol.subprotocols import PARAMS_PREFIX
 from runtime.protocol.values import from_wire
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
-    from runtime.declaration.schema import Schema
+    from runtime.declaration.schema import Validator
 
 
 def socket_params(upgrade: Upgrade) -> Any:
@@ -25,10 +24,10 @@ def socket_params(upgrade: Upgrade) -> Any:
     return None if text is None else from_wire(jsontext.loads(unquote(text, errors="strict").encode()))
 
 
-def check_params(schema: Schema | None, params: Any) -> Any:
+def check_params(validator: Validator | None, params: Any) -> Any:
     """Validate against the declared schema, for every kind of connection (CONN-042, CONN-043).
 
     Raises:
         ActorError: `actor.validation_error`.
     """
-    return params if schema is None else validate(schema, params, "Invalid connection params")
+    return params if validator is None else validator.check(params, "Invalid connection params")

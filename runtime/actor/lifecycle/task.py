@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runtime.actor.calls.context import Context
 from runtime.actor.calls.dispatch import Admission, Calls
-from runtime.actor.calls.user_code import call_limited
+from runtime.actor.calls.limits import call_limited, within
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.sockets import ActorSocket
+    from runtime.actor.database.provider import DatabaseProvider
     from runtime.actor.observer import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort
     from runtime.declaration.definition import ActorDefinition
@@ -98,7 +99,7 @@ class ActorTask:
         self.idle = IdleTimer(self)
         self.run = RunSupervisor(self)
         self.calls = Calls(self)
-        self.database = ActorDatabase(identity.actor_id, storage, definition.database, self.log, self.fail)
+        self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)
@@ -412,7 +413,7 @@ class ActorTask:
 
     async def limited(self, work: Callable[[], Coroutine[Any, Any, Any]], timeout: float, label: str) -> Any:
         """Run runtime work within a hook's limit."""
-        return await call_limited(self.work, work, (), timeout, label)
+        return await within(self.work, work(), timeout, label)
 
     def static_vars(self) -> Any:
         """A deep copy of the declared vars; None without any (RUN-200)."""

@@ -15,12 +15,13 @@ from runtime.protocol.messages import QueueResult
 
 if TYPE_CHECKING:
     from runtime.actor.queue.message_queue import MessageQueue
-    from runtime.declaration.definition import Queue
+    from runtime.declaration.functions import UserFunction
+    from runtime.declaration.queues import QueueSpec
 
 
 async def send_external(
     queue: MessageQueue,
-    declared: Queue | None,
+    declared: QueueSpec | None,
     c: object,
     name: str,
     body: Any,
@@ -67,9 +68,9 @@ async def send_external(
         queue.forget_answer(stored)
 
 
-async def _check_guard(guard: Any, c: object, name: str) -> None:
-    answer = guard(c)
-    if inspect.isawaitable(answer):
+async def _check_guard(guard: UserFunction, c: object, name: str) -> None:
+    answer = guard.function(c)
+    if guard.is_async or inspect.isawaitable(answer):
         answer = await answer
     if not isinstance(answer, bool):
         raise TypeError(f"can_publish of queue '{name}' must return a bool, got {answer!r}")

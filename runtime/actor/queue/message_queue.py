@@ -16,7 +16,6 @@ from runtime.actor.observer import Part
 from runtime.actor.queue.records import META_TABLE, TABLE, StoredMessage, encode_body, load_messages, load_next_id, put_next_id
 from runtime.actor.queue.waiting import abort_wait, wait_until
 from runtime.actor.writes import Writes
-from runtime.declaration.schema import validate
 from runtime.errors import make_error
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED
@@ -108,8 +107,8 @@ class MessageQueue:
             ActorError: queue.message_too_large, queue.full, actor.validation_error (QUEUE-010..014, QUEUE-020).
         """
         declared = self._owner.definition.queues.get(name)
-        if declared is not None and declared.schema is not None:
-            body = validate(declared.schema, body, f"Invalid queue `{name}` message")
+        if declared is not None and declared.body is not None:
+            body = declared.body.check(body, f"Invalid queue `{name}` message")
         message = StoredMessage(self._next_id, name, encode_body(body), clock.now_ms())
         options = self._owner.options
         if message.size > options.max_queue_message_size:
@@ -188,7 +187,7 @@ class MessageQueue:
         """
         declared = self._owner.definition.queues.get(message.name)
         if declared is not None and declared.completion is not None:
-            response = validate(declared.completion, response, f"Invalid queue `{message.name}` completion response")
+            response = declared.completion.check(response, f"Invalid queue `{message.name}` completion response")
         # The sender gets what a caller over the wire would get, and nothing that this actor can still change.
         copy = UNDEFINED if response is UNDEFINED else load_value(blob(response))
         if message.id in self._messages:

@@ -85,7 +85,8 @@ class ActorState:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._value: Any = UNDEFINED
-        self._hook = owner.definition.hooks.get("on_state_change")
+        hook = owner.definition.hooks.get("on_state_change")
+        self._hook = None if hook is None else hook.function
         self._unsaved = False
         self._saving = False
         self._unflushed = False

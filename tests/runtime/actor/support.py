@@ -11,7 +11,9 @@ from harness.session.virtual_loop import VirtualLoop
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopReason
-from runtime.declaration.definition import Actor, ActorDefinition, action
+from runtime.declaration.actions import action
+from runtime.declaration.actor import Actor
+from runtime.declaration.definition import ActorDefinition
 from runtime.declaration.options import Options
 from runtime.errors import ActorError
 from runtime.hosting.options import HostOptions

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from runtime.declaration.definition import Actor, Event, action
+from runtime.declaration.actions import action
+from runtime.declaration.actor import Actor
+from runtime.declaration.events import Event
 from runtime.declaration.options import Options
 from runtime.errors import UserError
 

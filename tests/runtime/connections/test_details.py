@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from runtime.actor.connections.raw.close_ack import CloseOutcome
-from runtime.declaration.definition import Actor, Queue, action
+from runtime.declaration.actions import action
+from runtime.declaration.actor import Actor
 from runtime.declaration.options import Options
+from runtime.declaration.queues import Queue
 from runtime.errors import ActorError
 from runtime.http import Request, Response
 from tests.runtime.connections.world import World, virtual

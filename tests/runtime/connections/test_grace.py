@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
-from runtime.declaration.definition import Actor, action
+from runtime.declaration.actions import action
+from runtime.declaration.actor import Actor
 from runtime.declaration.options import Options
 from runtime.errors import ActorError, UserError
 from runtime.hosting.standalone.slot import SlotState

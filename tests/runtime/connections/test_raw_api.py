@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.actor.connections.raw.socket import CloseEvent, RawSocket, ReadyState
-from runtime.declaration.definition import Actor
+from runtime.declaration.actor import Actor
 from runtime.declaration.options import Options
 from tests.runtime.connections.world import World, virtual
 

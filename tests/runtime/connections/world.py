@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.raw.close_ack import CloseAck
     from runtime.actor.lifecycle.task import ActorTask
-    from runtime.declaration.definition import Actor
+    from runtime.declaration.actor import Actor
 
 
 def virtual(test: Callable[..., Any]) -> Callable[..., None]:

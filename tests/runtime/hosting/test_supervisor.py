@@ -6,7 +6,7 @@ import pytest
 
 from runtime import clock
 from runtime.actor.ports import StopReason
-from runtime.declaration.definition import Actor
+from runtime.declaration.actor import Actor
 from runtime.declaration.registry import Registry
 from runtime.errors import ActorError
 from runtime.hosting.options import HostOptions
