@@ -36,12 +36,12 @@ from runtime.workflow.errors import (
 )
 from runtime.workflow.options import Break, Continue, Result
 from runtime.workflow.receive import WorkflowMessage
-from runtime.workflow.step import StepContext
+from runtime.workflow.step_context import StepContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.calls.context import Context
+    from runtime.workflow.ports import OwnedContext
 
 __all__ = [
     "BoundWorkflow",
@@ -70,7 +70,7 @@ class BoundWorkflow:
         self.body = body
         self.on_error = on_error
 
-    async def __call__(self, c: Context) -> None:
+    async def __call__(self, c: OwnedContext) -> None:
         """Run the workflow to its end, its next stop or its failure."""
         await run_workflow(c._task, c, self.body, self.on_error)  # noqa: SLF001 - the runtime's own
 

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.errors import ActorError
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.errors import Evicted, RollbackCheckpointError, RollbackStop, WorkflowFailure, Yield, describe
-from runtime.workflow.history import copied
+from runtime.workflow.errors import Evicted, RollbackCheckpointError, WorkflowFailure, Yield, describe
+from runtime.workflow.rollback import roll_back
 from runtime.workflow.run import Pass, WorkflowRun
-from runtime.workflow.step import run_rollback
+from runtime.workflow.sleep import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.calls.context import Context
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.workflow.ports import RunContext, WorkflowOwner
 
 
 class StoredWorkflowError(Exception):
@@ -24,17 +23,17 @@ class StoredWorkflowError(Exception):
 
 
 async def run_workflow(
-    task: ActorTask, context: Context, body: Callable[[WorkflowContext], Any], on_error: Callable[..., Any] | None
+    owner: WorkflowOwner, context: RunContext, body: Callable[[WorkflowContext], Any], on_error: Callable[..., Any] | None
 ) -> None:
     """The run handler of a workflow actor; returns when the workflow ended or the generation is stopping.
 
     Raises:
         Exception: What fails the run handler (WF-182); the failures of WF-181 end it normally with a warning.
     """
-    run = WorkflowRun(task, context, on_error)
+    run = WorkflowRun(owner, context, on_error)
     try:
         await run.load()
-        task.workflow = run
+        run.publish()
         await _drive(run, body)
     except Evicted:
         await _flush_quietly(run)
@@ -45,7 +44,7 @@ async def run_workflow(
 async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
     before = run.history.outcome
     if before.state == "rolling_back":
-        await _roll_back(run, body)
+        await roll_back(run, lambda: body(WorkflowContext(run)))
         stored = before.error or {}
         if before.unreported:
             await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
@@ -85,7 +84,7 @@ async def _wait(run: WorkflowRun, wait: Yield) -> None:
         await _wait_for_message(run, wait)
     elif wait.deadline_ms is not None:
         while (remaining := wait.deadline_ms - clock.now_ms()) > 0:
-            await WorkflowContext(run).pause(remaining / 1000)
+            await pause(run, run.abort, remaining / 1000)
     run.check_evicted()
     if wait.deadline_ms is not None:
         await run.context.run.set_wake_at(None)
@@ -94,7 +93,7 @@ async def _wait(run: WorkflowRun, wait: Yield) -> None:
 async def _wait_for_message(run: WorkflowRun, wait: Yield) -> None:
     timeout = None if wait.deadline_ms is None else max(0.0, (wait.deadline_ms - clock.now_ms()) / 1000)
     try:
-        await run.task.context().queue.wait_for_names_available(wait.names or (), timeout=timeout)
+        await run.fresh_queue().wait_for_names_available(wait.names or (), timeout=timeout)
     except ActorError as error:
         if (error.group, error.code) == ("actor", "aborted"):
             raise Evicted from None
@@ -113,42 +112,12 @@ async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error:
     else:
         run.history.set_outcome("rolling_back", error=stored, unreported=not reported)
         await run.record()
-        await _roll_back(run, body)
+        await roll_back(run, lambda: body(WorkflowContext(run)))
     if not reported:
         await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
     if not isinstance(error, WorkflowFailure):
         raise error
-    run.task.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")
-
-
-async def _roll_back(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
-    """Run the handlers of completed steps in reverse order, each at most once to completion (WF-131..138)."""
-    run.current = collecting = Pass(rollback=True)
-    try:
-        await body(WorkflowContext(run))
-    except (RollbackStop, Yield):
-        pass
-    except Exception:  # noqa: S110 - the replayed code meets the failure that started the rollback
-        pass
-    for entry, handler in reversed(collecting.handlers):
-        meta = entry.meta
-        if meta is None or meta.rollback_completed_at is not None:
-            continue
-        run.check_evicted()
-        try:
-            await run_rollback(run, handler, copied(entry.data.get("output")))
-        except Exception as error:
-            meta.rollback_error = f"{describe(error)['name']}: {describe(error)['message']}"
-            run.history.touch(entry)
-            await run.record()
-            event = {"workflowId": run.context.actor_id, "stepName": str(entry.location[-1]), "error": describe(error)}
-            await run.report({"rollback": event})
-            raise
-        meta.rollback_completed_at, meta.rollback_error = clock.now_ms(), None
-        run.history.touch(entry)
-        await run.record()
-    run.history.set_outcome("failed", error=run.history.outcome.error)
-    await run.record()
+    run.context.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")
 
 
 async def _flush_quietly(run: WorkflowRun) -> None:
@@ -156,4 +125,4 @@ async def _flush_quietly(run: WorkflowRun) -> None:
     try:
         await run.flush()
     except (Exception, Evicted) as error:
-        run.task.log.debug("workflow flush at eviction failed", error=str(error))
+        run.context.log.debug("workflow flush at eviction failed", error=str(error))

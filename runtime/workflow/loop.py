@@ -13,10 +13,10 @@ from runtime.workflow.options import Break, Continue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.workflow.context import WorkflowContext
+    from runtime.workflow.scope import Scope
 
 
-async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int) -> Any:
+async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int) -> Any:
     """One call of `loop`: continue at the stored iteration until the body breaks."""
     history, location = scope.run.history, (*scope.location, name)
     entry = history.find(location, "loop")
@@ -57,7 +57,7 @@ async def run_loop(scope: WorkflowContext, name: str, body: Callable[..., Any], 
         scope.run.check_evicted()
 
 
-async def _break(scope: WorkflowContext, entry: Entry, result: Break, size: int) -> Any:
+async def _break(scope: Scope, entry: Entry, result: Break, size: int) -> Any:
     assert entry.meta is not None
     entry.data = {**entry.data, "output": copied(result.value)}
     entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
@@ -66,7 +66,7 @@ async def _break(scope: WorkflowContext, entry: Entry, result: Break, size: int)
     return copied(entry.data["output"])
 
 
-async def _prune(scope: WorkflowContext, entry: Entry, oldest: int) -> None:
+async def _prune(scope: Scope, entry: Entry, oldest: int) -> None:
     """Forget the iterations before `oldest`, and flush (WF-076, WF-077)."""
     history = scope.run.history
     history.delete(item for item in history.below(entry.location) if _iteration(item, entry.location) < oldest)

@@ -8,17 +8,18 @@ from runtime import clock
 from runtime.errors import make_error
 from runtime.workflow.errors import RollbackStop, Yield
 from runtime.workflow.history import COMPLETED, Entry, copied
+from runtime.workflow.sleep import deadline_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.workflow.context import WorkflowContext
+    from runtime.workflow.scope import Scope
 
 
 class WorkflowMessage:
     """One received message: `id`, `name`, `body`, `created_at` (epoch ms); `complete(response)` when received completable."""
 
-    def __init__(self, scope: WorkflowContext, entry: Entry, completable: bool) -> None:
+    def __init__(self, scope: Scope, entry: Entry, completable: bool) -> None:
         data = entry.data["messageData"]
         self.id = int(data["id"])
         self.name: str = data["name"]
@@ -57,7 +58,7 @@ class WorkflowMessage:
 class WorkflowQueue:
     """`ctx.queue` of a workflow. The first argument of each receive is the entry name, not the queue name."""
 
-    def __init__(self, scope: WorkflowContext) -> None:
+    def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     async def next(
@@ -106,9 +107,8 @@ class WorkflowQueue:
         scope, history = self._scope, self._scope.run.history
         deadline = None
         if timeout is not None:
-            deadline = await scope.deadline_entry(f"{entry}:deadline", clock.now_ms() + max(0, round(timeout * 1000)))
-        queue = scope.run.task.context().queue
-        received = await queue.try_next_batch(names, count=count, completable=completable)
+            deadline = await deadline_entry(scope, f"{entry}:deadline", clock.now_ms() + max(0, round(timeout * 1000)))
+        received = await scope.run.fresh_queue().try_next_batch(names, count=count, completable=completable)
         if not received and deadline is None:
             raise Yield(names=names)
         if not received and deadline is not None and clock.now_ms() < deadline.data["deadline"]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observer import Part
-from runtime.workflow.errors import Evicted
+from runtime.workflow.errors import Evicted, RollbackStop
 from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.calls.context import Context
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.abort import AbortSignal
+    from runtime.workflow.ports import Messages, RunContext, WorkflowOwner
 
 _OVER = (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 
@@ -37,8 +37,8 @@ class Pass:
 class WorkflowRun:
     """The workflow of one generation. Not for user code."""
 
-    def __init__(self, task: ActorTask, context: Context, on_error: Callable[..., Any] | None) -> None:
-        self.task = task
+    def __init__(self, owner: WorkflowOwner, context: RunContext, on_error: Callable[..., Any] | None) -> None:
+        self._owner = owner
         self.context = context
         self.history = History()
         self.current = Pass()
@@ -48,13 +48,35 @@ class WorkflowRun:
 
     async def load(self) -> None:
         """Read the history from storage."""
-        rows = await self.task.storage.scan(TABLE)
+        rows = await self._owner.storage.scan(TABLE)
         self.history = History.load(rows)
+
+    def publish(self) -> None:
+        """Let inspectors find this workflow: from now on its history in memory is newer than the stored one."""
+        self._owner.workflow = self
+
+    @property
+    def abort(self) -> AbortSignal:
+        """Fires when grace begins."""
+        return self._owner.abort
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the actor has state."""
+        return self._owner.definition.has_state
 
     @property
     def stopping(self) -> bool:
         """Whether the generation is stopping."""
-        return self.task.abort.aborted
+        return self.abort.aborted
+
+    def fresh_queue(self) -> Messages:
+        """The queue as a new invocation sees it.
+
+        Not the run handler's own view: that one refuses a second receive while a completable message is open, and a workflow that was
+        replayed gets its open messages back from the history, not from the queue.
+        """
+        return self._owner.context().queue
 
     def check_evicted(self) -> None:
         """End the pass when the generation is stopping (WF-025)."""
@@ -69,7 +91,7 @@ class WorkflowRun:
         Raises:
             Evicted: Grace is over: what late code has to say must not be recorded (WF-145).
         """
-        if self.task.state_name in _OVER:
+        if self._owner.state_name in _OVER:
             raise Evicted
         async with self._flushing:
             if not self.history.is_dirty:
@@ -77,13 +99,22 @@ class WorkflowRun:
             writes, deletions, taken = self.history.take_changes()
             try:
                 if writes:
-                    await self.task.saver.save_now(extra=writes)
+                    await self._owner.saver.save_now(extra=writes)
             except BaseException:
                 self.history.restore(taken)
                 raise
             if deletions:
-                await self.task.commit(deletions)
-        self.task.changed(Part.WORKFLOW)
+                await self._owner.commit(deletions)
+        self._owner.changed(Part.WORKFLOW)
+
+    async def mark(self, location: Location, kind: str, data: dict[str, Any]) -> None:
+        """Record, when first reached, an entry that has no outcome of its own."""
+        if self.history.find(location, kind) is not None:
+            return
+        if self.current.rollback:
+            raise RollbackStop
+        self.history.add(location, kind, data)
+        await self.flush()
 
     async def record(self) -> None:
         """Flush what becomes of a failed workflow, without entries that are too large for it."""
@@ -124,4 +155,4 @@ class WorkflowRun:
             if hasattr(result, "__await__"):
                 await result
         except Exception as error:
-            self.task.log.warning("workflow error hook failed", error=str(error))
+            self._owner.log.warning("workflow error hook failed", error=str(error))

@@ -1,4 +1,4 @@
-"""Steps: attempts, retries, time-outs, and the guarded context that a step body gets (sections 2.3 and 5)."""
+"""Steps: attempts, retries, time-outs (section 5). What a body gets is in `step_context.py`."""
 
 from __future__ import annotations
 
@@ -26,83 +26,17 @@ from runtime.workflow.errors import (
 from runtime.workflow.history import COMPLETED, RUNNING, Entry, Metadata, copied
 from runtime.workflow.history import EXHAUSTED as STATUS_EXHAUSTED
 from runtime.workflow.history import FAILED as STATUS_FAILED
+from runtime.workflow.step_context import StepContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.calls.context import Context
-    from runtime.workflow.context import WorkflowContext
     from runtime.workflow.options import StepOptions
     from runtime.workflow.run import WorkflowRun
-
-GUARD_KEY = "__rivet_actor_workflow_guard_triggered"
-_GUARDED = {
-    "state": "state",
-    "vars": "vars",
-    "db": "db",
-    "client": "client",
-    "broadcast": "broadcast",
-    "keep_awake": "keepAwake",
-    "wait_until": "waitUntil",
-    "destroy": "destroy",
-}
+    from runtime.workflow.scope import Scope
 
 
-class StepContext:
-    """What a step body gets: the actor, but only while the step runs (WF-010).
-
-    Always: `actor_id`, `name`, `key`, `log`, `abort_signal`. Only while the step runs: `state`, `vars`, `db`, `client()`, `broadcast`,
-    `queue.send`, `keep_awake`, `wait_until`, `destroy`.
-
-    Raises:
-        RuntimeError: A guarded member was used after the step ended: `<feature> is only available inside workflow steps`.
-    """
-
-    def __init__(self, run: WorkflowRun) -> None:
-        self._run = run
-        self._open = True
-        self.actor_id = run.context.actor_id
-        self.name = run.context.name
-        self.key = run.context.key
-        self.log = run.context.log
-        self.abort_signal = run.task.abort
-        self.queue = _StepQueue(self)
-
-    def __getattr__(self, member: str) -> Any:
-        feature = _GUARDED.get(member)
-        if feature is None:
-            raise AttributeError(f"a step context has no member {member!r}")
-        return getattr(self._use(feature), member)
-
-    def _use(self, feature: str) -> Context:
-        if not self._open:
-            self._trip()
-            raise RuntimeError(f"{feature} is only available inside workflow steps")
-        return self._run.context
-
-    def _trip(self) -> None:
-        context = self._run.context
-        context.wait_until(context.kv.put(GUARD_KEY, "true"))
-        state = context.state if self._run.task.definition.has_state else None
-        if isinstance(state, dict) and "guardTriggered" in state:
-            state["guardTriggered"] = True
-
-    def _close(self) -> None:
-        self._open = False
-
-
-class _StepQueue:
-    """The sending half of the actor's queue."""
-
-    def __init__(self, step: StepContext) -> None:
-        self._step = step
-
-    async def send(self, name: str, body: Any = None) -> Any:
-        """Send to the actor's own queue."""
-        return await self._step._use("queue.send").queue.send(name, body)  # noqa: SLF001 - same module
-
-
-async def run_step(scope: WorkflowContext, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
+async def run_step(scope: Scope, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
     """One call of `step`: replay, back off, or run one attempt."""
     run = scope.run
     location = (*scope.location, name)
@@ -127,7 +61,7 @@ async def run_step(scope: WorkflowContext, name: str, body: Callable[..., Any], 
     return await _attempt(scope, entry, name, body, options)
 
 
-async def _attempt(scope: WorkflowContext, entry: Entry, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
+async def _attempt(scope: Scope, entry: Entry, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
     run, meta = scope.run, _meta(entry)
     started = clock.now_ms()
     meta.status = RUNNING
@@ -155,7 +89,7 @@ async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], optio
     context = StepContext(run)
     result = body(context) if _takes_context(body) else body()
     if not inspect.isawaitable(result):
-        context._close()  # noqa: SLF001 - same module
+        context._close()  # noqa: SLF001 - user code must not see it
         return result
     child = run.start_body(result)
     child.add_done_callback(lambda _: context._close())  # noqa: SLF001 - same module
@@ -177,7 +111,7 @@ def _takes_context(body: Callable[..., Any]) -> bool:
         return True
 
 
-async def _failed(scope: WorkflowContext, entry: Entry, name: str, error: Exception, started: int, options: StepOptions) -> None:
+async def _failed(scope: Scope, entry: Entry, name: str, error: Exception, started: int, options: StepOptions) -> None:
     """Account for a failed attempt: yield for a retry or raise the terminal failure (WF-043..049, WF-170)."""
     run, meta = scope.run, _meta(entry)
     meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
@@ -246,14 +180,3 @@ def _meta(entry: Entry) -> Metadata:
     if entry.meta is None:
         entry.meta = Metadata(created_at=clock.now_ms())
     return entry.meta
-
-
-async def run_rollback(run: WorkflowRun, handler: Callable[..., Any], output: Any) -> None:
-    """Run one rollback handler with a step context and the step's stored output (WF-131)."""
-    context = StepContext(run)
-    try:
-        result = handler(context, output)
-        if inspect.isawaitable(result):
-            await result
-    finally:
-        context._close()  # noqa: SLF001 - same module

@@ -6,7 +6,7 @@ import pytest
 
 from runtime.errors import ActorError
 from runtime.workflow import EntryInProgressError, HistoryDivergedError, JoinError, RaceError
-from runtime.workflow.branches import _raise_control_flow
+from runtime.workflow.branches import raise_control_flow
 from runtime.workflow.errors import Evicted, RollbackCheckpointError, RollbackStop, Yield
 from tests.runtime.workflow.support import Flow, failing, virtual
 
@@ -123,8 +123,8 @@ def test_which_control_flow_ends_the_pass():
     for first in range(len(order)):
         outcomes = {str(number): error for number, error in enumerate(reversed([*order[first:], Yield(1), ValueError()]))}
         with pytest.raises(type(order[first])):
-            _raise_control_flow(outcomes)
-    _raise_control_flow({"a": Yield(1), "b": ValueError()})
+            raise_control_flow(outcomes)
+    raise_control_flow({"a": Yield(1), "b": ValueError()})
 
 
 @virtual

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runtime.workflow import CriticalError, RollbackError, StepExhaustedError
-from runtime.workflow.step import GUARD_KEY
+from runtime.workflow.step_context import GUARD_KEY
 from tests.runtime.workflow.support import Flow, failing, is_workflow_write, virtual
 
 

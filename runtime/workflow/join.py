@@ -1,0 +1,37 @@
+"""Join: every branch runs, and the join fails when one of them failed for good (section 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.workflow.branches import OPEN, branches_entry, collect_handlers, merged, raise_control_flow, run_branches
+from runtime.workflow.errors import JoinError, Yield
+from runtime.workflow.history import COMPLETED, FAILED, copied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runtime.workflow.scope import Scope
+
+    S = TypeVar("S", bound=Scope)
+
+
+async def run_join(scope: S, name: str, branches: Mapping[str, Callable[[S], Any]]) -> dict[str, Any]:
+    """Run every unfinished branch and settle the join (WF-110..117)."""
+    entry = await branches_entry(scope, name, "join", list(branches))
+    recorded = entry.data["branches"]
+    if scope.run.current.rollback and all(recorded[item]["status"] == COMPLETED for item in branches):
+        await collect_handlers(scope, entry, branches)
+    open_branches = {item: body for item, body in branches.items() if recorded[item]["status"] in OPEN}
+    outcomes = await run_branches(scope, entry, open_branches)
+    raise_control_flow(outcomes)
+    waits = [outcome for outcome in outcomes.values() if isinstance(outcome, Yield)]
+    if waits:
+        await scope.run.flush()
+        raise merged(waits)
+    failed = {item: outcomes.get(item) or Exception(recorded[item]["error"]) for item in branches if recorded[item]["status"] == FAILED}
+    if open_branches:
+        await scope.run.flush()
+    if failed:
+        raise JoinError(name, {item: error for item, error in failed.items() if isinstance(error, BaseException)})
+    return {item: copied(recorded[item].get("output")) for item in branches}
