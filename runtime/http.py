@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+INTERNAL_ORIGIN = "http://127.0.0.1"
+"""Where actors believe they are: outside addresses are the gateway's business and change with every proxy (WIRE-508)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request to an actor.

@@ -2,7 +2,7 @@
 
 Why uvicorn and not granian, which carries far more WebSocket traffic: granian's ASGI interface drops the headers of the 101 response
 (the ray id), hands over no close reason of the client and caps messages at 16 MiB; all three are part of the wire protocol. Its HTTP
-throughput measured here was below uvicorn's with httptools. See `runtime.gateway.http_protocol` for custom methods.
+throughput measured here was below uvicorn's with httptools. See `runtime.gateway.uvicorn_protocols` for custom methods.
 
 The server keeps no periodic tick and no short keep-alive timer: on a virtual-time loop each would become thousands of jumps.
 """
@@ -20,8 +20,7 @@ import structlog
 import uvicorn
 
 from runtime import logs
-from runtime.gateway.http_protocol import AnyMethodProtocol
-from runtime.gateway.websocket_protocol import CheckedTextProtocol
+from runtime.gateway.uvicorn_protocols import AnyMethodProtocol, CheckedTextProtocol
 from runtime.hosting.standalone.app import GatewayApp
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.storage.memory import MemoryStorage

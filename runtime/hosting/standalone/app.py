@@ -14,8 +14,9 @@ import structlog
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, gateway_status, make_error
+from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
-from runtime.gateway.face import ActorHttp
+from runtime.gateway.face import ActorFace
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.rate_limits import RequestLimit
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
@@ -23,7 +24,7 @@ from runtime.hosting.standalone import cors
 from runtime.hosting.standalone.ray import new_ray
 from runtime.hosting.standalone.rest.dispatch import RestApi
 from runtime.hosting.standalone.routing import Router, check_actor_id, skip_from_header
-from runtime.http import Request
+from runtime.http import INTERNAL_ORIGIN, Request
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
 from runtime.replies import Reply, error_reply, internal_error
@@ -43,7 +44,6 @@ HEALTH_SOCKET = (b"/health/ws", b"/health/ws/")
 TARGET = b"x-rivet-target"
 REST_TARGET = "api-public"
 ACTOR_TARGET = "actor"
-INTERNAL_ORIGIN = "http://127.0.0.1"
 
 
 class GatewayApp:
@@ -53,7 +53,8 @@ class GatewayApp:
         self.host = host
         self._rest = RestApi(host, host.options.admin_token)
         self._router = Router(host)
-        self._actors = ActorHttp(host)
+        self._reach = host.reach
+        self._face = ActorFace(host.options, host.metrics)
         self._requests = RequestLimit(host.options.rate_limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +145,8 @@ class GatewayApp:
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
             body = await read_body(receive, MAX_BODY)
             actor_id = await self._router.resolve(route)
-            reply = await self._actors.handle(actor_id, method, route.forward, headers, body, skip_ready_wait=skip)
+            live = await self._reach.live(actor_id, skip_ready_wait=skip)
+            reply = await self._face.answer(live, ActorRequest.of(method, route.forward, headers, body))
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
         except BodyTooLarge:
@@ -169,9 +171,8 @@ class GatewayApp:
             actor_id = check_actor_id(actor.decode("latin-1"))
             skip = skip_from_header(headers)
             body = await read_body(receive, MAX_BODY)
-            reply = await self._actors.handle(
-                actor_id, scope["method"], _with_query(path, scope["query_string"]), headers, body, skip_ready_wait=skip
-            )  # fmt: skip
+            live = await self._reach.live(actor_id, skip_ready_wait=skip)
+            reply = await self._face.answer(live, ActorRequest.of(scope["method"], _with_query(path, scope["query_string"]), headers, body))
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
         except BodyTooLarge:
@@ -211,7 +212,7 @@ class GatewayApp:
             return
         request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))
         upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
-        await serve_websocket(self.host, upgrade, receive, send, self.host.options.rate_limits)
+        await serve_websocket(self._reach, self.host.sockets, upgrade, receive, send, self.host.options.rate_limits)
 
     async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         route = self._router.parse(path, scope["query_string"])

@@ -16,6 +16,7 @@ from runtime.hosting.standalone.alarms import AlarmClock
 from runtime.hosting.standalone.journal import HostJournal
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
+from runtime.hosting.standalone.reach import SlotReach
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot, SlotState
 from runtime.hosting.standalone.supervisor import Supervisor
@@ -57,6 +58,7 @@ class StandaloneHost:
         self._keys: dict[tuple[str, str, str], ActorSlot] = {}
         self._alarms = AlarmClock(self._alarm_due)
         self._supervisor = Supervisor(self, self._forget)
+        self.reach = SlotReach(self.slots, self._supervisor.ready, self.options.ready_timeout)
         self._clients: dict[tuple[str, str], Client] = {}
         self._creations = CreationLimit(self.options.rate_limits)
         self._opened = False
@@ -180,16 +182,11 @@ class StandaloneHost:
 
     # Reaching.
 
-    async def ready(self, actor_id: str, *, skip_ready_wait: bool = False) -> ActorTask:
-        """The live generation of an actor, started if need be; see `Supervisor.ready` for the errors.
-
-        With `skip_ready_wait` any generation that exists is taken, connectable or not (WIRE-212).
-        """
+    async def ready(self, actor_id: str) -> ActorTask:
+        """The running generation of an actor, started if need be; see `Supervisor.ready` for the errors."""
         slot = self.slots.get(actor_id)
         if slot is None:
             raise make_error("actor.not_found")
-        if skip_ready_wait and slot.task is not None:
-            return slot.task
         return await self._supervisor.ready(slot)
 
     # Orders of the control plane.

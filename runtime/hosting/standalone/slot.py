@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.task import ActorTask
     from runtime.actor.ports import StopReason
+    from runtime.gateway.reach import Live
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.hosting.standalone.records import ActorRecord
 
@@ -42,11 +43,11 @@ class ActorSlot:
         wake: Start again as soon as the stop has ended (START-054).
         destroy: Destroy as soon as the stop has ended (DESTROY-007).
         alarm_failures: Starts in a row that an alarm asked for and that failed.
-        headers: The `x-rivet-actor*` headers of this generation's responses (WIRE-254).
+        live: How the gateway reaches the generation while it runs: made once, not per request.
     """
 
     __slots__ = (
-        "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "headers", "namespace", "order", "record", "state",
+        "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "live", "namespace", "order", "record", "state",
         "stop_reason", "task", "transition", "wake",
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ class ActorSlot:
         self.destroy = False
         self.by_alarm = False
         self.alarm_failures = 0
-        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.live: Live | None = None
         self._waiters: list[asyncio.Future[ActorTask | SlotEvent]] | None = None
 
     @property

@@ -17,6 +17,7 @@ from runtime import clock
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import StopKind, StopReason
 from runtime.errors import make_error
+from runtime.gateway.reach import Live
 from runtime.hosting.generation import actor_headers, crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
@@ -181,7 +182,7 @@ class Supervisor:
         record.error = None
         record.input = None
         slot.alarm_failures = 0
-        slot.headers = actor_headers(record.actor_id, record.generation, record.key)
+        slot.live = Live(task, actor_headers(record.actor_id, record.generation, record.key))
         slot.state = SlotState.RUNNING
         self._host.journal.mark(record)
         slot.announce(task)
@@ -233,7 +234,7 @@ class Supervisor:
         """What happens after *stopped* (STOP-002)."""
         slot.task = None
         slot.stop_reason = None
-        slot.headers = ()
+        slot.live = None
         if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason is StopReason.STOP_INTENT):
             await self._bury(slot)
             return

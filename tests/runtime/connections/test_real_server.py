@@ -32,7 +32,7 @@ async def serving(world: World, implementation: str) -> AsyncIterator[str]:
         actor, _, path = scope["path"].lstrip("/").partition("/")
         request = Request("GET", f"http://127.0.0.1/{path}", {})
         upgrade = Upgrade(actor, request, tuple(scope["subprotocols"]), "ray", headers=((b"x-rivet-ray-id", b"ray"),))
-        await serve_websocket(world.host, upgrade, receive, send)
+        await serve_websocket(world.host.reach, world.host.sockets, upgrade, receive, send)
 
     config = uvicorn.Config(
         application, port=0, ws=implementation, lifespan="off", log_level="error", ws_ping_interval=None, ws_per_message_deflate=False,

@@ -9,8 +9,9 @@ import pytest
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
-from runtime.gateway import websocket
+from runtime.gateway import admission, outgoing
 from runtime.gateway.client_socket import ClientSocket, SocketTable
+from runtime.gateway.reach import Live
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.http import Request
 from tests.runtime.connections.asgi_pair import AsgiPair
@@ -24,10 +25,10 @@ class Echo:
         self.opened = 0
         self.closes: list[tuple[int, str]] = []
         self.socket: ClientSocket | None = None
-        self.sockets = SocketTable(self.ready)
+        self.sockets = SocketTable(self.live)
 
-    async def ready(self, actor_id: str, *, skip_ready_wait: bool = False) -> Any:
-        return self
+    async def live(self, actor_id: str, **_: Any) -> Any:
+        return Live(self)  # type: ignore[arg-type]
 
     async def open_socket(self, socket: ClientSocket) -> None:
         if self.refusals:
@@ -52,7 +53,7 @@ def start(host: Echo, **more: Any) -> Any:
     pair = AsgiPair()
     request = Request("GET", "http://127.0.0.1/websocket/", {})
     upgrade = Upgrade("a", request, ("rivet",), "ray9", headers=((b"x-rivet-ray-id", b"ray9"),), **more)
-    pair.run(lambda receive, send: serve_websocket(host, upgrade, receive, send))
+    pair.run(lambda receive, send: serve_websocket(host, host.sockets, upgrade, receive, send))
     return pair
 
 
@@ -109,7 +110,7 @@ async def test_an_unexpected_fault_is_an_internal_error() -> None:
 
 
 async def test_an_open_that_takes_too_long_is_given_up(monkeypatch) -> None:
-    monkeypatch.setattr(websocket, "OPEN_TIMEOUT", 0.02)
+    monkeypatch.setattr(admission, "OPEN_TIMEOUT", 0.02)
 
     class Stuck(Echo):
         async def open_socket(self, socket: ClientSocket) -> None:
@@ -121,7 +122,7 @@ async def test_an_open_that_takes_too_long_is_given_up(monkeypatch) -> None:
 
 
 async def test_a_client_that_does_not_read_is_closed_at_the_limit(monkeypatch) -> None:
-    monkeypatch.setattr(websocket, "MAX_QUEUED_BYTES", 100)
+    monkeypatch.setattr(outgoing, "MAX_QUEUED_BYTES", 100)
     host = Echo()
     pair = start(host)
     pair.client_send("hello")
@@ -138,7 +139,7 @@ async def test_a_client_that_does_not_read_is_closed_at_the_limit(monkeypatch) -
 
 
 async def test_a_client_that_never_takes_its_close_frame_is_let_go(monkeypatch) -> None:
-    monkeypatch.setattr(websocket, "FLUSH_TIMEOUT", 0.02)
+    monkeypatch.setattr(outgoing, "FLUSH_TIMEOUT", 0.02)
     host = Echo()
     pair = start(host)
     pair.client_send("hello")

@@ -138,7 +138,7 @@ class World:
         request = Request("GET", f"http://127.0.0.1{path}", {"sec-websocket-protocol": ", ".join(protocols), "upgrade": "websocket"})
         upgrade = Upgrade(actor_id, request, more.pop("offered", protocols), "ray", **more)
         self._clients.append(client)
-        client.run(lambda receive, send: serve_websocket(self.host, upgrade, receive, send))
+        client.run(lambda receive, send: serve_websocket(self.host.reach, self.host.sockets, upgrade, receive, send))
 
     async def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
         """Poll; on virtual time this costs nothing."""

@@ -1,8 +1,8 @@
 import pytest
 
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
-from runtime.gateway.face import response_headers
 from runtime.gateway.headers import RequestHeaders
+from runtime.gateway.raw_response import handler_headers
 from runtime.http import Response
 from runtime.replies import Reply
 
@@ -57,10 +57,10 @@ def test_request_headers_drop_what_is_not_text():
 
 def test_repeated_response_headers_are_joined_but_cookies_are_not():
     response = Response(headers=(("A", "1"), ("a", "2"), ("Set-Cookie", "x"), ("set-cookie", "y"), ("Content-Length", "9")))
-    assert response_headers(response) == ((b"a", b"1, 2"), (b"set-cookie", b"x"), (b"set-cookie", b"y"))
+    assert handler_headers(response) == ((b"a", b"1, 2"), (b"set-cookie", b"x"), (b"set-cookie", b"y"))
 
 
 @pytest.mark.parametrize("pair", [("a\n", "b"), ("a", "b\r\nc: d"), ("a b", "c"), ("", "x")])
 def test_headers_that_cannot_be_sent(pair):
     with pytest.raises(ValueError, match="cannot be sent"):
-        response_headers(Response(headers=(pair,)))
+        handler_headers(Response(headers=(pair,)))

@@ -228,8 +228,8 @@ async def test_skipping_the_wait_reaches_the_stopping_generation(world, fake):
     slot = await world.running()
     fake.plan["stop"] = lambda generation: asyncio.sleep(2)
     world.host.request_sleep(slot.actor_id, 1)
-    task = await world.host.ready(slot.actor_id, skip_ready_wait=True)
-    assert task.identity.generation == 1
+    live = await world.host.reach.live(slot.actor_id, skip_ready_wait=True)
+    assert live.task.identity.generation == 1
 
 
 @scenario()
