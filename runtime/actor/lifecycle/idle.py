@@ -1,53 +1,100 @@
-"""The idle predicate and timer (section 3.1), and the grace predicate (SLEEP-040)."""
+"""When an actor is idle, and how long it has been (section 3.1): the predicate and the timer of idle sleep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
 from runtime.actor.lifecycle.work import IDLE_BLOCKERS, WorkKind
-from runtime.actor.ports import StopKind
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Sized
 
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.declaration.options import Options
 
 
-def awake_reason(task: ActorTask) -> str | None:
+class RunState(Protocol):
+    """The run handler, as idleness and grace see it."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or is held."""
+        ...
+
+
+class IdleOwner(Protocol):
+    """What idleness depends on, and who is asked for sleep."""
+
+    @property
+    def options(self) -> Options:
+        """Whether and after how long the actor sleeps."""
+        ...
+
+    @property
+    def log(self) -> Any:
+        """Where it is noted."""
+        ...
+
+    @property
+    def debug(self) -> bool:
+        """Whether to note every evaluation."""
+        ...
+
+    @property
+    def is_started(self) -> bool:
+        """Ready and not stopping."""
+        ...
+
+    @property
+    def work(self) -> WorkTracker:
+        """What is in progress."""
+        ...
+
+    @property
+    def run(self) -> RunState:
+        """The run handler."""
+        ...
+
+    @property
+    def conns(self) -> Sized:
+        """The live connections."""
+        ...
+
+    def request_sleep(self) -> None:
+        """Ask the host for a stop."""
+
+
+def awake_reason(owner: IdleOwner) -> str | None:
     """Why the actor must stay awake, None when it is idle; rows in the order of SLEEP-010."""
-    if not task.is_started:
+    if not owner.is_started:
         return "NotReady"
-    if task.options.no_sleep:
+    if owner.options.no_sleep:
         return "NoSleep"
-    count = task.work.count
+    count = owner.work.count
     for kind, reason in IDLE_BLOCKERS:
         if count(kind):
             return reason
-    if task.run.active and not count(WorkKind.QUEUE_WAIT):
+    # A handler that waits for a message has nothing to do until one comes, and a message wakes the actor.
+    if owner.run.active and not count(WorkKind.QUEUE_WAIT):
         return "ActiveRunHandler"
     if count(WorkKind.DISCONNECT_CALLBACK):
         return "ActiveDisconnectCallbacks"
-    if len(task.conns):
+    if len(owner.conns):
         return "ActiveConnections"
     if count(WorkKind.WEBSOCKET_CALLBACK):
         return "ActiveWebSocketCallbacks"
     return None
 
 
-def grace_is_over(task: ActorTask, kind: StopKind) -> bool:
-    """Whether nothing holds grace open any more; the run handler does for sleep only."""
-    if task.work.holds_grace:
-        return False
-    return kind is StopKind.DESTROY or not task.run.active
-
-
 class IdleTimer:
     """Asks for sleep after `sleep_timeout` of idleness. Every activity restarts the full time (SLEEP-012)."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
-        self._timeout = task.options.sleep_timeout
+    def __init__(self, owner: IdleOwner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._timeout = owner.options.sleep_timeout
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
 
@@ -56,12 +103,12 @@ class IdleTimer:
 
         An armed timer is left in place and re-armed when it fires early: moving a deadline is far more frequent than reaching it.
         """
-        if awake_reason(self._task) is not None:
+        if awake_reason(self._owner) is not None:
             self._deadline = 0.0
             return
-        self._deadline = self._task.loop.time() + self._timeout
-        if self._task.debug:
-            self._task.log.debug("sleep activity reset", sleep_timeout_ms=round(self._timeout * 1000))
+        self._deadline = self._loop.time() + self._timeout
+        if self._owner.debug:
+            self._owner.log.debug("sleep activity reset", sleep_timeout_ms=round(self._timeout * 1000))
         if self._timer is None:
             self._timer = clock.call_later(self._timeout, self._elapsed)
 
@@ -76,14 +123,15 @@ class IdleTimer:
         self._timer = None
         if not self._deadline:
             return
-        remaining = self._deadline - self._task.loop.time()
+        remaining = self._deadline - self._loop.time()
         if remaining > 0:
             self._timer = clock.call_later(remaining, self._elapsed)
             return
-        reason = awake_reason(self._task)
+        # Asked once more: an input may have changed in this turn, and its evaluation comes in the next one.
+        reason = awake_reason(self._owner)
         if reason is not None:
-            self._task.log.debug("sleep idle deadline elapsed but actor stayed awake", reason=reason)
+            self._owner.log.debug("sleep idle deadline elapsed but actor stayed awake", reason=reason)
             self.evaluate()
             return
-        self._task.log.debug("sleep idle deadline elapsed", sleep_timeout_ms=round(self._timeout * 1000))
-        self._task.request_sleep()
+        self._owner.log.debug("sleep idle deadline elapsed", sleep_timeout_ms=round(self._timeout * 1000))
+        self._owner.request_sleep()

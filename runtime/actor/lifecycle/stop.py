@@ -1,156 +1,228 @@
-"""The stop path of one generation: grace (sections 3.3 to 3.5), then persistence in a fixed order (section 5.2)."""
+"""The stop path of one generation: grace, then persistence in a fixed order (section 5.2).
+
+The order is the point: what may still change something ends before it is saved, what is saved ends before the database is closed, and
+clients hear of the end last. A step that fails is remembered and the later ones run all the same, because each releases something.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from runtime.actor.lifecycle.idle import grace_is_over
+from runtime import clock
+from runtime.actor.lifecycle.grace import GraceOwner, LeavingConnections, RunningHandler, Suspendable, run_grace
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.lifecycle.work import GRACE_HOLDERS, WorkKind
+from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.ports import StopKind, StopReason
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.lifecycle.task import ActorTask
 
 FINAL_SAVE_FLOOR = 15.0
+"""Seconds that the final save gets at least, however short the actor's grace is."""
 
 
-async def run_stop(task: ActorTask, reason: StopReason) -> None:
+class EndingConnections(LeavingConnections, Protocol):
+    """The connections, as a stop sees them."""
+
+    def freeze(self) -> None:
+        """Handle no client message any more."""
+
+    async def end_generation(self) -> None:
+        """Let the transports go."""
+
+
+class EndingHandler(RunningHandler, Protocol):
+    """The run handler, as a stop sees it."""
+
+    async def join(self) -> None:
+        """Wait until it ended."""
+
+
+class EndingSchedules(Suspendable, Protocol):
+    """The schedules, as a stop sees them."""
+
+    async def sync_alarm(self, *, cancel: bool = False) -> None:
+        """Leave the alarm that wakes the actor, or none."""
+
+    async def drain(self) -> None:
+        """Wait for writes that were started."""
+
+
+class EndingDatabase(Protocol):
+    """The database, as a stop sees it."""
+
+    def fence(self) -> None:
+        """Refuse every statement that has not started."""
+
+    async def close(self) -> None:
+        """Let the running statement end and release the file."""
+
+
+class Drained(Protocol):
+    """The queue, as a stop sees it."""
+
+    async def drain(self) -> None:
+        """Wait for writes that were started."""
+
+
+class Flushed(Protocol):
+    """The state, as a stop sees it."""
+
+    def flush(self) -> None:
+        """Tell the hook of what changed."""
+
+
+class StopOwner(GraceOwner, Protocol):
+    """What a stop asks of its actor, besides what grace does."""
+
+    @property
+    def debug(self) -> bool:
+        """Whether to note every step."""
+        ...
+
+    @property
+    def conns(self) -> EndingConnections:
+        """The connections."""
+        ...
+
+    @property
+    def run(self) -> EndingHandler:
+        """The run handler."""
+        ...
+
+    @property
+    def schedules(self) -> EndingSchedules:
+        """The schedules."""
+        ...
+
+    @property
+    def database(self) -> EndingDatabase:
+        """The database."""
+        ...
+
+    @property
+    def queue(self) -> Drained:
+        """The queue."""
+        ...
+
+    @property
+    def state(self) -> Flushed:
+        """The state."""
+        ...
+
+    def refuse_dispatch(self) -> None:
+        """Fail admitted calls that have not begun, and refuse new ones."""
+
+
+async def run_stop(owner: StopOwner, reason: StopReason) -> None:
     """Stop a started generation; when this returns, everything is durable and nothing runs.
 
     Raises:
         Exception: The final write failed: the stop is reported with an error (STOP-014).
     """
     kind = reason.kind
-    started = task.loop.time()
-    timed_out = await _grace(task, kind)
-    task.metrics.shutdown_wait[str(kind)].observe(task.loop.time() - started)
-    failure = await _persist(task, kind, timed_out)
+    started = clock.monotonic()
+    timed_out = await run_grace(owner, kind)
+    owner.metrics.shutdown_wait[str(kind)].observe(clock.monotonic() - started)
+    failure = await _persist(owner, kind, timed_out)
     if failure is not None:
         raise failure
 
 
-async def _grace(task: ActorTask, kind: StopKind) -> bool:
-    """Let hooks and tracked work end; True when the deadline came first (SLEEP-050)."""
-    destroy = kind is StopKind.DESTROY
-    task.schedules.suspend()
-    task.enter(LifecycleState.DESTROY_GRACE if destroy else LifecycleState.SLEEP_GRACE)
-    task.idle.disarm()
-    deadline = task.loop.time() + task.grace_period
-    task.abort.fire()
-    task.conns.begin_stop(kind)
-    hook, label = ("on_destroy", "onDestroy") if destroy else ("on_sleep", "onSleep")
-    if hook in task.definition.hooks:
-        task.work.spawn(WorkKind.CLEANUP_HOOK, _cleanup(task, hook, label))
-    while True:
-        # Raw sockets are closed when hook and tracked work are done, and their close cycles are work again (RAWWS-066). A run handler
-        # that goes on does not put them off: at the deadline it would be too late for listeners and `on_disconnect`.
-        closing = not task.work.holds_grace and task.conns.close_raw_sockets()
-        if not closing and grace_is_over(task, kind):
-            return False
-        if not await task.wait_activity(deadline):
-            _deadline_missed(task, kind, task.loop.time() - deadline)
-            return True
+async def abandon(owner: StopOwner) -> None:
+    """Tear a failed start down: no hook runs, no state is saved (START-060)."""
+    owner.enter(LifecycleState.TERMINATED)
+    owner.abort.fire()
+    owner.schedules.suspend()
+    owner.saver.stop_timer()
+    owner.run.cancel()
+    await owner.run.join()
+    owner.work.cancel_all()
+    # Unlike in a stop: nobody is owed anything any more, so what cancelled code spawns on its way out is refused.
+    owner.work.close()
+    await owner.work.drained()
+    await owner.queue.drain()
+    await owner.database.close()
+    await owner.conns.end_generation()
 
 
-async def _cleanup(task: ActorTask, hook: str, label: str) -> None:
-    try:
-        await task.call_hook(hook, task.context(), timeout=None, label=label)
-    except Exception as error:
-        # SLEEP-036, DESTROY-025: logged, and the stop goes on.
-        task.log.error("cleanup hook failed", hook=label, **error_fields(error))
-    # STOP-011: saved when the hook returned, and again when the tracked work is done.
-    task.saver.request(0)
-
-
-def _deadline_missed(task: ActorTask, kind: StopKind, missed_by: float) -> None:
-    task.metrics.shutdown_timeouts[str(kind)] += 1
-    counts = {**task.work.snapshot(), "connection_count": len(task.conns)}
-    task.log.warning("actor shutdown reached the grace deadline", reason=str(kind), deadline_missed_by_ms=round(missed_by * 1000), **counts)
-    task.database.fence()
-    task.run.cancel()
-    if task.work.count(WorkKind.CLEANUP_HOOK):
-        task.log.warning("graceful cleanup aborted by shutdown grace deadline", reason="shutdown_deadline_elapsed")
-    for work in GRACE_HOLDERS:
-        if task.work.count(work):
-            task.log.warning("actor work cancelled by shutdown deadline", kind=work.label, reason="shutdown_deadline_elapsed")
-    task.work.cancel_all()
-
-
-async def _persist(task: ActorTask, kind: StopKind, timed_out: bool) -> Exception | None:
+async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Exception | None:
     """Steps 1 to 12 of section 5.2; a step that fails does not keep the later ones from running."""
     destroy = kind is StopKind.DESTROY
-    task.saver.stop_timer()
-    task.enter(LifecycleState.DESTROYING if destroy else LifecycleState.SLEEP_FINALIZE)
-    task.refuse_dispatch()
-    task.conns.freeze()
-    failure = await _final_save(task)
-    task.run.cancel()
+    owner.saver.stop_timer()
+    owner.enter(LifecycleState.DESTROYING if destroy else LifecycleState.SLEEP_FINALIZE)
+    owner.refuse_dispatch()
+    owner.conns.freeze()
+    # Saved before the drain, which may take long: a kill in between must lose nothing that grace allowed (SLEEP-035).
+    failure = await _final_save(owner)
+    owner.run.cancel()
+    # After a sleep that ended in time only actions and hooks that outlived their limits are left; nobody waits for those.
     if timed_out or destroy:
-        task.work.cancel_all()
+        owner.work.cancel_all()
     else:
-        task.work.cancel_uncounted()
-    await _drain(task, kind)
-    _done(task, kind, "teardown_sleep_state")
+        owner.work.cancel_uncounted()
+    await _drain(owner, kind)
+    _done(owner, kind, "teardown_sleep_state")
     # Work that ended between the final save and here may have changed state once more (DB-036).
-    failure = await _final_save(task) or failure
+    failure = await _final_save(owner) or failure
     steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
-        ("wait_for_pending_state_writes", lambda: _pending_writes(task)),
-        ("cancel_driver_alarm" if destroy else "sync_alarm", lambda: task.schedules.sync_alarm(cancel=destroy)),
-        ("wait_for_pending_alarm_writes", task.schedules.drain),
-        ("cleanup_sqlite", task.database.close),
+        ("wait_for_pending_state_writes", lambda: _pending_writes(owner)),
+        ("cancel_driver_alarm" if destroy else "sync_alarm", lambda: owner.schedules.sync_alarm(cancel=destroy)),
+        ("wait_for_pending_alarm_writes", owner.schedules.drain),
+        ("cleanup_sqlite", owner.database.close),
     )
     for name, step in steps:
         try:
             await step()
         except Exception as error:
-            task.log.error("actor shutdown step failed", step=name, **error_fields(error))
+            owner.log.error("actor shutdown step failed", step=name, **error_fields(error))
             failure = failure or error
-        _done(task, kind, name)
-    await task.conns.end_generation()
-    task.enter(LifecycleState.TERMINATED)
+        _done(owner, kind, name)
+    # Last, so that a client that sees its socket close finds everything durable when it comes back.
+    await owner.conns.end_generation()
+    owner.enter(LifecycleState.TERMINATED)
     return failure
 
 
-async def _pending_writes(task: ActorTask) -> None:
-    await task.saver.idle()
-    await task.queue.drain()
-    await task.schedules.drain()
+async def _pending_writes(owner: StopOwner) -> None:
+    await owner.saver.idle()
+    await owner.queue.drain()
+    await owner.schedules.drain()
 
 
-def _done(task: ActorTask, kind: StopKind, step: str) -> None:
-    if task.debug:
-        task.log.debug("actor shutdown cleanup step completed", reason=str(kind), step=step)
+def _done(owner: StopOwner, kind: StopKind, step: str) -> None:
+    if owner.debug:
+        owner.log.debug("actor shutdown cleanup step completed", reason=str(kind), step=step)
 
 
-async def _drain(task: ActorTask, kind: StopKind) -> None:
+async def _drain(owner: StopOwner, kind: StopKind) -> None:
     """Steps 3 and 4. Code that survives its own cancellation must not keep the actor from stopping."""
     try:
-        async with asyncio.timeout(task.grace_period):
-            await task.run.join()
-            await task.work.drained()
+        async with asyncio.timeout(owner.grace_period):
+            await owner.run.join()
+            await owner.work.drained()
     except TimeoutError:
-        task.log.error("actor work did not end after it was cancelled", **task.work.snapshot())
+        owner.log.error("actor work did not end after it was cancelled", **owner.work.snapshot())
         if kind is StopKind.DESTROY:
             for subsystem, work in (("internal_keep_awake", WorkKind.INTERNAL_KEEP_AWAKE), ("http_requests", WorkKind.HTTP)):
-                if task.work.count(work):
-                    task.metrics.drain_failed(subsystem)
-    task.work.close()
+                if owner.work.count(work):
+                    owner.metrics.drain_failed(subsystem)
+    # Not before the drain: what cancelled code still spawns on its way out is awaited with it.
+    owner.work.close()
 
 
-async def _final_save(task: ActorTask) -> Exception | None:
+async def _final_save(owner: StopOwner) -> Exception | None:
     try:
-        task.state.flush()
+        owner.state.flush()
     except Exception as error:
-        task.log.error("onStateChange failed", exc_info=error)
+        owner.log.error("onStateChange failed", exc_info=error)
     try:
-        async with asyncio.timeout(max(FINAL_SAVE_FLOOR, task.grace_period)):
-            await task.saver.save_now()
+        async with asyncio.timeout(max(FINAL_SAVE_FLOOR, owner.grace_period)):
+            await owner.saver.save_now()
     except Exception as error:
-        task.log.error("final state save failed", **error_fields(error))
+        owner.log.error("final state save failed", **error_fields(error))
         return error
     return None

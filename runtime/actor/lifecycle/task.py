@@ -1,58 +1,53 @@
 """`ActorTask`: one live generation of one actor.
 
-Why a drain function and no task that awaits its inboxes: everything an inbox item causes is either instant or becomes a child task, so
-one callback per turn of the loop can serve all inboxes in the order of TASK-010 without a wake-up in between. Commands that take time
-(start, stop) run as tasks owned here.
+It puts the parts together and lives their life: start, stop, and what every part may ask. Each part names what it uses of this class in a
+Protocol beside it, so nothing but hosts and tests imports this file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 from typing import TYPE_CHECKING, Any, cast
 
 from runtime.actor.calls.context import Context
-from runtime.actor.calls.dispatch import Admission, Calls
-from runtime.actor.calls.limits import call_limited, within
+from runtime.actor.calls.dispatch import Calls
+from runtime.actor.calls.limits import call_limited
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
 from runtime.actor.lifecycle.idle import IdleTimer
-from runtime.actor.lifecycle.inbox import Inbox
+from runtime.actor.lifecycle.refusals import ACCEPTING, Refusals
+from runtime.actor.lifecycle.serving import Inboxes
 from runtime.actor.lifecycle.start import run_start
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.lifecycle.stop import run_stop
+from runtime.actor.lifecycle.stop import abandon, run_stop
 from runtime.actor.lifecycle.work import WorkKind, WorkTracker
-from runtime.actor.ports import StopKind, StopReason
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook
 from runtime.actor.state.actor_state import ActorState
 from runtime.actor.state.saving import StateSaver
 from runtime.errors import make_error
-from runtime.logs import Allowance, LimitedLog, actor_logger, debugging, error_fields
+from runtime.logs import actor_logger, debugging, error_fields
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.database.provider import DatabaseProvider
     from runtime.actor.observer import Observer, Part
-    from runtime.actor.ports import ActorIdentity, HostPort
+    from runtime.actor.ports import ActorIdentity, HostPort, StopReason
     from runtime.declaration.definition import ActorDefinition
     from runtime.http import Request, Response
     from runtime.protocol.messages import QueueResult, QueueSend
     from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
 
-_REJECTIONS = Allowance()
-_PARKED = Allowance()
 _DESTROYED = (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
-_ACCEPTING = (LifecycleState.STARTED, LifecycleState.SLEEP_GRACE)
 
 
 class ActorTask:
@@ -81,22 +76,18 @@ class ActorTask:
         self.workflow: Any = None
         self.observer: Observer | None = None
         self.debug = debugging(self.log)
-        self._overloads = LimitedLog(self.log, "actor inbox overloaded")
-        self._rejections = LimitedLog(self.log, "work sent to stopping actor instance", _REJECTIONS)
-        self._parked = LimitedLog(self.log, "actor dispatch may be parked behind the current instance", _PARKED)
-        self._drain_due = False
+        self.stop_reason: StopReason | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._stop_reason: StopReason | None = None
-        self._activity_waiters: set[asyncio.Future[None]] = set()
-        self.lifecycle_inbox: Inbox[Callable[[], None]] = self._inbox("lifecycle_inbox", options.lifecycle_command_inbox_capacity)
-        self.dispatch_inbox: Inbox[Admission] = self._inbox("dispatch_inbox", options.dispatch_command_inbox_capacity)
-        self.events: Inbox[tuple[str, Callable[[], None]]] = self._inbox("lifecycle_event_inbox", options.lifecycle_event_inbox_capacity)
-        self.activity = Activity(self._on_activity)
+        self._refusals = Refusals(self)
+        # A lambda, because hosts set `on_ended` after this.
+        self._inboxes = Inboxes(options, self.metrics, self.log, lambda error: self.on_ended(error), debug=self.debug)
+        self.lifecycle_inbox, self.dispatch_inbox, self.events = self._inboxes.lifecycle, self._inboxes.dispatch, self._inboxes.events
+        self.activity = Activity(lambda: self.idle.evaluate())
         self.work = WorkTracker(self.activity, self.metrics, self.log, debug=self.debug)
         self.saver = StateSaver(self)
         self.state = ActorState(self)
         self.saver.add_source(self.state)
-        self.idle = IdleTimer(self)
+        self.idle: IdleTimer = IdleTimer(self)
         self.run = RunSupervisor(self)
         self.calls = Calls(self)
         self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
@@ -104,9 +95,6 @@ class ActorTask:
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)
         self.conns = ConnectionTable(self)
-
-    def _inbox(self, channel: str, capacity: int) -> Inbox[Any]:
-        return Inbox(channel, capacity, self._wake_up, self._overloaded)
 
     # Life.
 
@@ -122,7 +110,7 @@ class ActorTask:
             await run_start(self, self._become_ready)
         except BaseException as error:
             self.log.error("actor start failed", **error_fields(error))
-            await self._abandon()
+            await abandon(self)
             if isinstance(error, asyncio.CancelledError) and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 # A hook awaited something that was cancelled: that is its failure, not the end of our caller.
                 raise make_error("actor.panicked", operation="startup hook") from error
@@ -136,21 +124,6 @@ class ActorTask:
         self.conns.resume()
         self.schedules.resume()
         self.activity.changed()
-
-    async def _abandon(self) -> None:
-        """Tear a failed start down: no hook runs, no state is saved."""
-        self.enter(LifecycleState.TERMINATED)
-        self.abort.fire()
-        self.schedules.suspend()
-        self.saver.stop_timer()
-        self.run.cancel()
-        await self.run.join()
-        self.work.cancel_all()
-        self.work.close()
-        await self.work.drained()
-        await self.queue.drain()
-        await self.database.close()
-        await self.conns.end_generation()
 
     async def stop(self, reason: StopReason) -> None:
         """Stop the generation; returns when it is over (STOP-001). A repetition waits for the stop under way (TASK-038).
@@ -176,11 +149,11 @@ class ActorTask:
     def _begin_stop(self, reason: StopReason, started: asyncio.Future[None]) -> None:
         if self._stopping is None:
             # Work that was accepted before is handed to user code before grace begins (TASK-021).
-            self._start_dispatch()
-            self._stop_reason = reason
+            self._inboxes.start_dispatch()
+            self.stop_reason = reason
             self._stopping = self.loop.create_task(self._stop(reason))
-        elif reason is not self._stop_reason:
-            self.log.info("stop command ignored: another stop is under way", reason=str(reason), current=str(self._stop_reason))
+        elif reason is not self.stop_reason:
+            self.log.info("stop command ignored: another stop is under way", reason=str(reason), current=str(self.stop_reason))
         if not started.done():
             started.set_result(None)
 
@@ -189,8 +162,7 @@ class ActorTask:
             await run_stop(self, reason)
         finally:
             self.state_name = LifecycleState.TERMINATED
-            self.lifecycle_inbox.close("actor.not_ready")
-            self.events.close("actor.not_configured")
+            self._inboxes.close()
             self.refuse_dispatch()
             self.metrics.actor_stopped(self)
 
@@ -253,28 +225,12 @@ class ActorTask:
         Raises:
             ActorError: actor.starting, actor.stopping or actor.destroying (TASK-022).
         """
-        state = self.state_name
-        if self.destroy_requested and state is not LifecycleState.TERMINATED:
-            self._rejections.report(state=str(state))
-            raise make_error("actor.destroying")
-        if state in _ACCEPTING:
-            return
-        if state is LifecycleState.LOADING:
-            self._parked.report(state=str(state))
-            raise make_error("actor.starting")
-        self._rejections.report(state=str(state))
-        if state in (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROY_GRACE):
-            raise make_error("actor.stopping")
-        # A generation that went to sleep is over, its actor is not: the caller may try the next one.
-        asleep = self._stop_reason is not None and self._stop_reason.kind is StopKind.SLEEP
-        raise make_error("actor.stopping" if asleep else "actor.destroying")
+        if self.destroy_requested or self.state_name not in ACCEPTING:
+            raise self._refusals.error()
 
     def refuse_dispatch(self) -> None:
         """Fail what is still in the dispatch inbox and refuse the rest (SLEEP-072)."""
-        destroy = self._stop_reason is not None and self._stop_reason.kind is StopKind.DESTROY
-        name = "actor.destroying" if destroy else "actor.stopping"
-        for admission in self.dispatch_inbox.close(name):
-            admission.fail(make_error(name))
+        self._inboxes.refuse_dispatch(self._refusals.of_admitted())
 
     async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None = None) -> Any:
         """See `Calls.call_action`."""
@@ -302,74 +258,9 @@ class ActorTask:
         self.calls.admit("dispatch_websocket_open", run, reply)
         await reply
 
-    # Serving the inboxes.
-
-    def _wake_up(self) -> None:
-        if not self._drain_due:
-            self._drain_due = True
-            self.loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        """Serve everything that is waiting, lifecycle commands first (TASK-010, TASK-011)."""
-        self._drain_due = False
-        try:
-            self._serve()
-        except Exception as error:
-            # The generation lives on for the stop that follows, so what still waits is served too.
-            self._wake_up()
-            self.log.error("actor loop failed", **error_fields(error))
-            self.on_ended(error)
-
-    def _serve(self) -> None:
-        while (command := self.lifecycle_inbox.take()) is not None:
-            command()
-        while (item := self.events.take()) is not None:
-            event, apply = item
-            apply()
-            if self.debug:
-                self.log.debug("actor event drained", lifecycle_event=event, operation=event)
-                self.log.debug("actor lifecycle event drained", lifecycle_event=event)
-        self._start_dispatch()
-
     def send_event(self, event: str, apply: Callable[[], None]) -> None:
-        """Have `apply` called when the event inbox is served.
-
-        Raises:
-            ActorError: actor.overloaded, or what the inbox was closed with.
-        """
-        self.events.try_send(event, lambda: (event, apply))
-        if self.debug:
-            # `event` is what structlog calls the text of a record (METRIC-053).
-            self.log.debug("actor event enqueued", lifecycle_event=event, operation=event)
-
-    def _start_dispatch(self) -> None:
-        while (admission := self.dispatch_inbox.take()) is not None:
-            admission.start()
-
-    def _overloaded(self, channel: str, operation: str, capacity: int) -> None:
-        self.metrics.overloaded(channel, operation)
-        self._overloads.report(channel=channel, operation=operation, capacity=capacity)
-
-    def _on_activity(self) -> None:
-        self.idle.evaluate()
-        for waiter in self._activity_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def wait_activity(self, deadline: float) -> bool:
-        """Wait for the next activity; False when the loop time `deadline` came first."""
-        remaining = deadline - self.loop.time()
-        if remaining <= 0:
-            return False
-        waiter: asyncio.Future[None] = self.loop.create_future()
-        self._activity_waiters.add(waiter)
-        timer = self.loop.call_later(remaining, lambda: waiter.done() or waiter.cancel())
-        try:
-            await asyncio.wait({waiter})
-        finally:
-            timer.cancel()
-            self._activity_waiters.discard(waiter)
-        return not waiter.cancelled()
+        """See `Inboxes.send_event`."""
+        self._inboxes.send_event(event, apply)
 
     def fail(self, error: BaseException) -> None:
         """The database cannot go on: the generation ends (DB-316)."""
@@ -410,12 +301,3 @@ class ActorTask:
         result = await call_limited(self.work, function, (context, *args), timeout, label)
         self._flush_quietly()
         return result
-
-    async def limited(self, work: Callable[[], Coroutine[Any, Any, Any]], timeout: float, label: str) -> Any:
-        """Run runtime work within a hook's limit."""
-        return await within(self.work, work(), timeout, label)
-
-    def static_vars(self) -> Any:
-        """A deep copy of the declared vars; None without any (RUN-200)."""
-        declared = self.definition.vars
-        return None if declared is UNDEFINED else copy.deepcopy(declared)
