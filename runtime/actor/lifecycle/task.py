@@ -15,6 +15,7 @@ from runtime.actor.calls.limits import call_limited
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
+from runtime.actor.lifecycle import intents
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
 from runtime.actor.lifecycle.idle import IdleTimer
@@ -23,7 +24,7 @@ from runtime.actor.lifecycle.serving import Inboxes
 from runtime.actor.lifecycle.start import run_start
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.stop import abandon, run_stop
-from runtime.actor.lifecycle.work import WorkKind, WorkTracker
+from runtime.actor.lifecycle.work import WorkTracker
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from runtime.protocol.messages import QueueResult, QueueSend
     from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
-
-_DESTROYED = (LifecycleState.DESTROY_GRACE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 
 
 class ActorTask:
@@ -192,30 +191,12 @@ class ActorTask:
         return self.options.grace_period if override is None else min(self.options.grace_period, override)
 
     def request_sleep(self) -> None:
-        """See `Context.sleep`."""
-        if self.state_name in (*_DESTROYED, LifecycleState.SLEEP_FINALIZE):
-            raise make_error("actor.stopping")
-        if self.sleep_requested or self.destroy_requested or self._stopping is not None:
-            return
-        self._flush_quietly()
-        self.sleep_requested = True
-        with self.work.region(WorkKind.SLEEP_FINALIZE):
-            self.host.request_sleep(self.identity.actor_id, self.identity.generation)
+        """See `intents.request_sleep`."""
+        intents.request_sleep(self)
 
     def request_destroy(self) -> None:
-        """See `Context.destroy`."""
-        if self.destroy_requested or self.state_name in _DESTROYED:
-            raise make_error("actor.stopping")
-        self._flush_quietly()
-        self.destroy_requested = True
-        with self.work.region(WorkKind.DESTROY_REQUEST):
-            self.host.request_destroy(self.identity.actor_id, self.identity.generation)
-
-    def _flush_quietly(self) -> None:
-        try:
-            self.state.flush()
-        except Exception as error:
-            self.log.error("onStateChange failed", error=repr(error))
+        """See `intents.request_destroy`."""
+        intents.request_destroy(self)
 
     # Admission.
 
@@ -299,5 +280,5 @@ class ActorTask:
         if function is None:
             return UNDEFINED
         result = await call_limited(self.work, function, (context, *args), timeout, label)
-        self._flush_quietly()
+        self.state.flush_quietly()
         return result

@@ -174,6 +174,13 @@ class ActorState:
         finally:
             self._in_hook = False
 
+    def flush_quietly(self) -> None:
+        """`flush` where nobody could be told: what the hook raises is logged."""
+        try:
+            self.flush()
+        except Exception as error:
+            self._owner.log.error("onStateChange failed", error=repr(error))
+
     def _flush_turn(self) -> None:
         self._flush_due = False
         try:
