@@ -7,39 +7,72 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.state.tracking import plain
 from runtime.errors import make_error
+from runtime.inspector.token import is_authorized
 from runtime.protocol.values import UNDEFINED
 from runtime.workflow import BoundWorkflow
 from runtime.workflow.history import TABLE, History
 from runtime.workflow.replay import rewind
+from runtime.workflow.run import WorkflowRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from runtime.actor.connections.connection import Conn
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.lifecycle.work import Region
+    from runtime.actor.observer import Observer
     from runtime.actor.queue.records import StoredMessage
+    from runtime.actor.schedule.records import Schedule
+    from runtime.declaration.tabs import InspectorTab
+    from runtime.inspector.ports import InspectedActor
 
 
 class ActorView:
     """Reads and changes of one generation. Calls count as work, so the actor stays awake meanwhile (INSP-004)."""
 
-    def __init__(self, task: ActorTask) -> None:
-        self.task = task
+    def __init__(self, actor: InspectedActor) -> None:
+        self._actor = actor
+
+    def working(self) -> Region:
+        """A context manager: the actor stays awake while an inspector has it do something."""
+        return self._actor.work.region(WorkKind.INTERNAL_KEEP_AWAKE)
+
+    @property
+    def log(self) -> Any:
+        """The actor's logger."""
+        return self._actor.log
+
+    @property
+    def tabs(self) -> Sequence[InspectorTab]:
+        """The declared tabs (INSP-118)."""
+        return self._actor.definition.inspector_tabs
+
+    async def is_open_to(self, token: str | None) -> bool:
+        """Whether a token admits its bearer (INSP-010..018)."""
+        return await is_authorized(self._actor.host.options, self._actor.storage, token)
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who is told of changes of this generation."""
+        return self._actor.observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._actor.observer = observer
 
     @property
     def has_state(self) -> bool:
         """Whether the actor has state."""
-        return self.task.definition.has_state
+        return self._actor.definition.has_state
 
     @property
     def is_workflow(self) -> bool:
         """Whether the run handler is a workflow (WF-004)."""
-        run = self.task.definition.hooks.get("run")
+        run = self._actor.definition.hooks.get("run")
         return run is not None and isinstance(run.function, BoundWorkflow)
 
     def state(self) -> Any:
         """The current in-memory state, unsaved changes included (INSP-030)."""
-        return plain(self.task.state.value)
+        return plain(self._actor.state.value)
 
     async def replace_state(self, value: Any) -> None:
         """Replace the whole state and save it at once (INSP-032, INSP-033).
@@ -49,18 +82,18 @@ class ActorView:
         """
         if not self.has_state:
             raise make_error("actor.state_not_enabled")
-        with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
-            self.task.state.replace(value)
-            self.task.state.flush()
-            await self.task.saver.save_now()
+        with self.working():
+            self._actor.state.replace(value)
+            self._actor.state.flush()
+            await self._actor.saver.save_now()
 
     def connections(self) -> list[dict[str, Any]]:
         """Open connections (INSP-040, INSP-041)."""
-        return [_connection(conn) for conn in self.task.conns.view.values()]
+        return [_connection(conn) for conn in self._actor.conns.view.values()]
 
     def actions(self) -> list[str]:
         """Action names in ascending order (INSP-045)."""
-        return sorted(self.task.definition.actions)
+        return sorted(self._actor.definition.actions)
 
     async def run_action(self, name: str, args: list[Any]) -> Any:
         """Run an action without a connection (INSP-050, INSP-058).
@@ -68,14 +101,28 @@ class ActorView:
         Raises:
             ActorError: action.action_not_found; what the handler raised.
         """
-        if name not in self.task.definition.actions:
+        if name not in self._actor.definition.actions:
             raise make_error("action.action_not_found", message=f"Action {name} not found", name=name)
-        with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
-            return await self.task.calls.run_scheduled(name, args)
+        with self.working():
+            return await self._actor.calls.run_scheduled(name, args)
+
+    async def call_action(self, name: str, args: list[Any]) -> Any:
+        """Run an action as a client would, on a connection of its own (INSP-154)."""
+        return await self._actor.call_action(name, args, None)
+
+    @property
+    def queue_size(self) -> int:
+        """The number of stored messages."""
+        return len(self._actor.queue)
+
+    @property
+    def max_queue_size(self) -> int:
+        """How many messages the queue may hold."""
+        return self._actor.options.max_queue_size
 
     def queued(self, limit: int) -> tuple[int, Sequence[StoredMessage]]:
         """The number of stored messages and the first `limit` of them, without bodies (INSP-060..063)."""
-        messages = self.task.queue.messages
+        messages = self._actor.queue.messages
         return len(messages), messages[:limit]
 
     async def enqueue(self, name: str, body: Any) -> StoredMessage:
@@ -86,23 +133,26 @@ class ActorView:
         """
         if not name:
             raise make_error("actor.invalid_request", message="Queue message name must not be empty")
-        with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
-            return await self.task.queue.send(name, body)
+        with self.working():
+            return await self._actor.queue.send(name, body)
 
     async def clear_queue(self) -> None:
         """Remove all messages (INSP-068)."""
-        with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
-            await self.task.queue.clear()
+        with self.working():
+            await self._actor.queue.clear()
 
     async def workflow_history(self) -> History | None:
         """The workflow's history; None for another actor."""
         if not self.is_workflow:
             return None
-        live = self.task.workflow
-        if live is not None:
-            history: History = live.history
-            return history
-        return History.load(await self.task.storage.scan(TABLE))
+        # A workflow keeps its history in memory while its actor lives, and what it has not flushed yet is in no storage.
+        return self.live_history or History.load(await self._actor.storage.scan(TABLE))
+
+    @property
+    def live_history(self) -> History | None:
+        """The history in memory; None while no workflow has run in this generation."""
+        live = self._actor.workflow
+        return live.history if isinstance(live, WorkflowRun) else None
 
     async def replay_workflow(self, entry_id: str | None) -> History | None:
         """Rewind and restart the workflow; the history after the deletion (INSP-100, WF-210..217).
@@ -113,21 +163,33 @@ class ActorView:
         """
         if not self.is_workflow:
             return None
-        with self.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
+        with self.working():
             # The stored history is rewound, not the live one: when the commit fails nothing has changed.
-            history = History.load(await self.task.storage.scan(TABLE))
-            if self.task.run.active:
+            history = History.load(await self._actor.storage.scan(TABLE))
+            if self._actor.run.active:
                 raise make_error("actor.workflow_in_flight")
             rewind(history, entry_id)
             writes, deletions, _ = history.take_changes()
-            with self.task.run.held():
-                await self.task.commit([*writes, *deletions])
-                self.task.workflow = None
+            with self._actor.run.held():
+                await self._actor.commit([*writes, *deletions])
+                self._actor.workflow = None
         return history
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Pending one-shots by time, then recurring schedules by name."""
+        return [*self._actor.schedules.pending(), *self._actor.schedules.recurring()]
+
+    def fires(self, schedule_id: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Recorded fires of a recurring schedule, newest first."""
+        return self._actor.schedules.history.of(schedule_id, limit)
+
+    async def remove_schedule(self, schedule_id: str, *, recurring: bool) -> bool:
+        """Cancel a schedule; whether there was one (INSP-157)."""
+        return await self._actor.schedules.remove(schedule_id, recurring=recurring)
 
     async def database(self) -> Any:
         """A database client; every actor has one here (DB-003)."""
-        return await self.task.database.inspector_client()
+        return await self._actor.database.inspector_client()
 
 
 def _connection(conn: Conn) -> dict[str, Any]:

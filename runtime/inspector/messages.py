@@ -1,4 +1,4 @@
-"""The messages of the inspector's WebSocket protocol, version 6 (section 13.2). Annotations are the wire layout, see `records.py`.
+"""The messages of the inspector's WebSocket protocol, version 6 (section 13.2). Annotations are the wire layout, see `bare_records.py`.
 
 Times are epoch milliseconds; `bytes` hold CBOR values, except workflow histories, which are BARE.
 """

@@ -6,18 +6,17 @@ one (INSP-165). Changes of one turn of the loop give one push; state changes giv
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from runtime import clock
 from runtime.actor.observer import Part
 from runtime.inspector import messages as m
-from runtime.inspector import wire_view
+from runtime.inspector import snapshots
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
-    from runtime.actor.lifecycle.task import ActorTask
     from runtime.inspector.actor_view import ActorView
 
     Receiver = Callable[[m.Message], None]
@@ -39,9 +38,9 @@ class Pushes:
     @classmethod
     def of(cls, view: ActorView) -> Pushes:
         """The pushes of that generation."""
-        observer = view.task.observer
+        observer = view.observer
         if not isinstance(observer, Pushes):
-            observer = view.task.observer = cls(view)
+            observer = view.observer = cls(view)
         return observer
 
     def add(self, receiver: Receiver) -> None:
@@ -55,22 +54,18 @@ class Pushes:
         if not self._receivers:
             if self._state_timer is not None:
                 self._state_timer.cancel()
-            self._view.task.observer = None
+            self._view.observer = None
 
     def changed(self, part: Part) -> None:
         """Take a note of a change and send it in the next turn, or when the pace of state pushes allows."""
         if part is Part.STATE:
             if self._state_timer is None:
-                wait = self._state_pushed + STATE_INTERVAL - self._task.loop.time()
+                wait = self._state_pushed + STATE_INTERVAL - asyncio.get_running_loop().time()
                 self._state_timer = clock.call_later(max(0.0, wait), self._push_state)
             return
         if not self._changed:
-            self._task.loop.call_soon(self._push_changed)
+            asyncio.get_running_loop().call_soon(self._push_changed)
         self._changed.add(part)
-
-    @property
-    def _task(self) -> ActorTask:
-        return self._view.task
 
     def _push_changed(self) -> None:
         changed, self._changed = self._changed, set()
@@ -78,13 +73,13 @@ class Pushes:
         if Part.SAVED in changed:
             self._push_state()
         if Part.CONNECTIONS in changed:
-            self._send(m.ConnectionsUpdated(wire_view.connections(view)))
+            self._send(m.ConnectionsUpdated(snapshots.connections(view)))
         if Part.QUEUE in changed:
-            self._send(m.QueueUpdated(len(view.task.queue)))
+            self._send(m.QueueUpdated(view.queue_size))
         if Part.SCHEDULES in changed:
-            self._send(m.SchedulesUpdated(wire_view.schedules(view)))
+            self._send(m.SchedulesUpdated(snapshots.schedules(view)))
         if Part.WORKFLOW in changed:
-            history = wire_view.live_history(view)
+            history = snapshots.live_history(view)
             if history is not None:
                 self._send(m.WorkflowHistoryUpdated(history))
 
@@ -92,8 +87,8 @@ class Pushes:
         if self._state_timer is not None:
             self._state_timer.cancel()
             self._state_timer = None
-        self._state_pushed = self._task.loop.time()
-        self._send(m.StateUpdated(wire_view.state(self._view)))
+        self._state_pushed = asyncio.get_running_loop().time()
+        self._send(m.StateUpdated(snapshots.state(self._view)))
 
     def _send(self, message: m.Message) -> None:
         for receiver in tuple(self._receivers):

@@ -13,18 +13,18 @@ from urllib.parse import parse_qs, urlsplit
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError
 from runtime.inspector import messages as m
-from runtime.inspector import wire_view
+from runtime.inspector import snapshots
 from runtime.inspector.actor_view import ActorView
+from runtime.inspector.answers import answer
 from runtime.inspector.pushes import Pushes
-from runtime.inspector.requests import answer
-from runtime.inspector.token import header_token, is_authorized
+from runtime.inspector.token import header_token
 from runtime.inspector.versions import decode_request, encode_message, parse_version
 from runtime.protocol.errors import DecodeError
 from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import ActorSocket, Upgrade
-    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.inspector.ports import InspectedActor
 
 CONNECT_PATH = "/inspector/connect"
 MAX_WAITING = 1024
@@ -41,25 +41,26 @@ def is_inspector(upgrade: Upgrade) -> bool:
     return urlsplit(upgrade.request.url).path == CONNECT_PATH
 
 
-async def open_inspector(task: ActorTask, socket: ActorSocket) -> None:
+async def open_inspector(actor: InspectedActor, socket: ActorSocket) -> None:
     """Admit an inspector socket or close it with the reason why not.
 
     Raises:
         ActorError: The generation takes no work any more; the next one may.
     """
-    task.accepting()
+    actor.accepting()
+    view = ActorView(actor)
     version, valid = _version(socket.upgrade)
     if not valid:
         socket.close(*INVALID_VERSION)
         return
-    with task.work.region(WorkKind.HTTP):  # restarts the idle timer
-        if not await is_authorized(task, _token(socket.upgrade)):
+    with actor.work.region(WorkKind.HTTP):  # restarts the idle timer
+        if not await view.is_open_to(_token(socket.upgrade)):
             socket.close(*UNAUTHORIZED)
             return
-        task.accepting()
-        session = InspectorSession(ActorView(task), socket, version)
+        actor.accepting()
+        session = InspectorSession(view, socket, version)
         # Requests that came first wait behind the first message (INSP-137).
-        task.work.adopt(session.run())
+        actor.work.adopt(session.run())
 
 
 def _version(upgrade: Upgrade) -> tuple[int | None, bool]:
@@ -127,9 +128,9 @@ class InspectorSession:
         try:
             history = await self._view.workflow_history()
             # No await from here to the registration: nothing that changes in between is missed.
-            self.send(wire_view.init(self._view, history))
+            self.send(snapshots.init(self._view, history))
         except Exception as error:
-            self._view.task.log.error("inspector could not build its first message", error=repr(error))
+            self._view.log.error("inspector could not build its first message", error=repr(error))
             self._socket.close(*INIT_ERROR)
             return
         self._pushes = Pushes.of(self._view)
@@ -143,7 +144,7 @@ class InspectorSession:
             if isinstance(data, str):
                 raise DecodeError("an inspector message must be a binary frame")
             request = decode_request(data, self._version)
-            with self._view.task.work.region(WorkKind.INTERNAL_KEEP_AWAKE):
+            with self._view.working():
                 self.send(await answer(self._view, request))
         except Exception as error:
             self.send(m.Error(_text(error)))

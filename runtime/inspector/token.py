@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.actor.rows import ACTOR_TABLE, INSPECTOR_TOKEN_KEY
 from runtime.protocol import cbor
 
 if TYPE_CHECKING:
-    from runtime.actor.lifecycle.task import ActorTask
     from runtime.storage.actor import ActorStorage
 
 
-async def expected_token(task: ActorTask) -> str | None:
-    """The token that opens this actor: the fixed one while there is one, else the actor's own (INSP-017)."""
-    fixed = task.host.options.fixed_inspector_token
+class TokenSettings(Protocol):
+    """What the host decides about tokens."""
+
+    @property
+    def fixed_inspector_token(self) -> str | None:
+        """The one token of all actors, None when each has its own (INSP-017)."""
+        ...
+
+
+async def expected_token(settings: TokenSettings, storage: ActorStorage) -> str | None:
+    """The token that opens an actor: the fixed one while there is one, else the actor's own (INSP-017)."""
+    fixed = settings.fixed_inspector_token
     if fixed is not None:
         return fixed
-    return await stored_token(task.storage)
+    return await stored_token(storage)
 
 
 async def stored_token(storage: ActorStorage) -> str | None:
@@ -35,7 +43,8 @@ def header_token(value: str | None) -> str | None:
     return rest.strip() if space and scheme.lower() == "bearer" else value.strip()
 
 
-async def is_authorized(task: ActorTask, given: str | None) -> bool:
+async def is_authorized(settings: TokenSettings, storage: ActorStorage, given: str | None) -> bool:
     """Compare in constant time (INSP-015); no stored token admits nobody."""
-    expected = await expected_token(task)
+    expected = await expected_token(settings, storage)
+    # As bytes: `compare_digest` refuses text that is not ASCII, and a header may carry any.
     return given is not None and bool(given) and expected is not None and hmac.compare_digest(given.encode(), expected.encode())

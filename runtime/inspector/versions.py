@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.inspector import messages as m
-from runtime.inspector.records import read_record, write_record
+from runtime.inspector.bare_records import read_record, write_record
 from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.errors import DecodeError
 

@@ -9,8 +9,8 @@ from websockets.asyncio.client import connect
 
 from runtime import Actor, Context, HostOptions, InspectorTab, Registry, action
 from runtime.inspector import messages as m
-from runtime.inspector import wire_view
-from runtime.inspector.records import read_record
+from runtime.inspector import snapshots
+from runtime.inspector.bare_records import read_record
 from runtime.inspector.versions import MESSAGES
 from runtime.protocol.bare import Reader
 from runtime.protocol.payload import load_value
@@ -118,7 +118,7 @@ async def test_a_first_message_that_fails_closes_with_1011(monkeypatch):
     def broken(*_):
         raise RuntimeError("no")
 
-    monkeypatch.setattr(wire_view, "init", broken)
+    monkeypatch.setattr(snapshots, "init", broken)
     async with serving(Registry(Plain)) as client, opened(client, *await token_of(client)) as socket:
         async with asyncio.timeout(5):
             await socket.wait_closed()

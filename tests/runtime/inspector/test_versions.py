@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.inspector import messages as m
-from runtime.inspector.records import read_record, write_record
+from runtime.inspector.bare_records import read_record, write_record
 from runtime.inspector.versions import CURRENT, MESSAGES, REQUESTS, decode_request, encode_message, parse_version
 from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.errors import DecodeError

@@ -39,32 +39,28 @@ def queue(view: ActorView, limit: int) -> m.QueueStatus:
     wanted = min(limit, QUEUE_LIMIT)
     size, messages = view.queued(wanted)
     shown = [m.QueuedMessage(item.id, item.name, item.created_at) for item in messages]
-    return m.QueueStatus(size, view.task.options.max_queue_size, shown, size > wanted)
+    return m.QueueStatus(size, view.max_queue_size, shown, size > wanted)
 
 
 def schedules(view: ActorView) -> list[m.Schedule]:
     """Pending one-shots by time, then recurring schedules by name."""
-    return [_schedule(item) for item in (*view.task.schedules.pending(), *view.task.schedules.recurring())]
+    return [_schedule(item) for item in view.schedules()]
 
 
 def fires(view: ActorView, schedule_id: str, limit: int) -> list[m.ScheduleFire]:
     """Recorded fires, newest first; the limit is cut to 1..1000 (INSP-153)."""
-    found = view.task.schedules.history.of(schedule_id, max(1, min(limit, HISTORY_LIMIT)))
+    found = view.fires(schedule_id, max(1, min(limit, HISTORY_LIMIT)))
     return [_fire(shown) for shown in found]
 
 
 def tabs(view: ActorView) -> list[m.TabConfig]:
     """The declared tabs."""
-    return [m.TabConfig(tab.id, tab.label, tab.icon, tab.hidden) for tab in view.task.definition.inspector_tabs]
+    return [m.TabConfig(tab.id, tab.label, tab.icon, tab.hidden) for tab in view.tabs]
 
 
 def live_history(view: ActorView) -> bytes | None:
     """The history in memory as BARE; None when there is no workflow or no entry."""
-    run = view.task.workflow
-    if run is None:
-        return None
-    history: History = run.history
-    return history_bare(history) if history.entries else None
+    return history_bare(view.live_history)
 
 
 def init(view: ActorView, history: History | None) -> m.Init:
@@ -75,7 +71,7 @@ def init(view: ActorView, history: History | None) -> m.Init:
         is_state_enabled=view.has_state,
         rpcs=view.actions(),
         is_database_enabled=True,
-        queue_size=len(view.task.queue),
+        queue_size=view.queue_size,
         workflow_history=history_bare(history),
         is_workflow_enabled=view.is_workflow,
         tab_config=tabs(view),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.inspector import database_view, wire_view
+from runtime.inspector import database_view, snapshots
 from runtime.inspector import messages as m
 from runtime.inspector.versions import EVENTS_DROPPED
 from runtime.inspector.workflow_view import history_bare
@@ -25,20 +25,20 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
     match request:
         case m.PatchStateRequest(state):
             await view.replace_state(load_value(state))
-            return m.StateUpdated(wire_view.state(view))
+            return m.StateUpdated(snapshots.state(view))
         case m.StateRequest(rid):
-            return m.StateResponse(rid, wire_view.optional_state(view), view.has_state)
+            return m.StateResponse(rid, snapshots.optional_state(view), view.has_state)
         case m.ConnectionsRequest(rid):
-            return m.ConnectionsResponse(rid, wire_view.connections(view))
+            return m.ConnectionsResponse(rid, snapshots.connections(view))
         case m.ActionRequest(rid, name, args):
-            output = await view.task.call_action(name, args_of(load_value(args)), None)
+            output = await view.call_action(name, args_of(load_value(args)))
             return m.ActionResponse(rid, blob(output))
         case m.RpcsListRequest(rid):
             return m.RpcsListResponse(rid, view.actions())
         case m.TraceQueryRequest(rid):
             return m.TraceQueryResponse(rid, b"")
         case m.QueueRequest(rid, limit):
-            return m.QueueResponse(rid, wire_view.queue(view, limit))
+            return m.QueueResponse(rid, snapshots.queue(view, limit))
         case m.WorkflowHistoryRequest(rid):
             return m.WorkflowHistoryResponse(rid, history_bare(await view.workflow_history()), view.is_workflow)
         case m.WorkflowReplayRequest(rid, entry_id):
@@ -54,13 +54,13 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
 async def _schedules(view: ActorView, request: m.SchedulesRequest | m.ScheduleHistoryRequest | m.ScheduleDeleteRequest) -> m.Message:
     match request:
         case m.SchedulesRequest(rid):
-            return m.SchedulesResponse(rid, wire_view.schedules(view))
+            return m.SchedulesResponse(rid, snapshots.schedules(view))
         case m.ScheduleHistoryRequest(rid, schedule_id, limit):
-            return m.ScheduleHistoryResponse(rid, schedule_id, wire_view.fires(view, schedule_id, limit))
+            return m.ScheduleHistoryResponse(rid, schedule_id, snapshots.fires(view, schedule_id, limit))
         case m.ScheduleDeleteRequest(rid, schedule_id, kind):
             if kind not in _RECURRING:
                 raise ValueError(f'invalid inspector schedule kind "{kind}"')
-            deleted = await view.task.schedules.remove(schedule_id, recurring=_RECURRING[kind])
+            deleted = await view.remove_schedule(schedule_id, recurring=_RECURRING[kind])
             return m.ScheduleDeleteResponse(rid, schedule_id, deleted)
 
 
