@@ -18,6 +18,8 @@ class ActionCaller:
         self._name = name
 
     def __getattr__(self, name: str) -> ActionCaller:
+        # Names with an underscore are asked for by pickle, copy, debuggers and `hasattr`; an answer would look to them like an
+        # implementation.
         if name.startswith("_"):
             raise AttributeError(name)
         return ActionCaller(self._action, f"{self._name}.{name}")

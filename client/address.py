@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def request_headers(config: ClientConfig, params: Any) -> dict[str, str]:
     """The headers of every gateway request (WIRE-904)."""
+    # In this order: headers of the user may replace the user agent, but not say of the body that it is in another encoding than it is.
     headers = {"user-agent": USER_AGENT, **config.headers, "x-rivet-encoding": str(config.encoding)}
     if config.token is not None:
         headers["x-rivet-token"] = config.token
@@ -42,6 +43,7 @@ def request_address(
     if not skip_ready_wait:
         return query.url(config, path, actor_id=actor_id), {}
     headers = {"x-rivet-skip-ready-wait": "1"}
+    # A key can't be routed by header: who has it, only the gateway knows, and it reads keys from the URL.
     if query.actor_id is None:
         return query.url(config, path, skip_ready_wait=True), headers
     headers |= {"x-rivet-target": "actor", "x-rivet-actor": query.actor_id}
@@ -61,6 +63,7 @@ def socket_address(
         ConfigurationError: The creation input is too large for a query (WIRE-906).
     """
     text = params_header(params)
+    # In sub-protocols rather than headers, although this client could set some: a browser cannot, so servers read them there.
     if query.actor_id is None or not skip_ready_wait:
         return query.url(config, path, skip_ready_wait=skip_ready_wait), subprotocols.offered(encoding, params_json=text)
     entries = subprotocols.offered(encoding, actor_id=query.actor_id, token=config.token, skip_ready_wait=True, params_json=text)

@@ -67,6 +67,7 @@ class Request:
 class GatewayCalls:
     """Sends requests to the actor of a query; the id it resolved to is cached until an error says that it is stale."""
 
+    # The owner is kept, not its transport or configuration: what `/metadata` redirects to replaces both after handles were made.
     def __init__(self, client: CallsOwner, query: ActorQuery, *, skip_ready_wait: bool) -> None:
         self._client = client
         self._query = query
@@ -85,6 +86,7 @@ class GatewayCalls:
             return known
         if self._resolving is None:
             self._resolving = self._client.spawn(self._query.resolve(self._client.rest))
+            # A callback, as whoever asked first may have been cancelled by then, and the id is worth keeping all the same.
             self._resolving.add_done_callback(self._resolved)
         task = self._resolving
         # Not awaited itself: a cancelled caller must not cancel what others wait for.
@@ -129,11 +131,15 @@ class GatewayCalls:
                 error = None if response.is_success else error_of(response, self._client.config.encoding)
             except ActorError as refused:
                 error = refused
+            # The last answer is returned even if it is an error: what a raw request got is the caller's to read (WIRE-916), an action's is
+            # decoded there.
             if response is not None and (error is None or left == 1):
                 return response
             assert error is not None
             if left == 1 or not self._query.is_dynamic:
                 return _settled(response, error)
+            # Of a start that failed the manager knows more than the gateway's answer does; when it knows nothing, the actor may have been
+            # replaced.
             if is_start_failure(error):
                 await self._check_start(error, actor_id)
                 stale = True
@@ -141,9 +147,12 @@ class GatewayCalls:
                 stale = is_stale(error)
             if stale:
                 self._cached = None
+                # Not resolved again: the manager may still say the same outdated id, whereas the gateway decides in the moment of the
+                # request (WIRE-930).
                 through_query = True
             elif also is None or not also(error):
                 return _settled(response, error)
+            # Always the same pause: WIRE-930 counts in tries (24, about 2.5 s, for a missing `get` key); a back-off would stretch them.
             await asyncio.sleep(policy.inner_delay)
         raise AssertionError("the last attempt returns or raises")
 

@@ -81,6 +81,7 @@ class Client:
         self.transport = Transport(observer)
         self.rest = ManagerApi(self.transport, self.config)
         self._connections: set[Connection] = set()
+        # Config and REST are replaced as a whole after the lookup, so parts must ask the client for them at each use and keep neither.
         self._looked_up = not metadata_lookup
         self._lookup: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -130,6 +131,7 @@ class Client:
         return self.get_for_id(name, record["actor_id"], params=params, get_params=get_params, skip_ready_wait=skip_ready_wait)
 
     def _handle(self, query: ActorQuery, params: Any, get_params: Any, skip: bool | None) -> Handle:
+        # A handle costs no request: what it names is looked up with its first call, so handles may be made where nothing can be awaited.
         return Handle(self, query, params, get_params, self.config.skip_ready_wait if skip is None else skip)
 
     async def ready(self) -> None:
@@ -150,6 +152,7 @@ class Client:
             raise ClientDisposedError
         self._lookup.result()
 
+    # Shared by the calls of one client only: a task shared by all clients of an endpoint would have to outlive the loop it began on.
     async def _look_up(self) -> None:
         for delay in doubling(self.policy.metadata_first, self.policy.metadata_max):
             try:
@@ -179,7 +182,10 @@ class Client:
     async def dispose(self) -> None:
         """Dispose every connection, cancel background work and close the transport; may be repeated (WIRE-962)."""
         self._disposed = True
+        # Connections first, while the transport can still carry their close frames (WIRE-962).
         await asyncio.gather(*(connection.dispose() for connection in list(self._connections)))
+        # What a call waits for in the background is cancelled, not awaited: a lookup is repeated for ever, and would keep the client from
+        # ending.
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

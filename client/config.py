@@ -53,6 +53,7 @@ class ClientConfig:
             ConfigurationError: The endpoint has a query, a fragment, a token without a namespace, or says what an option says, too;
                 or the encoding is unknown.
         """
+        # What contradicts itself is refused rather than ranked: whoever gave a namespace twice would find out only by the wrong actors.
         if encoding not in list(Encoding):
             raise ConfigurationError(f"unknown encoding {encoding!r}: expected one of {', '.join(Encoding)}")
         text = endpoint or os.environ.get("RIVET_ENGINE") or os.environ.get("RIVET_ENDPOINT") or DEFAULT_ENDPOINT
@@ -69,6 +70,7 @@ class ClientConfig:
             raise ConfigurationError("the namespace is given in the endpoint and as an option")
         if url_token and token:
             raise ConfigurationError("the token is given in the endpoint and as an option")
+        # Credentials do not stay in the endpoint: URLs of requests reach logs, observers and error messages.
         host = parts.netloc.rpartition("@")[2]
         return cls(
             urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")),

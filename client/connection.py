@@ -70,8 +70,11 @@ class Connection:
         self.status = IDLE
         self.actor_id: str | None = None
         self.connection_id: str | None = None
+        # Two names for one socket: it must be closed from the moment it is open, but carry no call before `Init` and one turn later
+        # (WIRE-951).
         self._link: Link | None = None  # the open socket
         self._outlet: Link | None = None  # the same, from when calls may be sent on it
+        # Counted over all sockets of the connection (WIRE-953): a late answer to an action of the socket before must not meet a new one.
         self._next_id = 0
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._queued: dict[int, bytes | str] = {}
@@ -80,6 +83,7 @@ class Connection:
         self._sender = QueueSender(client, GatewayCalls(client, query, skip_ready_wait=skip_ready_wait), through_query=True)
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
+        # Whoever never awaits `ready` must not be told by asyncio that its exception was never retrieved.
         self._ready.add_done_callback(_consume)
         self._disposed = False
         self._failure: BaseException | None = None
@@ -90,6 +94,7 @@ class Connection:
 
     async def ready(self) -> None:
         """Wait for the first `connected`; raises what made the opening fail for good."""
+        # Shielded, as all who wait share one future: a cancelled one must not cancel it for the others.
         await asyncio.shield(self._ready)
 
     async def action(self, name: str, *args: Any) -> Any:
@@ -102,6 +107,7 @@ class Connection:
         """
         self._check_usable()
         action_id = self._next_id
+        # Encoded before the id is used up and anything is kept: arguments that cannot be encoded leave no trace of the call.
         frame = encode_to_server(ActionRequest(action_id, name, list(args)), self._client.config.encoding)
         self._next_id += 1
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -185,13 +191,16 @@ class Connection:
         self._disposed = True
         self._outlet = None
         self._client.untrack(self)
+        # The status first (WIRE-962): who listens to it learns of the end although the close handshake may take seconds.
         self._set_status(IDLE)
         try:
             if self._link is not None:
                 await self._link.close(1000, "Disposed")
         finally:
+            # Only after the close was answered: cancelled earlier, the task would close the socket itself, without the reason.
             self._task.cancel()
             self._reject(ConnectionDisposedError())
+        # A listener may dispose; it runs inside this very task, which cannot wait for itself.
         if self._task is not asyncio.current_task():
             await asyncio.wait({self._task})
 
@@ -272,10 +281,12 @@ class Connection:
     async def _opened(self, link: Link, init: Init) -> None:
         self.actor_id, self.connection_id = init.actor_id, init.connection_id
         await asyncio.sleep(0)  # `connected` is entered one turn after Init (WIRE-951)
+        # During that turn user code may have disposed; and a server that sends `Init` twice must not open twice.
         if self._disposed or self._outlet is not None:
             return
         self._set_status(CONNECTED)
         self._outlet = link
+        # In this order (WIRE-952): what a queued action makes the actor broadcast already finds the subscriptions there.
         for event in self._events.names():
             self._subscribe(event, True)
         for frame in self._queued.values():
@@ -287,6 +298,7 @@ class Connection:
             if self._events.emit(message.name, message.args):
                 self._subscribe(message.name, False)
         elif isinstance(message, ActionResponse):
+            # Nobody waits for the answer of a cancelled call; it is no fault of the server.
             reply = self._pending.get(message.id)
             if reply is not None and not reply.done():
                 reply.set_result(message.output)
@@ -298,6 +310,7 @@ class Connection:
     def _lost(self, failure: BaseException) -> None:
         """Another attempt follows: reject what was sent, keep what is queued (WIRE-957, WIRE-960, CONN-103)."""
         self._set_status(DISCONNECTED)
+        # Here what is queued goes, too: it would wait as long as the user's own provider raises.
         if isinstance(failure, ActorError) and failure.name == "client.get_params_failed":
             self._reject(failure)
         self._reject_sent(failure)

@@ -32,11 +32,13 @@ class Callbacks:
 
     def call(self, *args: Any) -> None:
         """Call every listener."""
+        # Of a copy: a listener may remove itself, or add others, who are called from the next time on.
         for listener in list(self._listeners):
             call_listener(listener, *args)
 
 
 @dataclass(eq=False, slots=True)
+# Compared by identity: the same function registered twice is two listeners, and each removal takes its own.
 class Entry:
     """One registered listener."""
 
@@ -75,6 +77,7 @@ class Listeners:
         """Call every listener; True when a once listener was the last one."""
         emptied = False
         for entry in list(self._by_name.get(name, [])):
+            # Removed before it is called: a listener that makes the same event happen again must not be called for it.
             if entry.once:
                 emptied = self.remove(name, entry) or emptied
             call_listener(entry.listener, *args)

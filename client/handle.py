@@ -41,10 +41,12 @@ class Handle:
         self._params = params
         self._get_params = get_params
         self._skip = skip_ready_wait
+        # One for calls and queue sends, so that both use the id that either of them resolved.
         self._calls = GatewayCalls(client, query, skip_ready_wait=skip_ready_wait)
         self._sender = QueueSender(client, self._calls)
 
     def __getattr__(self, name: str) -> ActionCaller:
+        # As in `ActionCaller`: copy and pickle probe such names, and an action must not answer for them.
         if name.startswith("_"):
             raise AttributeError(name)
         return ActionCaller(self.action, name)
@@ -73,6 +75,8 @@ class Handle:
         await self._client.ready()
         if name == "destroy":
             return await self._destroy(args)
+        # Two loops: inside, `calls` goes after an actor that moved; out here, the same request is repeated when a gateway gave it up
+        # midway.
         for delay in self._client.policy.outer_delays:
             try:
                 return await self._call(name, args)
@@ -94,6 +98,7 @@ class Handle:
             return decoded(response, decode_action_response, encoding)
         except ActorError as error:
             if not self._query.is_dynamic and error.name == "actor.destroyed_while_waiting_for_ready":
+                # An id is for ever: an actor destroyed while this waited will not be there in any later call.
                 raise make_error("actor.not_found") from error  # WIRE-934
             raise
 
@@ -107,6 +112,7 @@ class Handle:
             try:
                 record = await self._client.rest.get_actor(actor_id)
             except (ActorError, HttpFailureError, httpx.HTTPError):
+                # Looking for the end is a courtesy, so no failure in it may hide that the action went well.
                 break  # the action itself succeeded
             if record is None or record.get("destroy_ts") is not None:
                 break
@@ -141,6 +147,7 @@ class Handle:
         """
         await self._client.ready()
         data = content.encode() if isinstance(content, str) else content
+        # In lower case, so that a header of the caller replaces ours of the same name, however it is written.
         extra = {name.lower(): value for name, value in (headers or {}).items()}
         if json is not None:
             data = jsontext.dumps(json)
@@ -167,5 +174,6 @@ class Handle:
 
     def connect(self, params: Any = None) -> Connection:
         """Open a connection in the background; explicit params replace the handle's and its `get_params` (WIRE-950)."""
+        # Explicit parameters also switch the provider off: it would otherwise replace them at the first reconnection (WIRE-950).
         provider = None if params is not None else self._get_params
         return Connection(self._client, self._query, self._params if params is None else params, provider, skip_ready_wait=self._skip)

@@ -32,6 +32,7 @@ class Link:
     def __init__(self, socket: Socket, encoding: Encoding) -> None:
         self._socket = socket
         self._encoding = encoding
+        # Without a bound: an action queues its frame without waiting, and what is pending is bounded by who awaits the answers.
         self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
@@ -39,6 +40,7 @@ class Link:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # Awaited, too: a task that is only cancelled would still run when the loop, or the test, ends.
         self._writer.cancel()
         await asyncio.wait({self._writer})
         await self.close()
@@ -52,6 +54,7 @@ class Link:
         self._outgoing.put_nowait(frame)
 
     async def _write(self) -> None:
+        # The reader sees the end as well, and it knows the reason; told twice, one of the two would be lost beside the connection.
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
                 await self._socket.send(await self._outgoing.get())
@@ -74,6 +77,7 @@ class Link:
         code, reason = self._socket.close_code, self._socket.close_reason
         identity = reason.partition("#")[0]
         group, dot, name = identity.partition(".")
+        # By its form only: servers put plain sentences there, too, and those are no structured errors even when they hold a dot.
         if dot and group and name and " " not in identity:
             return ActorError(group, name, f"Connection closed: {reason}", public=True)
         return ConnectionClosedError(code, reason)

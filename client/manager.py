@@ -39,6 +39,7 @@ class ManagerApi:
         params = {"namespace": self._config.namespace} if scoped else {}
         params.update({name: value for name, value in (query or {}).items() if value is not None})
         text = "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in params.items())
+        # No encoding is said: the manager speaks JSON to everybody (WIRE-903), whatever actors are spoken to in.
         headers = {"user-agent": USER_AGENT, **self._config.headers}
         if self._config.token is not None:
             headers["authorization"] = f"Bearer {self._config.token}"
@@ -79,6 +80,7 @@ class ManagerApi:
 
     async def get_actor(self, actor_id: str) -> Record | None:
         """One actor's record, None when the manager lists none."""
+        # By the list, as WIRE-919 has it: an actor that is not there is an empty list, and no error to tell from others.
         actors = (await self.list_actors(actor_ids=[actor_id]))["actors"]
         return actors[0] if actors else None
 

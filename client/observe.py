@@ -39,6 +39,7 @@ class SocketFrame:
     reason: str = ""
 
 
+# Told synchronously, inside the request: an observer that is told later would see frames in another order than the wire had.
 class Observer(Protocol):
     """Gets everything that goes over the wire; must not raise or block."""
 

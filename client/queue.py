@@ -37,6 +37,7 @@ class QueueSender:
         self._client = client
         self._calls = calls
         self._through_query = through_query
+        # A lock and no queue with a task: an asyncio lock serves in order of arrival, and a cancelled sender gives up its turn by itself.
         self._turn = asyncio.Lock()
 
     async def send(self, queue: str, body: Any, params: Any, *, wait: bool, timeout: float | None) -> QueueResult | None:
@@ -44,6 +45,7 @@ class QueueSender:
         encoding = self._client.config.encoding
         message = QueueSend(body, wait, None if timeout is None else round(timeout * 1000))
         content = encode_queue_request(message, encoding, queue)
+        # Encoded before its turn, decoded after it: what fails in either is its own, and holds nobody up.
         async with self._turn:
             await self._client.ready()
             request = Request("POST", f"/queue/{quote(queue, safe='')}", content, request_headers(self._client.config, params))

@@ -42,6 +42,7 @@ class RawSocket:
 
     async def wait_closed(self) -> tuple[int | None, str]:
         """Read until the socket is closed; returns code and reason."""
+        # What still comes is read and dropped: unread messages would keep the close frame from being seen.
         while await self._socket.receive() is not None:
             continue
         return self.close_code, self.close_reason

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class RetryPolicy:
     """Delays in seconds and numbers of attempts. The defaults are the protocol's."""
 
+    # Named after the two loops of section 11.3: the outer one repeats a call, the inner one looks for the actor.
     outer_delays: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
     inner_delay: float = 0.1
     attempts_get_or_create: int = 60
@@ -69,10 +70,12 @@ _LEGACY_RECONNECT = frozenset({"WebSocket connection closed during shutdown", "e
 
 def classify(error: ActorError) -> RetryClass:
     """The class of a structured error in the table of section 11.3."""
+    # Whatever its code: a program that uses a database after its actor ended will do so again.
     if "database accessed after actor stopped" in error.message.lower():
         return RetryClass.NEVER
     if error.name in _REQUEST or _LEGACY_ERRORS.get(error.name) == error.message:
         return RetryClass.REQUEST
+    # What nobody listed is not retried: a call that ran and then failed would run twice.
     return RetryClass.RECONNECT if error.name in _RECONNECT else RetryClass.NEVER
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 USER_AGENT = "RivetKit/0.1.0 (actor-conformance)"
+# A pool with a limit would let a long poll of one actor hold up the calls to all others.
 _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=None)
 _socket_numbers = itertools.count(1)
 T = TypeVar("T")
