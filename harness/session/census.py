@@ -33,6 +33,7 @@ FAULTS: pytest.StashKey[list[str]] = pytest.StashKey()
 """What its source says against a collected test."""
 TAIL = 2000
 """Characters of a traceback that are told; its end says what was raised."""
+# With one of these, tests are missing because somebody wished so; `conform` itself uses none of them but the keyword.
 NARROWING = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
 """Options with which pytest itself leaves out tests or files."""
 
@@ -55,6 +56,8 @@ class Census:
         report = yield
         if isinstance(collector, pytest.File) and report.skipped:
             self._skipped[collector.path] = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        # pytest would end with status 2 by itself, but say it only on the terminal: whoever reads the events must not take silence for a
+        # pass.
         elif report.failed:
             self._failed.add(collector.path)
             self._problems.append(f"{collector.nodeid}: cannot be collected, so nothing is run:\n{report.longreprtext.strip()[-TAIL:]}")
@@ -63,11 +66,13 @@ class Census:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> Generator[None, object, object]:
         """Compare what is written with what was collected, and that with what is left when every plug-in has selected."""
+        # First and last at once: before every other plug-in for what there is, after all of them for what is left.
         found = list(items)
         result = yield
         config = session.config
         narrowed = any(config.getoption(option, None) for option in NARROWING)
         left = {*items, *config.stash.get(corpus.DROPPED, [])}
+        # Dropped by our own selection is fine (`DROPPED`), by anybody else is not: a `conftest` must not choose what a target is judged by.
         if not narrowed:
             gone = [item for item in found if corpus.is_counted(item) and item not in left]
             self._problems += [f"{item.nodeid} was collected and then dropped by a conftest or a plug-in" for item in gone]
@@ -76,6 +81,7 @@ class Census:
             by_file[item.path].append(item)
         chosen = {item.path for item in items}
         for path in self._files(config, by_file):
+            # Files of other suites were left out unread, so that a loop over one test starts fast; the run that selects them looks at them.
             if path in self._failed or corpus.elsewhere(path, config.stash[SETTINGS]):
                 continue
             here = by_file.get(path, [])
@@ -85,6 +91,7 @@ class Census:
                 continue
             if here or path in self._skipped or not narrowed:
                 self._problems += uncounted(source, here, place, self._skipped.get(path))
+            # Faults of files that nothing was selected from are not this run's; helpers without tests count for all who may import them.
             if path in chosen or not source.tests():
                 self._problems += _blame(source, here, place)
         return result
@@ -97,10 +104,12 @@ class Census:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell what was lost after the last test; a session with problems does not end well."""
+        # A task whose exception nobody asked for says so only when it is collected; what is left now will not be looked at again.
         gc.collect()
         late = [f"lost after the tests: {text}" for text in self._lost.take()]
         self._problems += late
         self._tell(late)
+        # Only ever towards the bad: a status that says interrupted or usage error tells more than this one.
         if self._problems and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -120,6 +129,7 @@ class Census:
         suites = {path for path, items in by_file.items() if any(corpus.suite_of(item) for item in items)}
         asked = _asked(config)
         whole = [path for path in asked if path.is_dir()]
+        # By hand people run corpus and unit tests side by side; then only directories with a suite are held to the rule.
         roots = whole if self._judged else sorted({path.parent for path in suites})
         below = {
             path for root in roots for path in root.rglob("*.py") if not any(part.startswith(".") for part in path.relative_to(root).parts)
@@ -137,6 +147,7 @@ def _blame(source: Source, items: Sequence[pytest.Item], place: str) -> list[str
             told.append(text)
         inside = [test.first for test in tests if test.first <= finding.line <= test.last]
         for item in items:
+            # By lines, not names: a class, a parameter or a decorator changes the name of an item, but not where its function stands.
             if not inside or first_line(item) in inside:
                 item.stash.setdefault(FAULTS, []).append(text)
     return told
@@ -147,6 +158,7 @@ def _names(path: Path, items: Sequence[pytest.Item]) -> dict[str, Any]:
     for item in items:
         if isinstance(item, pytest.Function):
             return dict(vars(item.module))
+    # Looked up rather than imported: importing a file that pytest left out would run it.
     module = next((one for one in list(sys.modules.values()) if getattr(one, "__file__", None) == str(path)), None)
     return dict(vars(module)) if module is not None else {}
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Abort = Callable[[Exception], None]
 
+# Shorter than the wait at the start: it answered before, and every failing test pays for this look.
 ALIVE = 5.0
 """Seconds a target has to answer `GET /health` after a test went wrong, before it is taken to be dead."""
 
@@ -68,6 +69,7 @@ class Deployment:
 
     async def check(self, test: CorpusTest) -> None:
         """Ask a target that runs elsewhere whether it is alive; called when a test went wrong."""
+        # A target on this loop would be dead with us; and asking it costs virtual time that the next test would see.
         if self.death is None and TimeMode.VIRTUAL not in self.target.time_modes:
             try:
                 await reach(self.endpoint.url, ALIVE)
@@ -75,6 +77,7 @@ class Deployment:
                 self.death, self.during = str(error), test
 
     async def _wait(self) -> None:
+        # Kept even when no test runs: the next one that wants the target is told, instead of waiting for its whole limit.
         self.death = await self.target.ended()  # type: ignore[attr-defined]
         if self._abort is not None:
             self._abort(TargetDied(f"the target died: {self.death}"))
@@ -111,6 +114,7 @@ class Deployments:
             assert found.during is not None
             if not self._restart:
                 raise Blocked(str(found.during.id), f"the target died: {found.death}")
+            # Before the stop: if that fails as well, the next test starts anew and does not find the dead one again.
             del self._running[storage]
             await found.unwatch()
             await found.target.stop()
@@ -119,17 +123,21 @@ class Deployments:
         return self._running[storage]
 
     async def _start(self, storage: str) -> Deployment:
+        # A new instance for each storage and each life: a target keeps what it started (process, port, directory) in itself.
         target = resolve(self._options)
         try:
             deployment = Deployment(target, await target.start(storage))
         except Exception as error:
             await target.stop()
+            # What somebody's own target class raises is its adapter's fault, and is to be blamed on it, not on the harness
+            # (`Blame.ADAPTER`).
             known = isinstance(error, TargetError)
             found = error if known else TargetError(f"target {target.name}: {type(error).__name__}: {error}")
             self._give_up(str(found))
             if known:
                 raise
             raise found from error
+        # Before anything is written: a target may make up its token when it starts, so no option told it.
         self._mask.learn(deployment.endpoint.token)
         deployment.watch()
         return deployment
@@ -138,6 +146,7 @@ class Deployments:
         """Stop them all."""
         for storage, one in self._running.items():
             await one.unwatch()
+            # Said at the end, not at once: the death has its verdict already, and the run goes on to tell which tests it blocked.
             if one.death is not None and not self._restart and one.during is not None:
                 self._give_up(f"the target with storage {storage} died during {one.during.id}: {one.death}")
             await one.target.stop()

@@ -45,6 +45,7 @@ async def deployments(request: pytest.FixtureRequest) -> AsyncIterator[Deploymen
 
     def give_up(problem: str) -> None:
         request.config.stash[RECORDER].problem(problem)
+        # No further test could start a target either; each would wait its whole patience for the same answer.
         request.session.shouldstop = problem
 
     settings = request.config.stash[SETTINGS]
@@ -79,21 +80,26 @@ async def conform(request: pytest.FixtureRequest, corpus_test: CorpusTest, deplo
     guard = request.node.stash.get(RUNNING, None)
     with deployment.watched(corpus_test, guard.abort if guard is not None else None):
         yield session
+    # Before the looks below: what the harness asks for its evidence is not the test's use of its encoding.
     evidence.encoded = session.watch.used
     failed = any(not phase.verdict.good for phase in request.node.stash.get(PHASES, []))
+    # Everything after this line of the transcript is ours; a reader must not take it for part of the failure.
     evidence.transcript.mark("end of the test")
     settings = request.config.stash[SETTINGS]
     try:
         if failed:
             await deployment.check(corpus_test)
+        # A snapshot is for a bundle; without one, a look for the timeline is enough. From a dead target there is neither.
         if failed and deployment.death is None and settings.evidence is not None:
             await evidence.snapshot(session)
         elif deployment.death is None and (failed or settings.timelines):
             await evidence.look(session)
     finally:
+        # In `finally`, as connections left open would keep actors awake into the next test, whatever went wrong with the evidence.
         lost = await session.aclose()
     if deployment.death is not None:
         raise TargetDied(f"the target died: {deployment.death}")
+    # A test that failed keeps its own reason: malformed answers and lost work are then consequences as likely as causes.
     if not failed:
         evidence.check()
         if lost:
@@ -134,11 +140,13 @@ def witness(request: pytest.FixtureRequest) -> Witness:
 
 def look_for_windows(item: pytest.Item, test: CorpusTest) -> None:
     """Begin to count the windows of a test; when it is about to pass, hold them against what it is about."""
+    # For every attempt anew: a window that an earlier, failed attempt hit proves nothing of this one.
     made = item.stash[WITNESS] = Witness()
     guard = item.stash.get(RUNNING, None)
 
     def check() -> None:
         evidence = item.stash.get(EVIDENCE, None)
+        # Read only when the test is about to pass: of a failed one nobody asks which window it hit.
         seen = observed(evidence.transcript) if test.timing and evidence is not None else {}
         made.check(seen, needed=test.needs_window)
 

@@ -48,6 +48,7 @@ class Guard:
             __tracebackhide__ = True
             self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
             lost.watch(self._loop)
+            # Tasks of the target and of the session run on the same loop, so only what is begun from here on can be the test's.
             before = asyncio.all_tasks()
             virtual = self._loop if isinstance(self._loop, VirtualLoop) else None
             timer: asyncio.TimerHandle | None = None
@@ -82,6 +83,8 @@ class Guard:
         limit: float = settings.timeout
         self._limit, self._error = limit, None
         self._stopwatch = Stopwatch(
+            # Twice: the first alarm asks the test to end and leaves the session whole, the second is for a loop that doesn't get to it any
+            # more.
             [(limit, lambda: self._expire(limit)), (limit + PATIENCE, lambda: pytest_timeout.timeout_timer(self._item, settings))]
         )
 
@@ -93,6 +96,7 @@ class Guard:
     def _expire(self, limit: float) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
+            # The stopwatch is another thread; cancelling from there would touch the loop while it runs.
             loop.call_soon_threadsafe(self._cancel, f"timed out after {limit:g} s of real time")
 
     def _cancel(self, reason: str) -> None:
@@ -100,6 +104,7 @@ class Guard:
 
     def abort(self, error: Exception) -> None:
         """End the running test with `error`, wherever it waits; nothing happens when it has ended."""
+        # None once the test has ended: a limit that passes during the teardown must not cancel what the fixtures are doing.
         if self._task is not None:
             self._error = error
             self._task.cancel()

@@ -25,6 +25,7 @@ class Loopback:
         self._listening: set[int] = set()
         self._sent: dict[Flow, int] = {}
         self._open: set[Flow] = set()
+        # Directions whose receiver closed first: what is still written there will never be read, and must not hold the clock for ever.
         self._gone: set[Flow] = set()
         self._unsettled: set[Flow] = set()
         self.connecting = 0
@@ -40,6 +41,7 @@ class Loopback:
 
     def sent(self, local: Address, peer: Address, count: int) -> None:
         """Note `count` bytes (or one for an end of stream) written at `local`; foreign peers do not count."""
+        # The listener may not have accepted yet, so the other end is not known; its port says that it will be one of ours.
         accepted_later = peer[1] in self._listening and (peer, local) not in self._gone
         if (peer, local) not in self._open and not accepted_later:
             return
@@ -65,6 +67,7 @@ class Loopback:
 
     def forgive(self) -> None:
         """Stop waiting for what is under way now: its receiver does not read (flow control). Counting goes on."""
+        # Not the balances: if the receiver reads after all, its count still comes out even.
         self._unsettled.clear()
 
     def _move(self, flow: Flow, count: int) -> None:
@@ -94,6 +97,7 @@ class CountedSocket(socket.socket):
             local, peer = sock.getsockname(), sock.getpeername()
         except OSError:
             return sock
+        # `detach` hands the descriptor over; two objects for it would each close it.
         counted = cls(sock.family, sock.type, sock.proto, fileno=sock.detach())
         counted.setblocking(False)
         counted._loopback, counted._local, counted._peer = loopback, local, peer
@@ -122,6 +126,7 @@ class CountedSocket(socket.socket):
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0, /) -> int:
         """Receive and count; an end of stream counts as one byte."""
         count = super().recv_into(buffer, nbytes, flags)
+        # What is only peeked at stays in the kernel's buffer and is counted when it is read.
         if self._loopback is not None and not flags & socket.MSG_PEEK:
             self._loopback.received(self._local, self._peer, count or 1)
         return count

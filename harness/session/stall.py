@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Self
 
+# Fine enough to see a stall of `STALL`, and a hundred wake-ups a second are no load of their own.
 TICK = 0.01
 STALL = 0.2
 """Seconds of lateness from which a missed window says nothing about the target."""
@@ -30,6 +31,7 @@ class StallProbe:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        # Joined, so that a stall which lasts until the end of the test is in `worst` before anybody asks.
         self._thread.join()
 
     @property
@@ -39,6 +41,7 @@ class StallProbe:
 
     def _run(self) -> None:
         before = time.monotonic()
+        # The thread needs the interpreter's lock as well: a C call that holds it for so long looks the same as a machine that stood still.
         while not self._ended.wait(TICK):
             now = time.monotonic()
             self.worst = max(self.worst, now - before - TICK)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TICK = 0.25
 """Seconds between two looks."""
+# Top-level names of modules: what the editors run is all below one of these.
 DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"})
 
 
@@ -42,14 +43,17 @@ class Stopwatch:
                 before = time.monotonic()
                 if self._stopped.wait(min(TICK, limit - passed)):
                     return
+                # A stretch counts whole or not at all: a `TICK` too much or too little is nothing against limits of seconds.
                 if not is_halted(self._watched):
                     passed += time.monotonic() - before
+            # Outside the inner loop, and the alarms after it go on counting: an action that does nothing any more must not hide the next.
             action()
 
 
 def is_halted(thread: int) -> bool:
     """Whether a thread stands in a debugger or in what `breakpoint()` calls."""
     frame, hook = sys._current_frames().get(thread), _breakpoint_code()  # noqa: SLF001 -- documented, in spite of its name
+    # All of the stack: a debugger calls back into the test's own code when somebody evaluates an expression there.
     while frame is not None:
         if frame.f_code is hook or str(frame.f_globals.get("__name__")).partition(".")[0] in DEBUGGERS:
             return True

@@ -27,11 +27,13 @@ def uncounted(source: Source, items: Sequence[pytest.Item], place: str, skipped:
     tests = source.tests()
     if not tests:
         return []
+    # One line for the file instead of one for each test in it: they all have the same cause.
     if not any(corpus.suite_of(item) for item in items):
         why = 'the module names no suite; give it pytestmark = [suite("...")]' if items else "pytest does not collect the file"
         if skipped is not None:
             why = f"the module skips itself: {skipped}"
         return [f"{place}: {len(tests)} tests are not counted, {tests[0].name} the first: {why}"]
+    # Compared by line: of two functions with one name pytest sees only the later, and a name would say that both are there.
     lines = {first_line(item) for item in items if corpus.is_counted(item)}
     return [f"{place}:{test.first}: {test.name} is not counted: {_why(test, tests, items)}" for test in tests if test.first not in lines]
 
@@ -40,6 +42,7 @@ def first_line(item: pytest.Item) -> int | None:
     """The line at which the function of an item begins, with its decorators; None when it was not written in the item's file."""
     function = getattr(item, "function", None)
     code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
+    # Only of its own file: tests of an imported base class stand elsewhere, and are counted there.
     return code.co_firstlineno if code is not None and code.co_filename == str(item.path) else None
 
 

@@ -49,6 +49,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, *, wall_start: float | None = None, stall: float = STALL) -> None:
         """Start at `wall_start` seconds since the epoch (default: now); `stall` real seconds of nothing are a deadlock."""
+        # Not zero, where a timestamp that was never set and one from the start look alike.
         self._now = 1000.0
         self._wall_offset = (time.time() if wall_start is None else wall_start) - self._now
         self.loopback = Loopback()
@@ -75,6 +76,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[Any]:
         """As in asyncio; the clock stands still until the job is done, even when its future is cancelled before."""
         self._check_closed()  # type: ignore[attr-defined]
+        # Not asyncio's own way: its future may be cancelled while the job goes on in its thread, and the clock must wait for the job.
         pool = executor or self._pool()
         self.jobs += 1
         try:
@@ -104,6 +106,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """As in asyncio; the clock stands still while the connection is being made."""
+        # A handshake sends no bytes that anybody counts, so it is counted itself.
         self.loopback.connecting += 1
         try:
             await super().sock_connect(sock, address)
@@ -129,14 +132,18 @@ class _VirtualSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self._loop
         events = super().select(0)
+        # Something is runnable, so no time passes but the crawl.
         if events or timeout == 0:
             loop.advance(CRAWL)
             return events
+        # A single empty poll proves little: the kernel may hand over a segment a moment after the `send` that made it.
         for _ in range(POLLS - 1):
             if events := super().select(0):
                 loop.advance(CRAWL)
                 return events
+        # Only now real time may pass, and only while something is under way; a machine under load makes this slower, never different.
         events = self._settle(blocked=timeout is None)
+        # Asked again: while settling, a job may have ended and queued a callback that has to run before any timer.
         if not events and timeout is not None and not (loop.loopback.busy or loop.jobs):
             loop.jumps += 1
             loop.advance(timeout)
@@ -148,6 +155,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         began = time.monotonic()
         while blocked or loop.jobs or loop.loopback.busy:
             waited = time.monotonic() - began
+            # A receiver that does not read (flow control) would otherwise stop the clock until its own time-out, which needs the clock.
             if not loop.jobs and loop.loopback.busy and waited > SETTLE and not loop.loopback.connecting:
                 loop.loopback.forgive()
                 continue

@@ -32,11 +32,13 @@ NEXT_GENERATION = "a later generation answers"
 STOPPED = "a socket closed by the stop"
 STOP = (1000, "actor.stopped")
 """Code and reason with which the stop of an actor closes sockets (WIRE-611)."""
+# Only requests to an actor: that two questions to the manager overlap says nothing of a moment of the target.
 _ACTION = re.compile(r"/gateway/[^/]+/(?P<path>[^?]*)")
 
 
 def observed(entries: Iterable[Entry]) -> dict[str, int]:
     """How often each window was hit, by name."""
+    # Derived from the transcript and not noted while it grows: so a test cannot forget to, and cannot claim one that it did not have.
     seen = list(entries)
     found = Counter(_acted_in(seen))
     exchanges = [entry for entry in seen if isinstance(entry, (Exchange, RawExchange))]
@@ -55,6 +57,7 @@ def _acted_in(entries: Iterable[Entry]) -> Iterable[str]:
                 yield entry.window
             else:
                 open_.append(entry)
+        # A wait that began before the state was seen did not follow from it.
         if open_ and (begun := _begun(entry)) is not None:
             yield from (one.window for one in open_ if one.at <= begun)
             open_ = [one for one in open_ if one.at > begun]
@@ -87,6 +90,7 @@ def _generations(exchanges: Iterable[Exchange | RawExchange]) -> int:
         headers = _headers(exchange)
         actor, generation = headers.get(ACTOR), headers.get(GENERATION, "")
         if actor is not None and generation.isdecimal():
+            # Later than seen before, so the first answer counts nothing: an actor of the fifth generation may have slept before the test.
             later += int(generation) > newest.get(actor, int(generation))
             newest[actor] = max(int(generation), newest.get(actor, 0))
     return later

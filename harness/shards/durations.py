@@ -13,6 +13,7 @@ from pathlib import Path
 import tomli_w
 
 from harness.errors import UsageError
+from harness.events import stream
 
 
 def load(path: Path) -> dict[str, float]:
@@ -22,8 +23,6 @@ def load(path: Path) -> dict[str, float]:
         UsageError: the file is neither.
     """
     if path.suffix != ".toml":
-        from harness.events import stream
-
         taken: defaultdict[str, float] = defaultdict(float)
         for result in stream.read(path).results:
             taken[result.id.suite] += result.seconds

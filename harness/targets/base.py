@@ -24,6 +24,7 @@ class Endpoint:
     token: str | None = None
 
 
+# A protocol, so that somebody else's target imports nothing of the harness.
 class Target(Protocol):
     """A runtime under test that hosts the standard fixtures.
 

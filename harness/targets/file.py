@@ -29,6 +29,7 @@ class TargetFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
+    # As strict as it is because the name becomes a file name: `baselines/<name>.toml`.
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     url: Annotated[str, Field(pattern=r"^https?://[^/\s]")] | None = None
     command: Annotated[str, Field(min_length=1)] | None = None
@@ -86,6 +87,7 @@ def expand(options: TargetOptions, path: Path) -> TargetOptions:
     """
     found = load(path)
     plain = type(options)()
+    # What was typed differs from the defaults; so typing a default cannot win against the file, which nobody has reason to do.
     said: dict[str, Any] = {
         "namespace": found.namespace,
         "pool": found.pool,

@@ -14,6 +14,7 @@ def prepare(target: Target) -> None:
     Raises:
         TargetError: something it needs is missing.
     """
+    # Optional steps are looked up and not part of `Target`: a target of three lines should be one.
     step = getattr(target, "prepare", None)
     if step is not None:
         step()

@@ -33,6 +33,7 @@ STOP = 10.0
 LOG_TAIL = 2000
 
 
+# Built on asyncio's subprocesses and not on threads: start, end and log are awaited on the loop of the tests, as `Target` promises.
 class TargetProcess:
     """One running target process and its log."""
 
@@ -40,6 +41,7 @@ class TargetProcess:
         """Nothing is started."""
         self._command = list(command)
         self._cwd = cwd
+        # The whole environment goes on: a runtime finds its toolchain by it.
         self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -52,8 +54,11 @@ class TargetProcess:
         Raises:
             TargetError: it could not be started, ended, stayed silent or said something else; with the end of its log.
         """
+        # Someone else may take the port in between; then the command ends, says so in its log, and is not started a second time on the
+        # quiet.
         port = _free_port() if any("{port}" in part for part in self._command) else None
         command = [part.replace("{port}", str(port)) for part in self._command]
+        # A file and no pipe: evidence reads it from where the test began, and a target that prints much is never slowed by its reader.
         self._log = tempfile.NamedTemporaryFile(prefix="conform-target-", suffix=".log", delete=False)  # noqa: SIM115 -- closed by stop
         self.log_file = Path(self._log.name)
         try:
@@ -83,6 +88,7 @@ class TargetProcess:
                 line = await self._process.stdout.readline()
         except TimeoutError:
             raise TargetError(f"{shlex.join(command)} printed no endpoint within {ready:g} s{self._tail()}") from None
+        # End of output before the first line: the process has ended, or closed its output, which comes to the same for a handshake.
         if not line:
             status = await self._process.wait()
             raise TargetError(f"{shlex.join(command)} ended {how_it_ended(status)} before it was ready{self._tail()}")
@@ -97,6 +103,7 @@ class TargetProcess:
     async def _by_port(self, command: list[str], port: int, ready: float) -> Endpoint:
         assert self._process is not None
         url = f"http://127.0.0.1:{port}"
+        # Both at once, as a command that ends with an error in its first second would else be waited for until `ready` has passed.
         ended = asyncio.ensure_future(self._process.wait())
         reached = asyncio.ensure_future(reach(url, ready))
         try:
@@ -117,6 +124,7 @@ class TargetProcess:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
+                # Asked first: a runtime that is killed leaves its own children, such as an engine, behind.
                 process.terminate()
             try:
                 async with asyncio.timeout(STOP):
@@ -124,6 +132,7 @@ class TargetProcess:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        # After the process: what it still says while it ends belongs into the log, and nobody else reads the pipe.
         if self._draining is not None:
             await self._draining
             self._draining = None

@@ -31,6 +31,7 @@ class ReferenceTarget:
     time_modes = (TimeMode.VIRTUAL, TimeMode.REAL)
     storages = ("sqlite", "memory")
     time_scale = 1.0
+    # Names and no imports, for the same reason: only the server that lanes are forked from loads them.
     preload = ("runtime", "runtime.server", "fixtures")
 
     def __init__(self) -> None:
@@ -44,6 +45,9 @@ class ReferenceTarget:
         Raises:
             TargetError: the runtime did not start.
         """
+        # Lazily, here and below: the command line and the plug-in must work where only another target is installed, and a judge that had
+        # loaded the runtime at import could not claim that it decodes by itself. Forked lanes find it in `preload`, so that this costs
+        # nothing per lane.
         from runtime import NO_RATE_LIMITS, HostOptions, InProcessServer, create_app
 
         place = "memory"
@@ -52,6 +56,8 @@ class ReferenceTarget:
             place = self._directory.name
         # The whole corpus is one caller, which in virtual time has no minutes to spread its requests over.
         options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS)
+        # A real server on a real socket although the loop is ours: a transport inside the process would skip what frames and closes are
+        # about.
         server = InProcessServer(create_app(self._registry(), storage=place, options=options))
         try:
             self._server = await server.__aenter__()
@@ -66,6 +72,7 @@ class ReferenceTarget:
 
     async def stop(self) -> None:
         """Stop serving and delete the data."""
+        # Tolerant, as it is also called when `start` failed half-way.
         if self._server is not None:
             await self._server.__aexit__(None, None, None)
             self._server = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# What it is for: a fault that shows in one process only (a shared module, a loop that both sides block) shows by comparison.
 class ReferenceProcessTarget:
     """Like `reference`, but nothing is shared with the tests but the wire."""
 
@@ -44,6 +45,7 @@ class ReferenceProcessTarget:
         if storage == "sqlite":
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
+        # The server picks the port and tells it in the handshake: with a port chosen here somebody else could be faster.
         self._process = TargetProcess([sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place])
         return await self._process.start()
 
@@ -57,6 +59,7 @@ class ReferenceProcessTarget:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+        # After the process, which holds its database open until it ends.
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.targets.options import TargetOptions
 
 
+# By entry point, so that the owner of a runtime ships the target with it and nobody here has to know of it.
 ENTRY_POINTS = "actor_conformance.targets"
 """The group of entry points with which an installed package offers targets."""
 SPECS = "reference, reference-process, null, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
@@ -34,6 +35,7 @@ SPECS = "reference, reference-process, null, rivetkit, FILE.toml, http://host:po
 NAMES = ("reference", "reference-process", "null", "rivetkit")
 URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"(localhost|\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\])(:\d+)?(/.*)?|[\w.-]+:\d+(/.*)?")
+# Checked by name and not by inheritance: a target may be any object, and what it lacks is said at once instead of in the first test.
 ATTRIBUTES = ("name", "capabilities", "profile", "time_modes", "storages", "time_scale", "start", "stop")
 
 
@@ -43,6 +45,7 @@ def resolve(options: TargetOptions) -> Target:
     Raises:
         UsageError: there is no such target.
     """
+    # A command may end in `.toml`, too, such as one that is given its configuration.
     if options.spec.endswith(file.SUFFIX) and not options.spec.startswith("cmd:"):
         options = file.expand(options, Path(options.spec))
     if options.profile not in (None, *PROFILES):
@@ -59,6 +62,8 @@ def resolve(options: TargetOptions) -> Target:
         return _command(options)
     if options.spec.startswith(URLS):
         _check_url(options.spec)
+        # Refused rather than split up: a URL with a password would be in the process list, in the events and in every message before it is
+        # masked.
         if userinfo(options.spec) is not None:
             shown = options.spec.replace(f"{userinfo(options.spec)}@", "", 1)
             raise UsageError(f"a URL target takes no user or token: use {shown}, --namespace, and the token in {VARIABLE}")
@@ -116,6 +121,7 @@ def _command(options: TargetOptions) -> Target:
 def _from_python(spec: str) -> Target:
     module, _, attribute = spec.partition(":")
     try:
+        # What the module itself raises while it is imported is shown as it is: it is its author who reads it.
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"target {spec!r}: {error}") from error
@@ -128,6 +134,7 @@ def _from_entry_point(name: str) -> Target:
     if not found:
         installed = f" (installed: {', '.join(sorted(offered.names))})" if offered else ""
         raise UsageError(f"unknown target {named([name], [*NAMES, *offered.names])}; use {SPECS}{installed}")
+    # The same entry point is found twice when a package is installed and on the path as well; only different ones are a question.
     if len({one.value for one in found}) > 1:
         raise UsageError(f"target {name!r} is offered more than once: {', '.join(sorted(one.value for one in found))}")
     try:

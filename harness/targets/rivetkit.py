@@ -30,10 +30,12 @@ class RivetkitTarget:
     """Starts `node start.mjs`; each session has an engine of its own with fresh data."""
 
     name = "rivetkit"
+    # What an unmodified peer has and no more: the profile `seed` adds what the specification asks of a runtime beyond it.
     capabilities = frozenset({"namespaces", "inspector", "metrics"})
     profile = "peer-2.3"
     time_modes = (TimeMode.REAL,)
     storages = ("engine",)
+    # Engine and registry are two processes beside the tests; on two cores they are that much slower than one.
     time_scale = 3.0
 
     def __init__(self) -> None:
@@ -45,6 +47,7 @@ class RivetkitTarget:
         """What engine and registry print."""
         return self._process.log_file if self._process is not None else None
 
+    # Before the workers, as several of them would run npm in one directory at the same time.
     def prepare(self) -> None:
         """Install the npm packages when they are missing; done once, before any worker starts.
 
@@ -86,10 +89,12 @@ def installed() -> Path:
     """
     if not (HOME / "start.mjs").is_file():
         raise TargetError(f"the target rivetkit is part of a checkout of this project; {HOME} is not there")
+    # Whoever has installed in the checkout works on the target itself, and wants to see what is changed there.
     if (HOME / "node_modules").is_dir():
         return HOME
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actor-conformance"
     files = sorted(path for path in HOME.rglob("*") if path.is_file() and path.relative_to(HOME).parts[0] != "test")
+    # Two places: packages are many and change with `package.json` only, the few files of the target change with every fixture.
     packages = cache / f"rivetkit-packages-{_digest([HOME / 'package.json'])}"
     place = cache / f"rivetkit-{_digest(files)}"
     _made(packages, _install)

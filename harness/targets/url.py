@@ -10,6 +10,7 @@ import httpx
 from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
 
+# Long enough for a runtime that CI has just started, short enough to be told while somebody still looks.
 REACH = 15.0
 """Seconds to wait for the first answer."""
 

@@ -17,6 +17,7 @@ SleepVia = Literal["action", "api", "idle"]
 DestroyVia = Literal["action", "api"]
 
 
+# The only way for tests to cross a boundary, so that all of them wait for the same proof: what the manager says of the actor.
 class Boundary:
     """Puts actors to sleep or destroys them, waits until the manager reports it, and makes earlier handles stale."""
 
@@ -63,6 +64,7 @@ class Boundary:
         self._cross(handle, actor_id, "boundary.destroy")
         return actor_id
 
+    # Without touching it: a request to the actor would wake it, so the manager's record is asked.
     async def wait_asleep(self, actor_id: str, timeout: float = 15.0) -> dict[str, Any]:
         """Wait until the manager reports the actor asleep; does not touch it, does not make handles stale."""
         return await self._eventually(
@@ -87,6 +89,7 @@ class Boundary:
         """The actor's record as the manager lists it (WIRE-040, WIRE-065)."""
         response = await self._request("GET", "/actors", {"actor_ids": actor_id})
         actors: list[dict[str, Any]] = response.json()["actors"]
+        # An actor that is not listed is the target's fault (WIRE-065), so it is an assertion and no error of the harness.
         assert actors, f"the manager does not list actor {actor_id}"
         return actors[0]
 
@@ -112,6 +115,7 @@ class Boundary:
 
     async def _request(self, method: str, path: str, query: dict[str, str], **options: Any) -> httpx.Response:
         token = self._conform.token
+        # Past the tracked manager API: this is the harness looking, and must not make the handles stale before the boundary was seen.
         response = await self._conform.http.request(
             method,
             path,

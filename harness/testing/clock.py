@@ -22,6 +22,7 @@ class Clock:
 
     def wall(self) -> float:
         """Seconds since the Unix epoch."""
+        # A virtual loop has a wall clock of its own, which jumps with it; the machine's would stand still beside it.
         seconds: float = getattr(asyncio.get_running_loop(), "wall_time", time.time)()
         return seconds
 
@@ -41,6 +42,7 @@ class Clock:
             AssertionError: it took less, which nothing explains.
         """
         seconds = self.monotonic() - since
+        # Two kinds of error, as only one of them can be blamed on the machine: standing still makes things late, never early.
         if seconds > most:
             raise TimingMissed(f"took {seconds:.3f} s, at most {most:g} s are allowed")
         if seconds < least:
@@ -66,5 +68,6 @@ class Clock:
         """Let time pass. Only for "nothing must happen meanwhile": to wait for something, use `eventually`."""
         began = self.monotonic()
         await asyncio.sleep(seconds)
+        # After the wait: one that was cut short by the end of the test is no window.
         if self._saw is not None and seconds > 0:
             self._saw(f"waited {seconds:g} s", since=began)

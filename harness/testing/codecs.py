@@ -1,5 +1,6 @@
 """Wire helpers for driver tests: messages, values, BARE, URLs and ids by the judge's own codecs."""
 
+# One place, so that driver tests depend on the harness and not on the rooms in it; nothing here comes from the judged runtime's codecs.
 from client import Encoding
 from harness.codec.addresses import encode_input, new_id, query_path
 from harness.codec.bare import Reader, Writer

@@ -73,6 +73,7 @@ class Conform:
         self._encoding = variant.encoding
         self.storage = variant.storage
         self.test = test
+        # Per test, so that nothing of one test can make a handle of another stale.
         self.handles = HandleBook()
         self._spawned: set[asyncio.Task[Any]] = set()
         self.key = self.unique_key()
@@ -88,6 +89,7 @@ class Conform:
         Raises:
             HarnessError: the test is marked as one that has none.
         """
+        # Reading it counts as using it: a test that is marked as having no encoding, and asks, would behave differently by variant.
         self.watch.used = True
         if self._encoding == ANY:
             raise HarnessError(f"{self.test.test} reads its encoding but is marked any_encoding: take the mark away, or name an encoding")
@@ -105,6 +107,7 @@ class Conform:
             "pool": self.pool,
             "token": self.token,
             "encoding": SPOKEN_BY_ANY if self._encoding == ANY else self._encoding,
+            # A client with an encoding of its own says nothing of the test's: only the one that speaks the variant is watched.
             "observer": self.transcript if "encoding" in options else self.watch,
             **options,
         }
@@ -191,6 +194,7 @@ class Conform:
         chosen = encoding or self.encoding
         entries = offered(chosen, params, skip_ready_wait=skip_ready_wait)
         actor_id = actor if isinstance(actor, str) else await actor.resolve()
+        # A transport of its own, whose frames no schema is held against: these tests send malformed ones on purpose.
         transport = Transport(OwnFrames(self.transcript))
         socket = await transport.open(self.endpoint + direct_path(actor_id, "/connect", self.token), entries, {})
         try:
@@ -254,6 +258,7 @@ class Conform:
         if self._spawned:
             await asyncio.wait(self._spawned)
         lost = [f"{name_of(task)}: {describe(error)}" for task in self._spawned if (error := unasked(task)) is not None]
+        # Made on first use; asking for it here would make one in every test that has none.
         if "client" in self.__dict__:
             await self._stop_the_restless()
             await self.client.dispose()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
+# Begins quickly and slows down: most things are there at once, and a poll costs real work in virtual time, too.
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.05
 UNNAMED = "the condition"
@@ -45,6 +46,7 @@ class Eventually:
             TimingMissed: it did not happen within `timeout` seconds; names `what` and the last value.
         """
         limit = timeout * self._scale
+        # Of the loop: in virtual time the deadline jumps with everything else, and a wait in vain costs nothing.
         deadline = asyncio.get_running_loop().time() + limit
         pause, calls = FIRST_PAUSE, 0
         longest = LONGEST_PAUSE if timeout <= LONG_WAIT else limit / 100
@@ -64,6 +66,7 @@ class Eventually:
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, longest)
         except TimeoutError:
+            # A `TimeoutError` of `fn` itself is its own, and must not be told as a condition that did not come.
             if not timer.expired():
                 raise
         raise TimingMissed(f"{what} did not happen within {limit:g} s ({calls} polls); last value: {last!r}")

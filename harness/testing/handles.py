@@ -28,6 +28,7 @@ class TrackedHandle:
     Connections opened through it are not affected: they live on across a sleep.
     """
 
+    # Underscored, so that no name of its own hides an action of the same name.
     __slots__ = ("_address", "_book", "_handle", "_stale")
 
     def __init__(self, handle: Any, address: Address, book: HandleBook) -> None:
@@ -76,6 +77,7 @@ class HandleBook:
         crossed = 0
         for handle in self._handles:
             other = handle._address
+            # By key as well as by id: a handle by key may have cached the id that the boundary has just ended.
             same_key = address.key is not None and (other.name, other.key, other.namespace) == (
                 address.name,
                 address.key,

@@ -37,6 +37,7 @@ SCHEMA = Path(__file__).with_name("interpreter.schema.json")
 
 def op(name: str, /, **fields: Any) -> Step:
     """One step. A field whose name is a word of Python is written with an underscore: `as_`, `is_`, `else_`."""
+    # The language has `as`, `is` and `else`, which Python does not allow as names of arguments.
     return {"op": name, **{field.rstrip("_"): value for field, value in fields.items()}}
 
 
@@ -76,6 +77,7 @@ def made(
 ) -> TrackedHandle:
     """A handle to the interpreter actor of a key, created with these programs, extra state, and input for `createState`."""
     value = {"programs": places, "state": state or {}, "input": given}
+    # Here and not in the target: an error of the program would come back as a failed start, and look like a fault of the runtime.
     _check(value, "input", f"the programs of {name}")
     return conform.get_or_create(name, key, input=value)
 
@@ -125,4 +127,5 @@ def _check(value: Any, kind: str, what: str) -> None:
 @functools.cache
 def _validator(kind: str) -> jsonschema.Draft202012Validator:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    # One schema, entered at different places, so that what a step is stands once.
     return jsonschema.Draft202012Validator({**schema, "$ref": f"#/$defs/{kind}"})

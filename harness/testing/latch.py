@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAUSE = 0.02
 """Seconds between two looks for a latch that nobody has come to."""
+# Long polls, so that the test learns of an arrival in the moment of it.
 POLL = 2000
 """Milliseconds that one question to the latch may wait for its answer."""
 
@@ -63,6 +64,7 @@ class Latch:
         """Made by `conform.latch`."""
         self._conform = conform
         self._name = name
+        # Below the test's own key, so that two tests may call their latches alike.
         self._key = [conform.key[0], name]
 
     async def arrived(self, timeout: float = 15.0, *, count: int = 1) -> list[dict[str, Any]]:
@@ -71,6 +73,7 @@ class Latch:
         Raises:
             TimingMissed: they did not come within `timeout` seconds.
         """
+        # Scaled by the target, as what the latch waits for is the target's own speed.
         limit = self._conform.limit(timeout)
         deadline = asyncio.get_running_loop().time() + limit
         arrivals: list[dict[str, Any]] = []

@@ -24,6 +24,7 @@ from harness.identity import ANY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# In this order everywhere: in ids, tables and ledgers.
 ENCODINGS = ("json", "cbor", "bare")
 SPOKEN_BY_ANY = "json"
 """What the client of such a test speaks where it has to name an encoding."""
@@ -55,6 +56,7 @@ def requirement(*ids: str) -> pytest.MarkDecorator:
     Raises:
         UsageError: no id was given or one is malformed.
     """
+    # Checked when the module is imported: a misspelt id would else count as an untested requirement and an unknown one.
     bad = [one for one in ids if not _REQUIREMENT.match(one)]
     if bad or not ids:
         raise UsageError(f"malformed requirement id {bad or ids!r}; an id looks like SLEEP-012")
@@ -109,6 +111,7 @@ def check_encodings(names: Sequence[str], known: Sequence[str] = ENCODINGS) -> t
     bad = [one for one in names if one not in known]
     if bad or not names:
         raise UsageError(f"unknown encoding {named(bad, known) or '(none)'}; known: {', '.join(known)}")
+    # In canonical order, so that `--encoding bare,json` runs the very same tests in the very same order.
     return tuple(one for one in known if one in names)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
+# A name and no set of tasks: whoever looks at what still runs has the tasks only.
 SPAWNED = "conform.spawn"
 """Begins the names of tasks that the harness ends with the test."""
 
@@ -15,6 +16,7 @@ SPAWNED = "conform.spawn"
 def describe(error: BaseException) -> str:
     """One line: what was raised and where."""
     frames, place = error.__traceback__, ""
+    # To the innermost frame: where it was raised says more than where somebody caught it.
     while frames is not None:
         place = f" ({Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno})"
         frames = frames.tb_next

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from client import ManagerApi
 
+# By name and not by overriding each method: the API passes through as it is, also what is added to it later.
 NAMED = frozenset({"find_actor", "create_actor", "get_or_create_actor"})
 """Calls whose first arguments are the name and key of the actor whose record they return."""
 CROSSING = frozenset({"sleep_actor", "destroy_actor"})
@@ -44,6 +45,7 @@ class TrackedManager:
 
     def _crossing(self, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
         async def called(actor_id: str) -> None:
+            # An id that came from elsewhere: asked before the call, as afterwards the record may be gone.
             if self._book.knows(actor_id) is None and (record := await self._manager.get_actor(actor_id)) is not None:
                 for address in self._book.addresses():
                     # A record has its key as the manager writes it.
@@ -71,6 +73,7 @@ class TrackedClient(Client):
         """The manager API."""
         return TrackedManager(self._manager, self._book, self.config.namespace)
 
+    # `Client` assigns `rest` again after its lookup, so a plain attribute would lose the tracking.
     @rest.setter
     def rest(self, manager: ManagerApi) -> None:
         self._manager = manager
@@ -91,6 +94,7 @@ class TrackedClient(Client):
     async def create(self, name: str, key: Any = None, **options: Any) -> Any:
         """As `Client.create`, tracked by its key and its id."""
         handle: Any = await super().create(name, key, **options)
+        # `create` makes its handle through `get_for_id`, which tracked it by its id only.
         return self._track(untracked(handle), name, key)
 
     def _track(self, handle: Any, name: str, key: Any) -> TrackedHandle:

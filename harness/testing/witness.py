@@ -33,6 +33,7 @@ class Witness:
 
         A test that would pass although some window was never hit gets the verdict *inconclusive*.
         """
+        # Tries as well as hits: "3 of 200" tells how far a test is from its window, and a ledger of flakes can use it.
         hits, tries = self.windows.get(window, (0, 0))
         self.windows[window] = (hits + bool(hit), tries + 1)
         return hit
@@ -48,8 +49,10 @@ class Witness:
             Inconclusive: a window was tried and never hit, or one is needed and there is none.
             HarnessError: the test asked for `witness` and never used it.
         """
+        # Its own error and not inconclusive: a fixture that is asked for and not used is a slip of the test, on every target.
         if self.asked and not self.windows:
             raise HarnessError("the test asked for `witness` and tried no window: nothing shows that it hit one")
+        # Before the observed ones are added: what the harness saw by itself does not make up for a window that the test named.
         missed = [f"{window} (0 of {tries})" for window, (hits, tries) in self.windows.items() if not hits]
         for window, hits in observed.items():
             self.windows.setdefault(window, (hits, hits))
