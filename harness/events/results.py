@@ -93,6 +93,7 @@ class RunReport:
     @property
     def status(self) -> int:
         """The exit status: 2 when the account is incomplete, else 1 when a verdict is bad, else 0."""
+        # An incomplete account before bad verdicts: a run that lost half of its tests must not look like one with two failures.
         if self.problems or not self.results or any(result.verdict is Verdict.NOT_RUN for result in self.results):
             return 2
         return 1 if self.bad else 0
@@ -120,6 +121,7 @@ def once(results: Iterable[TestResult]) -> list[TestResult]:
     kept: list[TestResult] = []
     places: dict[TestId, int] = {}
     for result in results:
+        # Only those without an encoding: another double result is a fault that must be seen.
         place = places.setdefault(result.id, len(kept)) if has_no_encoding(result.id.variant) else len(kept)
         if place == len(kept):
             kept.append(result)

@@ -33,9 +33,11 @@ SAME = ("target", "profile", "time", "version")
 
 def write(path: Path, report: RunReport) -> None:
     """Write the report as events; equal reports give equal bytes."""
+    # Defaults first: files of other tools have no session of ours, and the schema asks for these fields.
     head = {"event": "session", "version": VERSION, "target": "?", "shard": "0/1", **report.session, "lane": "all"}
     lines = [head, *map(_line, report.results)]
     lines += [{"event": "problem", "text": problem} for problem in report.problems]
+    # As one text, as the footer holds a digest of exactly these bytes.
     body = "".join(json.dumps(storable(line)) + "\n" for line in lines)
     footer = {"event": "end", **_totals(report), "seconds": round(report.seconds, 3), "digest": _digest(body.encode())}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,10 +60,12 @@ def read(path: Path) -> RunReport:
         raise UsageError(f"{path} is no event stream: it does not begin with a session")
     if lines[0].get("version") != VERSION:
         raise UsageError(f"{path} is an event stream of version {lines[0].get('version')}; this reads version {VERSION}")
+    # Before the digest: a file that was cut is the ordinary case, and deserves the better sentence.
     if lines[-1].get("event") != "end" or raw[-1] != b"":
         raise UsageError(f"{path} has no footer: the run did not end, or the file was cut")
     if lines[-1].get("digest") != _digest(b"\n".join(raw[: len(lines) - 1]) + b"\n"):
         raise UsageError(f"{path} does not match the digest in its footer: it was changed")
+    # The schema last: it takes longest, and of a changed file it would only say where.
     for number, line in enumerate(lines, 1):
         if (wrong := next(_validator().iter_errors(line), None)) is not None:
             raise UsageError(f"{path}, line {number}: {_reason(wrong)}")
@@ -88,6 +92,7 @@ def merge(reports: list[RunReport]) -> RunReport:
         different = {str(report.session.get(name, "?")) for report in reports}
         if len(different) > 1:
             raise UsageError(f"these are runs of different {name}s: {', '.join(sorted(different))}")
+    # By when they began, so that the merged session is that of the first whoever lists them; the rest of the key breaks ties.
     ordered = sorted(
         reports, key=lambda report: (report.session.get("at", 0.0), [str(result.id) for result in report.results], report.seconds)
     )
@@ -96,6 +101,7 @@ def merge(reports: list[RunReport]) -> RunReport:
         session[name] = list(dict.fromkeys(one for report in ordered for one in report.session.get(name, ())))
     session["picked"] = any(report.session.get("picked", False) for report in ordered)
     merged = RunReport({**session, "shard": "0/1"}, seconds=max(report.seconds for report in reports))
+    # Double results stay: the account says so by name, while dropping one would choose a verdict.
     merged.results = once(sorted((result for report in ordered for result in report.results), key=lambda result: result.id))
     found = {problem for report in reports for problem in report.problems}
     times = Counter(result.id for result in merged.results)
@@ -111,6 +117,7 @@ def _missing(reports: list[RunReport]) -> set[str]:
     if len(counts) > 1:
         return {f"shards of different splits: {', '.join(sorted(given))} (counted from 0)"}
     absent = {f"{index}/{count}" for count in counts for index in range(count)} - set(given)
+    # Counted from 1 for people; inside a stream shards are counted from 0.
     return {f"shard {int(shard.partition('/')[0]) + 1}/{shard.partition('/')[2]} is missing" for shard in absent}
 
 

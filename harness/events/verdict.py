@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
+# In this order: of several bad results of one test the one whose verdict stands last here counts.
 class Verdict(StrEnum):
     """The outcome of one test in one variant.
 

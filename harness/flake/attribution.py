@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.run.request import RunRequest
     from harness.run.runner import Listener
 
+# Even a test that always fails is seen thrice under each condition: once says nothing of the other conditions.
 FEWEST = 3
 MOST = 80
 """Replays per condition; with so many, flakes of one in twenty runs are named nine times of ten (`docs/explanation/attribution.md`)."""
@@ -59,6 +60,7 @@ async def settle(tally: Tally, replay: Replay, most: int = MOST) -> Attribution:
     while cause is Cause.UNKNOWN and done < most:
         numbers = range(done, min(done + count, most))
         for condition in Condition:
+            # Condition by condition in every round, and not one after the other to its end: a failing cause is named after few replays.
             seen[condition] += await replay(condition, numbers)
         cause, done = judge(tally.blames, seen), numbers.stop
     return Attribution(tally.id, cause, seen)
@@ -67,6 +69,7 @@ async def settle(tally: Tally, replay: Replay, most: int = MOST) -> Attribution:
 def runs_needed(tally: Tally, most: int) -> int:
     """How many runs make a failure at the observed rate all but certain (95 %), at most `most`."""
     rate = tally.failures / tally.runs
+    # The logarithm below has no value there.
     if rate >= 1:
         return min(FEWEST, most)
     return max(FEWEST, min(most, math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - rate))))
@@ -83,6 +86,7 @@ async def _replay(
         if condition is Condition.ALONE:
             outcomes = await run_lanes(alone, [Lane("alone", extra=(f"--repeat={len(numbers)}",))], on_event, at_once=1)
         elif condition is Condition.SHUFFLED:
+            # A lane per order: each needs a fresh target, or the order before would be part of it.
             lanes = [Lane(f"shuffled {number + 1}", extra=(f"--shuffle={number + 1}",)) for number in numbers]
             outcomes = await run_lanes(whole, lanes, on_event, at_once=request.jobs)
         else:

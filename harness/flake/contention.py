@@ -29,10 +29,12 @@ async def contention(burners: int | None = None) -> AsyncIterator[None]:
     """Keep `burners` processors (default: all) and the disk busy."""
     count = burners or os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="conform-contention-") as directory:
+        # Processes and no threads: the interpreter's lock would make threads wait for each other instead of for the machine.
         commands = [[_CPU]] * count + [[_DISK, f"{directory}/file"]]
         running = [
             await asyncio.create_subprocess_exec(sys.executable, "-c", *command, stdin=asyncio.subprocess.PIPE) for command in commands
         ]
+        # Set for tests of this very mechanism, which need a failure that comes with load only.
         os.environ[VARIABLE] = str(count)
         try:
             yield

@@ -123,6 +123,7 @@ async def loop(
         fixed = budget.rule is None and budget.seconds is None
         count = budget.loops if fixed else min(request.jobs, budget.loops - report.loops)
         numbers = range(report.loops, report.loops + count)
+        # Each loop in a worker of its own with its own seed: a target that lives on would turn one accident into many failures.
         lanes = [Lane(f"loop {number + 1}", request.lane, extra=(f"--seed={request.seed + number}",)) for number in numbers]
         outcomes = await run_lanes(chosen, lanes, on_event, at_once=request.jobs, stop=stop)
         report.loops += count
@@ -159,6 +160,7 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
     """Count the results of further workers; returns what went wrong."""
     problems: list[str] = []
     for outcome in outcomes:
+        # Half a loop would count tests that come early in the order more often than others.
         if outcome.interrupted:
             continue
         report = account.close([outcome])
@@ -174,6 +176,7 @@ def add(tallies: dict[TestId, Tally], outcomes: Iterable[LaneOutcome]) -> list[s
             if not result.verdict.good:
                 tally.failures += 1
                 tally.blames.add(result.blame)
+                # Counted by message: three failures with one cause are another finding than three with three.
                 text = f"{result.verdict}: {result.message}"
                 tally.messages[text] = tally.messages.get(text, 0) + 1
     return problems

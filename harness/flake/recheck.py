@@ -39,5 +39,6 @@ async def recheck(
         decide = suspects.get(tally.id)
         return Decision.BELOW if decide is None else decide(tally.failures, tally.runs)
 
+    # What the gate has just seen counts, too: leaving out the failure that made it a suspect would favour the claim.
     start = [Tally(test, runs=seen[test][1], failures=seen[test][0]) for test in suspects]
     return await loop(replace(alone, only=tuple(sorted(map(str, wanted)))), Budget(MOST_LOOPS, rule), on_event, start, stop)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ERROR = 0.05
 """The chance that a run states anything wrong, over all its tests."""
+# Beyond that, alternatives differ from the bound by less than any number of runs that somebody waits for can show.
 DEPTH = 12
 """How many alternatives are bet on. Each lies half as far from the bound as the one before and gets half its stake."""
 
@@ -72,6 +73,7 @@ def decide(failures: int, runs: int, bound: float, error: float = ERROR) -> Deci
 
 def clean_runs(bound: float, error: float = ERROR) -> int:
     """After how many runs without a failure `decide` says that the rate is at most `bound`."""
+    # Doubled, then halved: evidence grows with every clean run, so the border is found in steps of a logarithm.
     high = 1
     while decide(0, high, bound, error) is Decision.OPEN:
         high *= 2
@@ -119,6 +121,7 @@ def _mixture(failures: int, runs: int, bound: float, alternatives: Sequence[floa
 def _gain(failures: int, runs: int, rate: float, bound: float) -> float:
     """The logarithm of what a bet on `rate` against `bound` has won."""
     won = 0.0
+    # Apart from the passes, as zero failures at a rate of zero are certain, though the logarithm of zero is not a number.
     if failures:
         won += failures * math.log(rate / bound) if rate > 0 else -math.inf
     if runs > failures:
@@ -128,6 +131,7 @@ def _gain(failures: int, runs: int, rate: float, bound: float) -> float:
 
 def _log_sum(logarithms: Iterable[float]) -> float:
     some = list(logarithms)
+    # The greatest is taken out first, or the exponentials of hundreds of runs would be zero, all of them.
     most = max(some)
     return most if most == -math.inf else most + math.log(math.fsum(math.exp(one - most) for one in some))
 

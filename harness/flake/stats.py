@@ -26,6 +26,7 @@ def upper_bound(failures: int, runs: int, confidence: float = CONFIDENCE) -> flo
         raise ValueError(f"{failures} failures in {runs} runs")
     if failures == runs:
         return 1.0
+    # By halving and without scipy: one function is no reason for a library that is larger than all of the rest.
     tail = 1 - confidence
     if failures == 0:
         return 1 - math.pow(tail, 1 / runs)

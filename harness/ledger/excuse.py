@@ -42,6 +42,7 @@ class Excuse:
 
     def kind_of(self, verdict: Verdict) -> EntryClass:
         """The class of an entry that allows this verdict."""
+        # A person who says `fails` of all means the failures; a skip among them is unsupported all the same.
         return OWN_CLASS.get(verdict, self.kind if verdict in ALLOWED[self.kind] else EntryClass.FAILS)
 
     def entry(self, test: str, kind: EntryClass, variants: list[str] | None = None) -> Entry:
@@ -51,6 +52,7 @@ class Excuse:
             UsageError: it is of class flaky, and its rate was not measured, or what was measured is no flake.
         """
         fields = {"test": test, "variants": variants, "class": kind, "reason": self.reason, "link": self.link, "review_by": self.review_by}
+        # A rate is never typed: it is measured, or the entry is not made.
         stated = claim(test, self._counts(test, variants)) if kind is EntryClass.FLAKY else {}
         return Entry.model_validate({**fields, **stated})
 

@@ -30,6 +30,7 @@ def flaws(entry: Entry) -> Iterator[str]:
     """Why an entry of class flaky is no claim that a gate can check; nothing for other classes."""
     if entry.kind is not EntryClass.FLAKY or entry.rate is None:
         return
+    # Under a pattern a test that always fails hides behind others that never do.
     if entry.test is None:
         yield f"a pattern has no rate of its own: one entry per test; {MEASURE}"
     if entry.failures is None or entry.runs is None:
@@ -58,6 +59,7 @@ class Claim:
 
     def contradicted_by(self, blocks: Sequence[tuple[int, int]]) -> bool:
         """Whether (failures, runs) of all gates and imports so far say that the rate is, or became, higher; wrong with at most `error`."""
+        # Over all gates, as none of them alone has the runs to see that a rate crept up.
         return bool(blocks) and evidence_of_history(blocks, self.rate) >= -math.log(self.error)
 
 
@@ -67,6 +69,7 @@ def claims(ledger: Ledger, tests: Iterable[TestId]) -> dict[TestId, Claim]:
     Half of the error is for what one gate sees, half for the history; each is shared out over all tests that the ledger calls flaky.
     """
     lookup = Lookup(entry for entry in ledger.entries if entry.kind is EntryClass.FLAKY and not any(flaws(entry)))
+    # All flaky tests of the ledger, not only those that ran: the error is shared out over what could have been said.
     rates = {test: entry.rate for test in {*ledger.known(), *tests} for entry in lookup.of(test)[:1] if entry.rate is not None}
     wanted = set(tests)
     return {test: Claim(test, rate, ERROR / 2 / len(rates)) for test, rate in sorted(rates.items()) if test in wanted}

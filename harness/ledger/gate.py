@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NOT_PASSING = {Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.BLOCKED}
 ALLOWED = {
     EntryClass.FAILS: NOT_PASSING,
+    # No error and no skip: a flaky test fails now and then, but it runs.
     EntryClass.FLAKY: {Verdict.PASS, Verdict.FLAKY, Verdict.FAIL, Verdict.INCONCLUSIVE},
     EntryClass.UNSUPPORTED: {Verdict.SKIP},
     EntryClass.BLOCKED: {*NOT_PASSING, Verdict.SKIP},
@@ -65,6 +66,7 @@ LONGEST_REVIEW = dt.timedelta(days=366)
 
 def excuses(ledger: Ledger) -> Callable[[TestId, Verdict], bool]:
     """Whether a bad verdict, once it has come, can still leave the gate passed: an entry allows it, or the test is new."""
+    # Once for the run; the question is asked with every bad verdict while it goes on.
     known, entries = set(ledger.known()), Lookup(ledger.entries)
 
     def excused(test: TestId, verdict: Verdict) -> bool:
@@ -106,6 +108,7 @@ class Selection:
 
     def covers(self, suite: str, variant: str) -> bool:
         """Whether this suite in this variant was run as a whole."""
+        # Of a suite that was run in part nothing can be missing; only whole ones are held against the counts.
         return not self.partial and self.includes(suite, variant)
 
     def includes(self, suite: str, variant: str) -> bool:
@@ -143,6 +146,7 @@ def vanished(ledger: Ledger, report: RunReport, selection: Selection) -> Iterato
         for test in sorted(suite.tests):
             due = [variant for variant in suite.variants(test) if selection.covers(name, variant)]
             gone = [variant for variant in due if variant not in present[name].get(test, ())]
+            # Gone in every variant is one finding: three lines would say the same of a test that was deleted.
             if gone and test not in present[name]:
                 yield f"{name}::{test}", "the ledger has it, the corpus does not"
             else:
@@ -161,6 +165,7 @@ def _verdicts(matched: list[Matched]) -> Iterator[Finding]:
 
 def _verdict(result: TestResult, entry: Entry | None) -> Iterator[Finding]:
     verdict, name = result.verdict, str(result.id)
+    # First of all: an allowed verdict says nothing, also when it is a pass of a flaky test.
     if entry is not None and verdict in ALLOWED[entry.kind]:
         return
     listed = f" (listed as {entry.kind})" if entry is not None else ""
@@ -183,6 +188,7 @@ def _entries(ledger: Ledger, matched: list[Matched], lookup: Lookup, selection: 
     for entry in ledger.entries:
         if entry.review_by < today:
             yield Finding(Kind.EXPIRED, entry.subject, f"to be reviewed by {entry.review_by}: {entry.reason}")
+        # A date that nobody will live to see is no review; otherwise it would be the way to silence an entry for good.
         elif entry.review_by > today + LONGEST_REVIEW:
             yield Finding(Kind.FAR, entry.subject, f"to be reviewed by {entry.review_by}; a year from now is the latest")
         for flaw in flaws(entry):
@@ -217,7 +223,9 @@ def _counts(ledger: Ledger, report: RunReport, matched: list[Matched], selection
             got = counted.get(place, Counts())
             checks = (("collected", got.collected, expected.collected, 0), ("passed", got.passed, expected.passed, slack[place]))
             for what, have, want, allowed in checks:
+                # Only below: more tests than the ledger has are new ones, which are noted by name.
                 if have < want - allowed:
                     yield name, Finding(Kind.BELOW, f"{name}[{variant}]", f"{what} {have}, the ledger says {want}")
+            # Both ways: fewer skips than listed can be tests that vanished behind others that were added.
             if got.skipped != expected.skipped and got.collected == expected.collected:
                 yield name, Finding(Kind.BELOW, f"{name}[{variant}]", f"skipped {got.skipped}, the ledger says {expected.skipped}")

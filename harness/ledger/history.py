@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from harness.events.results import RunReport, TestResult
 
+# Beside the ledger and not in it: it grows with every gate, and a ledger is reviewed line by line.
 SUFFIX = ".history.ndjson"
 
 
@@ -94,6 +95,7 @@ def append(path: Path, lines: Iterable[Line]) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Appended and never rewritten: two gates at the same moment each add their own lines.
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
@@ -103,6 +105,7 @@ def append(path: Path, lines: Iterable[Line]) -> None:
 
 def of_run() -> list[str]:
     """A source of its own for a run that is going on."""
+    # No digest, as there is no file: the run itself is the source, and it happens once.
     return [f"run:{uuid.uuid4()}"]
 
 
@@ -141,6 +144,7 @@ def since_measured(lines: Iterable[Line], test: TestId) -> list[tuple[int, int]]
     found: list[tuple[int, int]] = []
     for one in lines:
         if one.test == str(test):
+            # What came before a measurement has chosen the rate; to hold it against the rate again would count it twice.
             found = [] if one.kind is Source.MEASURED else [*found, (one.failures, one.runs)]
     return found
 

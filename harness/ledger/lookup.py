@@ -24,6 +24,7 @@ class Lookup:
         self._beginnings: dict[str, list[tuple[int, Entry]]] = {}
         for number, entry in enumerate(entries):
             if entry.test is not None:
+                # Literal entries apart from patterns: in a ledger of thousands they are nearly all, and one look-up each.
                 self._tests.setdefault(entry.test, []).append((number, entry))
             else:
                 self._beginnings.setdefault(str(entry.match).partition("*")[0], []).append((number, entry))
@@ -35,5 +36,6 @@ class Lookup:
         if self._lengths:
             text = str(test)
             found = [*found, *(one for length in self._lengths for one in self._beginnings.get(text[:length], ()))]
+        # In the order of the file, so that a finding names overlapping entries as their author reads them.
         fitting = [(number, entry) for number, entry in found if entry.matches(test)]
         return [entry for _, entry in sorted(fitting, key=lambda one: one[0])]

@@ -55,6 +55,7 @@ def _entries(entry: Entry, test: str, ids: list[TestId], counts: Counts, notes: 
     for group in _alike(ran, counts):
         failures, runs = sum(counts[one][0] for one in group), sum(counts[one][1] for one in group)
         name = test if len(group) == len(ids) else f"{test}[{', '.join(one.variant or NO_VARIANT for one in group)}]"
+        # A test that never failed in so many runs has nothing to excuse; if it was rare, the next gate says so.
         if not failures:
             notes.append(f"{name}: never failed in {runs} runs, so it is not listed any more")
         elif failures == runs:
@@ -81,6 +82,7 @@ def _claimed(name: str, entry: Entry, counts: tuple[int, int], notes: list[str])
 def _alike(ran: list[TestId], counts: Counts) -> list[list[TestId]]:
     """All variants together, unless one of them fails clearly more often than all do: then each is on its own."""
     failures, runs = sum(counts[one][0] for one in ran), sum(counts[one][1] for one in ran)
+    # Together as long as one may: the more runs, the closer the rate that they support.
     if any(lower_bound(*counts[one]) > failures / runs for one in ran):
         return [[one] for one in ran]
     return [ran]

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 VERSION = 3
+# A word of its own, as an empty key reads badly in TOML and an id with empty brackets is none.
 NO_VARIANT = "-"
 
 
@@ -67,6 +68,7 @@ class EntryClass(StrEnum):
 
 
 class _Model(BaseModel):
+    # Nothing unknown is let pass: a misspelt `review_by` would be an entry without a date.
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -86,6 +88,7 @@ class Entry(_Model):
 
     @model_validator(mode="after")
     def _names_tests_in_one_way(self) -> Entry:
+        # Two fields instead of one that holds both: parametrised names contain brackets and stars, which a pattern would read as its own.
         if (self.test is None) == (self.match is None):
             raise ValueError("an entry has either test (one test) or match (a pattern)")
         if self.variants is not None and self.test is None:

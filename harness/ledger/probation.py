@@ -48,10 +48,12 @@ def split(report: RunReport, ledger: Ledger) -> Split:
     deciding: list[TestResult] = []
     probation: list[TestResult] = []
     for result in report.results:
+        # The ledger first: whoever listed a test wants it judged, whatever the sets say.
         if (result.id.suite, result.id.name) in known or result.standing is Standing.DECIDES:
             deciding.append(result)
         elif result.standing is Standing.PROBATION:
             probation.append(result)
+        # Beyond the profile, and run: the target declared the capability, so that it is held to it.
         elif result.verdict is not Verdict.SKIP:
             deciding.append(result)
     return Split(replace(report, results=deciding), tuple(probation))

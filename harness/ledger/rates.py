@@ -19,6 +19,7 @@ SURE = 0.99
 def contradictions(rate: float, failures: int, runs: int) -> Iterator[str]:
     """Why a measurement is no evidence for a rate, as sentences; nothing when it is."""
     seen = f"{failures} failures in {runs} runs"
+    # One that never failed, or never passed, was not seen to be flaky, whatever the numbers allow.
     if not 0 < failures < runs:
         yield f"{seen}: a flaky test was seen to fail and to pass"
         return
@@ -29,6 +30,7 @@ def contradictions(rate: float, failures: int, runs: int) -> Iterator[str]:
         yield f"{seen} contradict a rate of {rate:g}: it is at least {low:.3f}"
     elif high < rate:
         yield f"nobody measured a rate of {rate:g}: {seen} are at most {high:.3f}"
+    # A measurement of two runs would otherwise support nearly every rate.
     elif upper_bound(failures, runs) > clearly_above(rate):
         yield f"{seen} are too few to tell a rate of {rate:g} from one of {clearly_above(rate):g}"
 

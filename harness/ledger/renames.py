@@ -47,6 +47,7 @@ class Renames:
         for old, new in self._known.items():
             if old.endswith("::*") != new.endswith("::*"):
                 raise UsageError(f"rename {old!r} -> {new!r}: a suite can only become a suite, and a test a test")
+            # Checked on loading: a circle would otherwise be found by the one gate whose ledger has that test.
             self.follow(old)
 
     def __bool__(self) -> bool:
@@ -63,6 +64,7 @@ class Renames:
         return test
 
     def _step(self, test: str) -> str:
+        # Literal names before the suite's: a single test may have gone elsewhere than its suite.
         if test in self._known:
             return self._known[test]
         suite, _, name = test.partition("::")
@@ -81,6 +83,7 @@ class Renames:
                 if new != old:
                     notes.append(f"{old} is now {new}")
                 place, _, today = new.partition("::")
+                # Counts belong to suites: one test that moves into another suite takes none along, and the gate says what does not add up.
                 counts = suite.counts if self._moved(name) == place else {}
                 before = suites.get(place, ExpectedSuite(tests=[], counts={}))
                 partly = {today: suite.partly[test]} if test in suite.partly else {}

@@ -34,6 +34,7 @@ def readable(path: Path) -> Path:
     What comes with the harness is read and never written.
     """
     shipped = SHIPPED / path.name
+    # Only for the default place: whoever names a directory means that one, also when it is empty.
     return shipped if path.parent == HERE and not path.exists() and shipped.exists() else path
 
 
@@ -68,6 +69,7 @@ def save(path: Path, ledger: Ledger) -> None:
 def dump(ledger: Ledger) -> str:
     """A ledger as TOML."""
     data: dict[str, Any] = ledger.model_dump(by_alias=True, exclude_none=True)
+    # Sorted here and not in the model: what is compared and merged keeps its order, only what is written is for a review.
     data["suites"] = {name: {**suite, "tests": sorted(suite["tests"])} for name, suite in _sorted(data["suites"].items())}
     for suite in data["suites"].values():
         for part in ("once", "partly"):

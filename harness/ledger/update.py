@@ -36,6 +36,7 @@ def update(
             report (for instance because entries overlap or have expired).
     """
     _check_complete(report, selection)
+    # Before anything else: whoever loses tests without noticing must not get a smaller ledger with a green gate.
     missing = vanished_for_a_reason(ledger, report, selection, gone)
     entries = _needed(ledger, report, selection, lost=True)
     lookup = Lookup(entries)
@@ -46,10 +47,12 @@ def update(
     suites = _suites(ledger, report, selection)
     if excuse is not None:
         entries = [*entries, *new_entries(unexplained, excuse, suites)]
+    # What is there again is not removed any more, be it named as a suite, a test or one variant.
     back = {name for result in report.results for name in (result.id.suite, result.id.test, str(result.id))}
     removed = [one for one in ledger.removed if one.what not in back and one.what not in missing]
     removed += [Removed(what=what, reason=str(gone), on=today) for what in missing]
     after = Ledger(target=ledger.target, suites=suites, entries=entries, removed=removed)
+    # The rule of the whole file: a ledger is only written when the report that made it passes it.
     _check_passes(after, report, selection, today)
     return after
 
@@ -62,6 +65,7 @@ def merge(
     Raises:
         UsageError: as `update`.
     """
+    # The suites that ran, not those that were asked for: one that did not show up is missing, and must not be emptied.
     shown = frozenset(result.id.suite for result in report.results)
     part = Selection(suites=shown, variants=selection.variants, partial=selection.partial)
     return update(ledger, report, part, today, excuse, gone)

@@ -57,6 +57,7 @@ def _suite(suite: ExpectedSuite, moves: Moves, lookup: Lookup, now: Mapping[str,
     counts = {variant: (count.collected, count.passed, count.skipped) for variant, count in suite.counts.items()}
     for new, old in moves.items():
         for one in old:
+            # The counts are moved test by test, as they were written when it counted in each encoding.
             counts[one.variant] = _moved(counts[one.variant], _expected(lookup.of(one), now[new.test]), -1)
         counts[new.variant] = _moved(counts.get(new.variant, (0, 0, 0)), _expected(lookup.of(old[0]), now[new.test]), 1)
     tests = {one.name for one in moves}
@@ -79,11 +80,13 @@ def _expected(entries: list[Entry], now: Verdict) -> Verdict:
     if not entries:
         return Verdict.PASS
     allowed = ALLOWED[entries[0].kind]
+    # What stood in the counts cannot be known any more where an entry allows several verdicts.
     return now if now in allowed else Verdict.SKIP if allowed == {Verdict.SKIP} else Verdict.FAIL
 
 
 def _still_used(before: Ledger, after: Ledger, lookup: Lookup) -> list[Entry]:
     """The entries without those that were about encodings only in which their tests do not run any more."""
+    # By identity: two entries may be equal, and only one of them be about a test that moved.
     was, used = ({id(entry) for test in one.known() for entry in lookup.of(test)} for one in (before, after))
     return [entry for entry in before.entries if id(entry) in used or id(entry) not in was]
 

@@ -42,13 +42,16 @@ def close(outcomes: Sequence[LaneOutcome], *, repeated: bool = False, reason: st
     problems += [f"{name} is there twice: {', '.join(sorted(set(places)))}" for name, places in twice.items()]
     results, twice = _unique(_all(outcomes, "result"), repeated=repeated)
     problems += [f"{name} has {len(places)} results" for name, places in twice.items() if name in collected]
+    # Kept out of the results: of a test that nobody announced neither the suite's counts nor its requirements are known.
     problems += [f"{name} has a result, but was never collected" for name in results if name not in collected]
+    # Loops ask for every test several times, so that sums say nothing there.
     if not repeated:
         problems += _shares(outcomes, sum(1 for _ in _all(outcomes, "collected")))
     for outcome in outcomes:
         problems += _unexplained(outcome)
     fates = _fates(outcomes, reason)
     for name, about in collected.items():
+        # By what was collected, never by what has a result: so a test that vanished on the way still has a line of its own.
         report.results.append(_result(name, about, results.get(name) or fates[name]))
     missing = sum(result.verdict is Verdict.NOT_RUN for result in report.results)
     # Workers that were never started announced nothing.
@@ -57,10 +60,12 @@ def close(outcomes: Sequence[LaneOutcome], *, repeated: bool = False, reason: st
     # Who asks when everything has its verdict misses nothing.
     if missing or (reason and not collected):
         problems.append(f"{reason or 'not everything was run'}: {missing} of {whole} tests were not run to their end")
+    # By id, so that the same run gives the same report whatever the number of workers and whoever was faster.
     report.results.sort(key=lambda result: result.id)
     report.results = _blocked(report.results, {name: about.get("depends", ()) for name, about in collected.items()})
     if not report.results and not problems:
         problems.append("nothing was collected: no test matches the selection")
+    # Several workers say the same of one file; the reader wants it once.
     report.problems = list(dict.fromkeys(problems))
     return report
 
@@ -79,6 +84,7 @@ def _unique(events: Iterable[dict[str, Any]], *, repeated: bool) -> tuple[dict[s
     for event in events:
         name = event["id"]
         places.setdefault(name, []).append(str(event.get("location", "")))
+        # The place in the list of verdicts is the order of badness; a good verdict has none, so that two passes stay the first.
         if name not in found or _badness(event) > _badness(found[name]):
             found[name] = event
     return found, {} if repeated else {name: some for name, some in places.items() if len(some) > 1}
@@ -110,6 +116,7 @@ def _selected(session: Mapping[str, Any], outcomes: Sequence[LaneOutcome]) -> in
 def _unexplained(outcome: LaneOutcome) -> list[str]:
     """Whether pytest's status is what the results say."""
     ends = [event for event in outcome.events if event["event"] == "end"]
+    # Such a worker's status is explained already; a second explanation would only hide the first.
     if outcome.problems or outcome.interrupted or not ends:
         return []
     failing = any(event["verdict"] in FAILING for event in outcome.events if event["event"] == "result")
@@ -136,6 +143,7 @@ def _fates(outcomes: Sequence[LaneOutcome], reason: str) -> dict[str, dict[str, 
         for event in outcome.events:
             if event["event"] == "collected":
                 state = "not finished" if event["id"] in began else "not started"
+                # Not overwritten: what a worker that died says of the test in which it did (below) counts more than that it was not run.
                 fates.setdefault(event["id"], {"verdict": Verdict.NOT_RUN, "message": f"{state}: {why}"})
         for name, how in outcome.deaths.items():
             fates[name] = {"verdict": Verdict.ERROR, "message": how, "blame": str(Blame.HARNESS)}
@@ -150,10 +158,12 @@ def _blocked(results: list[TestResult], depends: Mapping[str, Sequence[str]]) ->
     """
     bad = {str(result.id): result for result in results if not result.verdict.good and result.verdict is not Verdict.NOT_RUN}
 
+    # `seen` ends circles: marks are written by hand, and two suites may name each other.
     def cause(result: TestResult, seen: frozenset[str]) -> str:
         for test in depends.get(str(result.id), ()):
             for name in _variants_of(test, result.id.variant):
                 if name in bad and name not in seen:
+                    # Through to the first cause: what is blocked three times over needs that one test repaired.
                     return cause(bad[name], seen | {name}) or name
         return ""
 

@@ -71,9 +71,11 @@ async def examine(target: Target, storage: str, corpus: Path) -> list[Finding]:
     try:
         with StallProbe() as probe:
             endpoint = await target.start(storage)
+            # A target may make up its token when it starts, so that only now anybody knows what must not be shown.
             mask.learn(endpoint.token)
             found = [Finding("reach", Health.GOOD, f"{target.name} answers at {endpoint.url}")]
             found += await _checks(target, endpoint, names, by_suite(corpus))
+    # One finding and no exception: that the target cannot be reached is the answer to the question, not a failure of the doctor.
     except HarnessError as error:
         return [Finding("reach", Health.BAD, mask.text(str(error)))]
     finally:
@@ -100,6 +102,7 @@ async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str], need
             {"latency": lambda: _latency(client)},
             probes,
         ]
+        # Stage by stage; within one, side by side, as most of a check is waiting for the target.
         found: list[Finding] = []
         for stage in stages:
             found += await asyncio.gather(*(_guarded(what, check) for what, check in stage.items()))
@@ -171,6 +174,7 @@ async def _latency(client: Client) -> tuple[Health, str]:
         before = loop.time()
         await handle.action("increment", 1)
         taken.append(loop.time() - before)
+    # Without the first call, which also starts the actor.
     worst = max(taken[1:])
     health = Health.GOOD if worst < SLOW else Health.DOUBTFUL
     return health, f"a call takes {statistics.median(taken) * 1000:.1f} ms, at worst {worst * 1000:.1f} ms of {CALLS}"
@@ -196,6 +200,7 @@ class _Session:
 async def _capability(target: Target, name: str, probe: _Probe, session: _Session) -> tuple[Health, str]:
     there = await probe(session)
     declared = name in target.capabilities
+    # Both ways: too much declared makes failures, too little makes skips that look like a narrow target.
     if there == declared:
         return Health.GOOD, "declared and there" if declared else "neither declared nor there"
     return (Health.BAD, "declared, but not there") if declared else (Health.DOUBTFUL, "there, but not declared: its tests are skipped")
@@ -207,6 +212,7 @@ async def _metrics(session: _Session) -> bool:
 
 
 async def _inspector(session: _Session) -> bool:
+    # With a wrong token: its refusal comes from the inspector itself, so it shows one without our having its token.
     wrong = {"authorization": "Bearer not-the-token"}
     response = await session.http.get(f"/gateway/{await session.some_actor()}/inspector/state", headers=wrong)
     with contextlib.suppress(ValueError, TypeError):

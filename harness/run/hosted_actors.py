@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from client import Client
 
+# By text: to import the modules of a corpus outside pytest would run their marks and whatever else stands in them.
 _CALL = re.compile(r"\b(?:get_or_create|create|made\(conform,)\(?\s*\"([A-Za-z][A-Za-z0-9]*)\"")
 _LITERAL = re.compile(r"\"([A-Za-z][A-Za-z0-9]*)\"")
 _SUITE = re.compile(r"\bsuite\(\s*\"([^\"]+)\"")
@@ -39,6 +40,7 @@ MISSING = {"actor.not_registered", "guard.actor_wake_retries_exceeded", "guard.a
 """What a call of an actor that is not hosted or does not start may come to."""
 PATIENCE = 20.0
 """Seconds the first names may take; the others are measured by them."""
+# Even of a fast target no name is given up sooner: one slow start must not be told as one that is missing.
 LEAST = 2.0
 ENOUGH = 8
 SLOWER = 10
@@ -129,6 +131,7 @@ async def starts(client: Client, names: Iterable[str], patience: float = PATIENC
 async def _start(client: Client, name: str, known: _Known) -> Start:
     clock = asyncio.get_running_loop()
     began = clock.time()
+    # A task of its own, because what it may take is learned meanwhile: other names that start shorten the wait.
     looking = clock.create_task(_look(client, name, known.made))
     try:
         while not looking.done():
@@ -153,6 +156,7 @@ async def _look(client: Client, name: str, made: list[str]) -> Start:
     except ActorError as error:
         return _refused(error)
     made.append(actor_id)
+    # An action that no actor has: every other one might do something, and its refusal shows that the actor is there.
     call = clock.create_task(handle.action(NO_SUCH_ACTION))
     failing = None
     try:
@@ -165,6 +169,7 @@ async def _look(client: Client, name: str, made: list[str]) -> Start:
                 return Start.ABSENT
             if record.get("error") is not None:
                 failing = clock.time() if failing is None else failing
+                # Not at the first error: some fixtures fail once on purpose, and the target tries again by itself.
                 if clock.time() - failing >= SECOND_TRY:
                     return Start.FAILED
             elif call.done():
@@ -193,6 +198,7 @@ async def _destroy(client: Client, actor_ids: Iterable[str]) -> None:
             with contextlib.suppress(ActorError):
                 await client.rest.destroy_actor(actor_id)
 
+    # A limit for all of them together: tidying up must not take longer than the look itself did.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEAST):
             await asyncio.gather(*(one(actor_id) for actor_id in actor_ids))

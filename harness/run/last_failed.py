@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.events.results import RunReport
     from harness.run.request import RunRequest
 
+# In the working directory and per target: what failed is a note of whoever works there, no state of the suite.
 FILE = Path(".conform/last.json")
 
 
@@ -53,8 +54,10 @@ def note(name: str, request: RunRequest, report: RunReport, path: Path = FILE) -
     """
     try:
         record = _load(path) or _Record()
+    # Noted anew rather than refused: a run that has just ended must not fail because of what an older one left.
     except UsageError:
         record = _Record()
+    # Another corpus under the same target's name has other tests; of those nothing is known any more.
     known = record.targets.get(name)
     before = set(known.bad) if known is not None and known.corpus == str(request.corpus) else set()
     ran = [result for result in report.results if result.verdict is not Verdict.NOT_RUN]
@@ -110,6 +113,7 @@ def _save(record: _Record, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The directory keeps itself out of the user's repository.
         (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        # Beside it and renamed: a reader, or a second run, never sees half a record.
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         fresh.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         fresh.replace(path)

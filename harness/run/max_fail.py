@@ -30,6 +30,7 @@ class Limit:
         if self._most is None or event["event"] != "result" or self._bad >= self._most:
             return
         verdict = Verdict(event["verdict"])
+        # Asked as the verdict comes: a gate that stops at what its ledger excuses would never come to the rest.
         self._bad += not verdict.good and not (self._excused and self._excused(TestId.parse(event["id"]), verdict))
         if self._bad >= self._most:
             self._stop(f"stopped after {self._bad} bad verdict{'s' if self._bad > 1 else ''}, as asked (--maxfail)")

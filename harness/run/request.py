@@ -48,12 +48,15 @@ class RunRequest:
     @property
     def variants(self) -> tuple[str, ...]:
         """The variants its tests are in; those without an encoding run whichever was asked for."""
+        # Those without an encoding belong to every run: a gate of one encoding that left them out would never look at them.
         encodings = dict.fromkeys([*self.encodings, ANY])
         return tuple(str(Variant(encoding, storage)) for storage in self.storages for encoding in encodings)
 
     @property
     def partial(self) -> bool:
         """Whether only some tests of a suite were picked, so that nothing can be said about missing ones."""
+        # Two questions, because they end differently: shards of a run that picks nothing make a whole when they are merged, a keyword never
+        # does.
         return self.picked or self.part != WHOLE
 
     @property
@@ -79,6 +82,7 @@ class RunRequest:
             "--seed": str(self.seed),
             "--evidence": str(self.evidence) if self.evidence is not None else None,
         }
+        # With an equals sign, so that a value which begins with a dash is not taken for another option.
         arguments = [f"{flag}={value}" for flag, value in flags.items() if value not in (None, "")]
         arguments += [f"--only={one}" for one in self.only]
         if self.keyword:

@@ -31,6 +31,7 @@ def read(paths: Sequence[Path], duplicates: Duplicates = Duplicates.ERROR) -> Ru
     if len(parts) == 1:
         report = parts[0]
     else:
+        # Streams and JUnit together have no common session: neither target nor variants of the whole are known.
         report = RunReport({"event": "session", "target": "files"}, seconds=sum(part.seconds for part in parts))
         report.results = sorted((result for part in parts for result in part.results), key=lambda result: result.id)
         report.problems = [problem for part in parts for problem in part.problems]
@@ -44,6 +45,7 @@ def read(paths: Sequence[Path], duplicates: Duplicates = Duplicates.ERROR) -> Ru
 def _is_stream(path: Path) -> bool:
     try:
         with path.open("rb") as file:
+            # By the first byte and not by the name: results come out of pipelines under any name, and XML cannot begin so.
             return file.read(1) == b"{"
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -28,6 +28,7 @@ def plan(request: RunRequest) -> list[list[Lane]]:
     In real time load would move what timing suites measure: they have one worker, which runs alone, after the others. Virtual time is not
     moved by load, so there they are shared out like all others.
     """
+    # One worker for both kinds: its order is the corpus' own, which is what somebody who looks for a flake repeats.
     if request.jobs == 1:
         return [[Lane(request.lane, request.lane)]]
     virtual = time_mode(resolve(request.target), request.time) is TimeMode.VIRTUAL
@@ -46,6 +47,7 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None, stop: St
         UsageError: the target or its time mode makes no sense.
         TargetError: something the target needs is missing, or it does not answer.
     """
+    # Before the first worker: of a target that is not there each of them would say the same, after its whole patience.
     await ready(request)
     began = time.monotonic()
     stop = stop or Stop()
@@ -54,6 +56,7 @@ async def run(request: RunRequest, on_event: Listener = lambda _: None, stop: St
         outcomes += await run_lanes(request, stage, on_event, at_once=max(1, request.jobs), stop=stop)
     report = account.close(outcomes, reason=stop.reason)
     if report.session:
+        # A worker's own share means nothing outside the run; here it becomes the share of suites, by which runs are merged.
         report.session = {**report.session, "shard": f"{request.part[0]}/{request.part[1]}"}
     report.seconds = time.monotonic() - began
     return report
@@ -89,6 +92,7 @@ async def run_lanes(
         async with gate:
             return await run_lane(request, lane, on_event, stop)
 
+    # Cancelled together: whoever cancels the run kills the lanes, and with them what they started.
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(lane)) for lane in lanes]
     return [task.result() for task in tasks]

@@ -23,6 +23,7 @@ class Stop:
         """Nobody has asked."""
         self.reason = ""
         self.forced = False
+        # Events and no exception: a run that is asked to end still has a report to make of what is known.
         self._asked = asyncio.Event()
         self._insisted = asyncio.Event()
 
@@ -31,6 +32,7 @@ class Stop:
         if self.reason:
             self.forced = True
             self._insisted.set()
+        # The first reason stays: what follows it (a second Ctrl-C, a time-out) is about the ending.
         self.reason = self.reason or reason
         self._asked.set()
 
@@ -49,6 +51,7 @@ class Stop:
         handled: list[signal.Signals] = []
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             for sign in (signal.SIGINT, signal.SIGTERM):
+                # By the loop and not by `signal.signal`: the handler may then touch what the loop owns.
                 loop.add_signal_handler(sign, self, f"interrupted by {sign.name}")
                 handled.append(sign)
         try:

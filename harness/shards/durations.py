@@ -22,6 +22,7 @@ def load(path: Path) -> dict[str, float]:
     Raises:
         UsageError: the file is neither.
     """
+    # A stream of any run will do: who has no `durations.toml` balances by the run of yesterday.
     if path.suffix != ".toml":
         taken: defaultdict[str, float] = defaultdict(float)
         for result in stream.read(path).results:

@@ -26,6 +26,7 @@ def parse(text: str, flag: str = "--shard") -> tuple[int, int]:
     """
     number, slash, count = text.partition("/")
     if not slash or not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count):
+        # Counted from 1 because it is typed by people: the last of four is 4/4.
         raise UsageError(f"{flag} {text!r}: use I/N with I from 1 to N, such as 1/4")
     return int(number) - 1, int(count)
 
@@ -45,10 +46,12 @@ def share(suites: Iterable[str], together: Iterable[tuple[str, str]], seconds: M
             groups[one] |= groups[other]
             groups.update(dict.fromkeys(groups[other], groups[one]))
     known = [seconds[suite] for suite in groups if suite in seconds]
+    # A new suite is as long as the others: with nothing, all new ones would go into one share.
     average = sum(known) / len(known) if known else 1.0
     weights = {tuple(sorted(group)): sum(seconds.get(suite, average) for suite in sorted(group)) for group in groups.values()}
     loads = [0.0] * count
     place: dict[str, int] = {}
+    # The longest first, or a long one that comes last would lie on top of a share that is full already.
     for group, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
         index = loads.index(min(loads))
         loads[index] += weight

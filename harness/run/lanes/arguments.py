@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from harness.run.request import RunRequest
 
 INI = Path(__file__).with_name("corpus.ini")
+# Named one by one with autoload switched off: what else is installed beside the suite must not change a verdict.
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "pytest_rerunfailures", "harness.plugin")
 
 
@@ -21,10 +22,12 @@ def pytest_arguments(request: RunRequest, lane: Lane) -> list[str]:
         f"-c={INI}",
         f"--rootdir={corpus.parent}",
         f"--confcutdir={corpus}",
+        # A corpus that is a package imports its own helpers by name; one that is a plain directory needs no unique module names.
         "--import-mode=importlib" if not (corpus / "__init__.py").exists() else "--import-mode=prepend",
         "-q",
         "--no-header",
         "-p",
+        # Nothing is written beside the corpus, which may be installed read-only; `--failed` keeps a record of its own.
         "no:cacheprovider",
         *request.arguments(),
         f"--lane={lane.lane}",

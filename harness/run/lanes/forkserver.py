@@ -71,6 +71,7 @@ class ForkServer:
         if not packet:
             return False
         for descriptor in descriptors:
+            # A lane starts targets; what they inherit they hold open, and a pipe with another writer has no end.
             os.set_inheritable(descriptor, False)
         file, events, output, report = descriptors
         with os.fdopen(file, encoding="utf-8") as opened:
@@ -79,11 +80,13 @@ class ForkServer:
             # What cannot be imported says so in the lane, as it would without a server.
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
+        # After the preload, as it is what starts threads: a lock that one of them holds would stay locked in the fork for ever.
         if _threads() > 1:
             _say(report, UNSAFE)
             os.close(report)
         elif (process := os.fork()) == 0:
             selector.close()
+            # The reports of the other lanes as well: their end is told by the pipe closing, which a copy here would keep open.
             for other in (*own, *self._running.values(), report):
                 os.close(other)
             self._orders.close()
@@ -131,6 +134,7 @@ def _lane(order: dict[str, Any], events: int, output: int) -> NoReturn:
     """Be the lane: what `python -m pytest` would be in a process of its own, in a group of its own."""
     status = 1
     try:
+        # A group of its own, so that a lane is ended with everything that it started.
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

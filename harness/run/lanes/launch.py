@@ -70,6 +70,7 @@ class Lost(Exception):
 async def launch(order: Order, events: int, output: int) -> Process:
     """Start a lane that writes its events and its output to these descriptors."""
     if order.fork and _forking():
+        # Either way comes to the same lane, so a refusal is no error: it costs the second that spawning takes.
         fork = await _fork(order, events, output)
         if fork is not None:
             return fork

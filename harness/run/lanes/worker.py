@@ -52,6 +52,7 @@ async def run_lane(request: RunRequest, lane: Lane, on_event: Listener, stop: St
     outcome = LaneOutcome(lane)
     stop = stop or Stop()
     while not stop.reason:
+        # Counted and not listed: the order of a lane is fixed, so that a number says which tests an earlier life has behind it.
         done = sum(event["event"] == "result" for event in outcome.events) + len(outcome.deaths)
         try:
             if not await _life(request, lane, done, outcome, on_event, stop) or len(outcome.deaths) >= MOST_DEATHS:
@@ -70,6 +71,7 @@ async def _life(request: RunRequest, lane: Lane, done: int, outcome: LaneOutcome
     arguments = (*behind, *pytest_arguments(request, lane))
     order = Order(arguments, getattr(target, "preload", ()), getattr(target, "fork_safe", True), request.target.token)
     reading, writing = os.pipe()
+    # Of this life only, beside those of all lives: how it ended is told by its own last event.
     events: list[dict[str, Any]] = []
     told = {_said(event) for event in outcome.events} - {None}
     with tempfile.TemporaryFile() as log:
@@ -128,6 +130,8 @@ def _judge(outcome: LaneOutcome, events: list[dict[str, Any]], log: str) -> bool
         if status not in FINE and not any(event["event"] == "problem" for event in events):
             outcome.problems.append(f"worker {label} ended with status {status}\n{log}")
         return False
+    # The last word was that this test begins: it ended the process, or something that it started did. With any other last word nobody is to
+    # blame, and going on would skip a test at random.
     suspect = events[-1]["id"] if events and events[-1]["event"] == "started" else None
     how = f"ended {how_it_ended(status)}"
     outcome.problems.append(f"worker {label} {how}{f' in {suspect}' if suspect else ''}\n{log}".strip())
