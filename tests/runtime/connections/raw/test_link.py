@@ -1,0 +1,147 @@
+"""The actor's end of a raw socket, without an actor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from runtime.actor.connections.connection import Conn
+from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
+from runtime.actor.connections.raw.link import PROBE, RawLink
+from runtime.actor.lifecycle.work import WorkKind
+from runtime.declaration.actor import Actor
+from tests.runtime.connections.fakes import RAW, Owner, Plain, Socket, Table, settle
+
+
+class Handled(Actor):
+    """Lets the test see the socket, and ends when the test says."""
+
+    async def on_web_socket(self, c, socket):
+        self.socket = socket
+        self.ended = asyncio.get_running_loop().create_future()
+        await self.ended
+
+
+class Raw:
+    """A raw socket with its neighbours. `events` is what its listeners got."""
+
+    def __init__(self, actor=Plain, *, hibernatable=False, listen=True, watermark=0):
+        self.owner = Owner(actor)
+        self.table = Table(self.owner)
+        self.socket = Socket(RAW)
+        self.conn = Conn(self.table, "c1", hibernatable=hibernatable)
+        self.link = self.conn.link = RawLink(self.owner, self.table, self.conn, self.socket, watermark)
+        self.events = []
+        if listen:
+            for kind in ("message", "close", "error"):
+                self.link.api.on(kind, lambda event: self.events.append((event.type, getattr(event, "data", None))))
+        self.link.open()
+
+
+async def test_without_a_handler_messages_are_delivered_at_once():
+    raw = Raw()
+    raw.link.on_message(1, "a")
+    raw.link.on_message(2, b"b")
+    assert (raw.socket.sink, raw.events) == (raw.link, [("message", "a"), ("message", b"b")])
+
+
+@pytest.mark.parametrize("release", ["listener", "end"])
+async def test_messages_wait_for_the_handler_or_its_listener(release):
+    raw = Raw(Handled, listen=False)
+    await settle()
+    actor = raw.owner.definition.instance
+    raw.link.on_message(1, "a")
+    got = []
+    if release == "listener":
+        actor.socket.on("message", got.append)
+        assert got == []
+    else:
+        actor.socket._listeners["message"].append(got.append)
+        actor.ended.set_result(None)
+    await settle()
+    assert [event.data for event in got] == ["a"]
+
+
+async def test_a_handler_that_fails_closes_the_socket():
+    raw = Raw(Handled)
+    await settle()
+    raw.owner.definition.instance.ended.set_exception(ValueError("no"))
+    await settle()
+    assert raw.socket.closes == [(1011, "rivetkit.internal_error")]
+    assert (raw.events, raw.table.acks[0].initiator) == ([("close", None)], CloseInitiator.ERROR)
+
+
+async def test_only_the_first_end_counts():
+    raw = Raw()
+    raw.link.api.close(4001, "bye")
+    raw.link.disconnect("out")
+    raw.link.on_message(1, "late")
+    raw.link.api.send("late")
+    await settle()
+    assert (raw.socket.closes, raw.socket.sent, raw.events) == ([(4001, "bye")], [], [("close", None)])
+    assert [(ack.initiator, ack.outcome) for ack in raw.table.acks] == [(CloseInitiator.ACTOR, CloseOutcome.SETTLED)]
+    assert raw.table.happened == ["leave"]
+
+
+async def test_a_broken_transport_is_an_error_first():
+    raw = Raw()
+    raw.link.on_close(1011, "ws.downstream_closed")
+    await settle()
+    assert [kind for kind, _ in raw.events] == ["error", "close"]
+
+
+async def test_a_listener_that_fails_or_lasts_disturbs_nobody():
+    raw, going = Raw(), asyncio.get_running_loop().create_future()
+
+    async def lasting(event):
+        await going
+
+    raw.link.api.off("message", raw.link.api.listeners("message")[0])
+    raw.link.api.on("message", lambda event: 1 // 0)
+    raw.link.api.on("message", lasting)
+    raw.link.on_message(1, "a")
+    assert raw.owner.work.count(WorkKind.WEBSOCKET_CALLBACK) == 1
+    going.set_exception(ValueError("no"))
+    await settle()
+    assert (raw.owner.work.count(WorkKind.WEBSOCKET_CALLBACK), raw.socket.closes) == (0, [])
+
+
+async def test_a_hibernatable_socket_minds_the_numbers_and_settles():
+    raw = Raw(hibernatable=True, watermark=4)
+    raw.link.on_message(4, "again")
+    raw.link.on_message(5, "new")
+    assert (raw.events, raw.link.watermark.value, raw.socket.watermark) == ([("message", "new")], 5, 4)
+    raw.table.frozen = True
+    raw.link.on_message(6, "for the next generation")
+    assert raw.link.watermark.value == 5
+    raw.table.frozen = False
+    raw.link.on_message(8, "gap")
+    assert raw.socket.closes == [(1008, "ws.message_index_skip")]
+
+
+async def test_the_probe_tells_the_numbers(monkeypatch):
+    monkeypatch.setenv("VITEST", "1")
+    raw = Raw(hibernatable=True)
+    raw.link.on_message(1, "a")
+    raw.socket.pending = [1, 2]
+    raw.link.on_message(2, json.dumps({PROBE: True}, separators=(",", ":")))
+    assert json.loads(raw.socket.sent[0]) == {PROBE: True, "lastSentIndex": 1, "lastAckedIndex": 0, "pendingIndexes": [1]}
+    assert len(raw.events) == 1
+
+
+@pytest.mark.parametrize("first", ["waits", "ends"])
+async def test_the_acknowledgement_can_be_awaited_before_and_after(first):
+    raw = Raw()
+    waiting = asyncio.create_task(raw.link.api.closed()) if first == "waits" else None
+    await settle()
+    raw.link.api.close()
+    ack = await (waiting or raw.link.api.closed())
+    assert (ack.conn_id, ack.was_clean) == ("c1", True)
+
+
+async def test_events_are_none_of_its_business():
+    raw = Raw()
+    raw.link.send_events(object())
+    assert (raw.link.encoding, raw.socket.sent) == (None, [])

@@ -1,0 +1,26 @@
+"""Connection parameters of a WebSocket."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.actor.connections.params import check_params, socket_params
+from tests.runtime.connections.fakes import Socket
+
+
+@pytest.mark.parametrize(
+    ("entry", "params"),
+    [("rivet", None), ("rivet_conn_params.%7B%22a%22%3A%5B1%5D%7D", {"a": [1]}), ("rivet_conn_params.null", None)],
+)
+def test_parameters_come_from_their_entry(entry, params):
+    assert socket_params(Socket(protocols=("rivet", entry)).upgrade) == params
+
+
+@pytest.mark.parametrize("text", ["", "%7B", "%FF", "undefined"])
+def test_undecodable_parameters(text):
+    with pytest.raises(ValueError):
+        socket_params(Socket(protocols=(f"rivet_conn_params.{text}",)).upgrade)
+
+
+def test_without_a_schema_anything_goes():
+    assert check_params(None, {"any": "thing"}) == {"any": "thing"}
