@@ -25,8 +25,8 @@ from runtime.protocol.subprotocols import PROTOCOL
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
     from runtime.gateway.asgi import Receive, Send
-    from runtime.gateway.client_socket import SocketTable
     from runtime.gateway.reach import Live, Reach
+    from runtime.gateway.socket_table import SocketTable
     from runtime.replies import Headers
 
 log = structlog.get_logger("runtime.gateway")

@@ -8,18 +8,20 @@ from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.ports import StopReason
 from runtime.errors import make_error
-from runtime.gateway.client_socket import SocketTable
 from runtime.gateway.rate_limits import CreationLimit
+from runtime.gateway.socket_table import SocketTable
 from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone import records
 from runtime.hosting.standalone.alarms import AlarmClock
-from runtime.hosting.standalone.journal import HostJournal
+from runtime.hosting.standalone.directory import Directory, check_key
+from runtime.hosting.standalone.loopback import LoopbackClients
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
 from runtime.hosting.standalone.reach import SlotReach
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot, SlotState
 from runtime.hosting.standalone.supervisor import Supervisor
+from runtime.hosting.standalone.write_behind import WriteBehind
 from runtime.metrics.registry import Metrics
 from runtime.protocol.ids import new_id
 
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from runtime.declaration.registry import Registry
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.storage.base import Storage
-
-MAX_KEY_BYTES = 1024
 
 
 class StandaloneHost:
@@ -49,17 +49,17 @@ class StandaloneHost:
         self.options = options or HostOptions()
         self.metrics = Metrics()
         self.endpoint: str | None = None
-        self.slots: dict[str, ActorSlot] = {}
-        self.journal = HostJournal(storage)
-        self.namespaces = NamespaceBook(self.journal)
+        self._directory = Directory()
+        self.slots = self._directory.slots
+        self.rows = WriteBehind(storage)
+        self.namespaces = NamespaceBook(self.rows)
         self.sockets = SocketTable(self.ready)
         self.close_acks = CloseLedger()
         self.started_ms = 0
-        self._keys: dict[tuple[str, str, str], ActorSlot] = {}
         self._alarms = AlarmClock(self._alarm_due)
-        self._supervisor = Supervisor(self, self._forget)
+        self._supervisor = Supervisor(self, self._forget, self.options.ready_timeout)
         self.reach = SlotReach(self.slots, self._supervisor.ready, self.options.ready_timeout)
-        self._clients: dict[tuple[str, str], Client] = {}
+        self._clients = LoopbackClients()
         self._creations = CreationLimit(self.options.rate_limits)
         self._opened = False
 
@@ -86,9 +86,8 @@ class StandaloneHost:
         self._alarms.stop()
         await self._supervisor.close()
         await self.sockets.close()
-        for client in self._clients.values():
-            await client.dispose()
-        await self.journal.close()
+        await self._clients.close()
+        await self.rows.close()
         await self.storage.close()
 
     def _restore(self, record: ActorRecord) -> None:
@@ -97,14 +96,14 @@ class StandaloneHost:
             raise ValueError(f"actor {record.actor_id} belongs to an unknown namespace {record.namespace_id}")
         record.connectable_ts = None
         record.sleep_ts = record.sleep_ts or self.started_ms
-        self._add(ActorSlot(record, namespace))
+        self._directory.add(ActorSlot(record, namespace))
         self._alarms.set(record.actor_id, record.alarm)
 
     # Finding and creating.
 
     def find(self, namespace: Namespace, name: str, key: str) -> ActorSlot | None:
         """The live actor with exactly that serialized key (WIRE-067)."""
-        return self._keys.get((namespace.namespace_id, name, key))
+        return self._directory.find(namespace, name, key)
 
     async def get_or_create(
         self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
@@ -145,14 +144,14 @@ class StandaloneHost:
         slot = ActorSlot(record, namespace)
         # Known under its key before the first await, and counted as starting: whoever asks meanwhile waits for this one.
         slot.begin_creation()
-        self._add(slot)
+        self._directory.add(slot)
         if name not in namespace.names:
             namespace.names.add(name)
             self.namespaces.changed(namespace)
         try:
-            await self.journal.save(record)
+            await self.rows.save(record)
         except BaseException:
-            self.journal.forget(record)
+            self.rows.forget(record)
             self._forget(slot)
             slot.abandon()
             raise
@@ -161,20 +160,11 @@ class StandaloneHost:
         self._supervisor.start(slot, allocated=served)
         return slot
 
-    def _add(self, slot: ActorSlot) -> None:
-        record = slot.record
-        self.slots[record.actor_id] = slot
-        if record.key is not None:
-            self._keys[record.namespace_id, record.name, record.key] = slot
-
     def _forget(self, slot: ActorSlot) -> None:
         """The actor does not exist any more: free its id and key, close its sockets, drop its alarm."""
-        record = slot.record
-        self.slots.pop(record.actor_id, None)
-        if record.key is not None and self._keys.get((record.namespace_id, record.name, record.key)) is slot:
-            del self._keys[record.namespace_id, record.name, record.key]
-        self._alarms.set(record.actor_id, None)
-        self.sockets.actor_gone(record.actor_id)
+        self._directory.remove(slot)
+        self._alarms.set(slot.actor_id, None)
+        self.sockets.actor_gone(slot.actor_id)
 
     def serves(self, namespace: Namespace, pool: str) -> bool:
         """Whether this process hosts actors of the pool."""
@@ -230,13 +220,13 @@ class StandaloneHost:
         slot = self.slots.get(actor_id)
         if slot is not None and slot.record.alarm != at_ms:
             self.alarm(slot, at_ms)
-            await self.journal.save(slot.record)
+            await self.rows.save(slot.record)
 
     def alarm(self, slot: ActorSlot, at_ms: int | None) -> None:
         """Replace the alarm of an actor without waiting until that is durable."""
         slot.record.alarm = at_ms
         self._alarms.set(slot.actor_id, at_ms)
-        self.journal.mark(slot.record)
+        self.rows.mark(slot.record)
 
     def _alarm_due(self, actor_id: str) -> None:
         slot = self.slots.get(actor_id)
@@ -251,26 +241,12 @@ class StandaloneHost:
 
     def client(self, actor_id: str) -> Client:
         """A client to this host's own gateway, one per namespace and pool of an actor, for actor-to-actor calls."""
-        from client import Client
-
         if self.endpoint is None:
             raise RuntimeError("the address of this host is not known: set StandaloneHost.endpoint, or serve with runtime.serve")
         slot = self.slots.get(actor_id)
         target = (self.options.namespace, self.options.pool) if slot is None else (slot.namespace.name, slot.record.pool)
-        if target not in self._clients:
-            self._clients[target] = Client(self.endpoint, namespace=target[0], pool=target[1])
-        return self._clients[target]
+        return self._clients.get(self.endpoint, *target)
 
     def open_sockets(self, actor_id: str) -> Sequence[ActorSocket]:
         """Client sockets of the actor that hibernate here (HIB-051)."""
         return self.sockets.hibernating(actor_id)
-
-
-def check_key(key: str) -> None:
-    """Raise `actor.empty_key` or `actor.key_too_large` for an unusable serialized key (WIRE-085, WIRE-086)."""
-    if not key:
-        raise make_error("actor.empty_key")
-    data = key.encode()
-    if len(data) > MAX_KEY_BYTES:
-        preview = data[:MAX_KEY_BYTES].decode(errors="ignore")
-        raise make_error("actor.key_too_large", max_size=MAX_KEY_BYTES, key_preview=preview)

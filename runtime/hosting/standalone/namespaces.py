@@ -16,7 +16,7 @@ from runtime.storage.base import HOST_SCOPE, Put
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runtime.hosting.standalone.journal import HostJournal
+    from runtime.hosting.standalone.write_behind import WriteBehind
     from runtime.storage.base import Op, Storage
 
 TABLE = "namespaces"
@@ -55,8 +55,8 @@ class Namespace:
 class NamespaceBook:
     """All namespaces of a host, by name and by id."""
 
-    def __init__(self, journal: HostJournal) -> None:
-        self._journal = journal
+    def __init__(self, rows: WriteBehind) -> None:
+        self._rows = rows
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
 
@@ -106,19 +106,19 @@ class NamespaceBook:
 
     def changed(self, namespace: Namespace) -> None:
         """Write a changed namespace soon."""
-        self._journal.mark(namespace)
+        self._rows.mark(namespace)
 
     async def save(self, namespace: Namespace) -> None:
         """Write a changed namespace and wait until it is durable."""
-        await self._journal.save(namespace)
+        await self._rows.save(namespace)
 
     async def _insert(self, name: str, display_name: str) -> Namespace:
         namespace = Namespace(new_id(), name, display_name, clock.now_ms())
         self._add(namespace)
         try:
-            await self._journal.save(namespace)
+            await self._rows.save(namespace)
         except BaseException:
-            self._journal.forget(namespace)
+            self._rows.forget(namespace)
             del self._by_name[name], self._by_id[namespace.namespace_id]
             raise
         return namespace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.errors import make_error
 from runtime.hosting.standalone.namespaces import DATACENTER
@@ -12,7 +12,10 @@ from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from runtime.hosting.standalone.host import StandaloneHost
+    from collections.abc import Mapping
+
+    from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
+    from runtime.hosting.standalone.slot import ActorSlot
     from runtime.replies import RawHeaders
 
 SKIP_HEADER = b"x-rivet-skip-ready-wait"
@@ -22,11 +25,35 @@ MAX_CACHED = 4096
 MAX_CACHED_LENGTH = 256
 
 
+class Addressees(Protocol):
+    """Who can be addressed."""
+
+    @property
+    def namespaces(self) -> NamespaceBook:
+        """All namespaces."""
+        ...
+
+    @property
+    def slots(self) -> Mapping[str, ActorSlot]:
+        """Every actor that is not destroyed, by id."""
+        ...
+
+    def find(self, namespace: Namespace, name: str, key: str) -> ActorSlot | None:
+        """The actor of a serialized key."""
+        ...
+
+    async def get_or_create(
+        self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
+    ) -> tuple[ActorSlot, bool]:
+        """The actor of a serialized key, and whether it was created for this call."""
+        ...
+
+
 class Router:
     """Resolves gateway paths; remembers parsed direct paths, because clients call the same few again and again."""
 
-    def __init__(self, host: StandaloneHost) -> None:
-        self._host = host
+    def __init__(self, addressees: Addressees) -> None:
+        self._addressees = addressees
         self._parsed: dict[tuple[bytes, bytes], DirectRoute] = {}
 
     def parse(self, raw_path: bytes, raw_query: bytes) -> DirectRoute | QueryRoute | None:
@@ -51,24 +78,24 @@ class Router:
 
         Raises:
             ActorError: `core.internal_error` (malformed id), `datacenter.not_found`, `namespace.not_found`, `actor.not_found`, or what
-                `StandaloneHost.get_or_create` raises.
+                `get_or_create` raises.
         """
         if isinstance(route, DirectRoute):
-            if route.actor_id in self._host.slots:
+            if route.actor_id in self._addressees.slots:
                 return route.actor_id
             return check_actor_id(route.actor_id)
         if route.region is not None and route.region != DATACENTER:
             raise make_error("datacenter.not_found")
-        namespace = self._host.namespaces.require(route.namespace)
+        namespace = self._addressees.namespaces.require(route.namespace)
         key = serialize_key(route.key)
         if route.method == "get":
-            slot = self._host.find(namespace, route.name, key)
+            slot = self._addressees.find(namespace, route.name, key)
             if slot is None:
                 raise make_error("actor.not_found")
             return slot.actor_id
         assert route.pool is not None
         given = None if route.input is UNDEFINED else encode_input(route.input)
-        slot, _ = await self._host.get_or_create(namespace, route.name, key, route.pool, given)
+        slot, _ = await self._addressees.get_or_create(namespace, route.name, key, route.pool, given)
         return slot.actor_id
 
 

@@ -9,13 +9,13 @@ the wrong moment are remembered in the slot: a stop during a start, a wake or a 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from runtime import clock
 from runtime.actor.lifecycle.task import ActorTask
-from runtime.actor.ports import StopKind, StopReason
+from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import make_error
 from runtime.gateway.reach import Live
 from runtime.hosting.generation import actor_headers, crash_text, identify
@@ -24,10 +24,13 @@ from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
-    from runtime.hosting.standalone.host import StandaloneHost
+    from runtime.declaration.registry import Registry
+    from runtime.hosting.standalone.namespaces import Namespace
+    from runtime.hosting.standalone.write_behind import WriteBehind
+    from runtime.storage.base import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +39,50 @@ ALARM_RETRY_BASE = 2.0
 ALARM_RETRY_EXPONENT = 8
 
 
-class Supervisor:
-    """Carries out starts, stops and destroys for a host. `on_destroyed(slot)` is called when an actor ceased to exist."""
+class SupervisedHost(HostPort, Protocol):
+    """What the supervisor needs of a host, beside what the generations that it starts need."""
 
-    def __init__(self, host: StandaloneHost, on_destroyed: Callable[[ActorSlot], None]) -> None:
+    @property
+    def registry(self) -> Registry:
+        """The declared actors."""
+        ...
+
+    @property
+    def storage(self) -> Storage:
+        """The data of all actors."""
+        ...
+
+    @property
+    def rows(self) -> WriteBehind:
+        """Makes changed records durable."""
+        ...
+
+    @property
+    def slots(self) -> Mapping[str, ActorSlot]:
+        """Every actor that is not destroyed, by id."""
+        ...
+
+    def serves(self, namespace: Namespace, pool: str) -> bool:
+        """Whether this process hosts actors of the pool."""
+        ...
+
+    def alarm(self, slot: ActorSlot, at_ms: int | None) -> None:
+        """Replace the alarm of an actor."""
+
+
+class Supervisor:
+    """Carries out starts, stops and destroys for a host.
+
+    Args:
+        host: See `SupervisedHost`.
+        on_destroyed: Called when an actor ceased to exist.
+        ready_timeout: Seconds that a request waits for one start.
+    """
+
+    def __init__(self, host: SupervisedHost, on_destroyed: Callable[[ActorSlot], None], ready_timeout: float) -> None:
         self._host = host
         self._on_destroyed = on_destroyed
+        self._ready_timeout = ready_timeout
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -67,7 +108,7 @@ class Supervisor:
             self.wake(slot)
             waited = True
             try:
-                async with asyncio.timeout(self._host.options.ready_timeout):
+                async with asyncio.timeout(self._ready_timeout):
                     outcome = await slot.next_event()
             except TimeoutError:
                 raise make_error("guard.actor_ready_timeout", actor_id=slot.actor_id) from None
@@ -94,7 +135,7 @@ class Supervisor:
         if self._closing or not self._host.serves(slot.namespace, record.pool):
             slot.state = SlotState.ASLEEP
             record.error = record.error if self._closing else "no_envoys"
-            self._host.journal.mark(record)
+            self._host.rows.mark(record)
             return
         slot.state = SlotState.STARTING
         slot.by_alarm = by_alarm
@@ -156,7 +197,7 @@ class Supervisor:
         record = slot.record
         try:
             # The generation number becomes durable while the actor loads; nobody is let in before it is.
-            saved = None if allocated else self._host.journal.mark(record)
+            saved = None if allocated else self._host.rows.mark(record)
             definition = self._host.registry.get(record.name)
             if definition is None:
                 raise make_error("actor.not_registered", actor_name=record.name)
@@ -184,7 +225,7 @@ class Supervisor:
         slot.alarm_failures = 0
         slot.live = Live(task, actor_headers(record.actor_id, record.generation, record.key))
         slot.state = SlotState.RUNNING
-        self._host.journal.mark(record)
+        self._host.rows.mark(record)
         slot.announce(task)
         order, slot.order = slot.order, None
         if order is not None:
@@ -218,7 +259,7 @@ class Supervisor:
         record.connectable_ts = None
         if reason.kind is StopKind.SLEEP:
             record.sleep_ts = clock.now_ms()  # SLEEP-026: shown from the intent on
-        self._host.journal.mark(record)
+        self._host.rows.mark(record)
         self._run(slot, self._stop(slot, reason, failure))
 
     async def _stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
@@ -259,7 +300,7 @@ class Supervisor:
         record.sleep_ts = record.sleep_ts or clock.now_ms()
         slot.state = SlotState.ASLEEP
         slot.transition = None
-        self._host.journal.mark(record)
+        self._host.rows.mark(record)
         slot.announce(event)
 
     async def _bury(self, slot: ActorSlot) -> None:
@@ -270,7 +311,7 @@ class Supervisor:
         record.alarm = None
         record.input = None
         try:
-            await self._host.journal.save(record)
+            await self._host.rows.save(record)
         except Exception:
             log.exception("a destroy is not yet durable", actor_id=record.actor_id)
         slot.state = SlotState.DESTROYED

@@ -7,7 +7,8 @@ import asyncio
 from runtime.actor.connections.sockets import SocketState, Upgrade
 from runtime.errors import ActorError, make_error
 from runtime.gateway import client_socket as sockets
-from runtime.gateway.client_socket import ClientSocket, SocketTable
+from runtime.gateway.client_socket import ClientSocket
+from runtime.gateway.socket_table import SocketTable
 from runtime.http import Request
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
 from runtime.gateway import admission, outgoing
-from runtime.gateway.client_socket import ClientSocket, SocketTable
 from runtime.gateway.reach import Live
+from runtime.gateway.socket_table import SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.http import Request
 from tests.runtime.connections.asgi_pair import AsgiPair
+
+if TYPE_CHECKING:
+    from runtime.gateway.client_socket import ClientSocket
 
 
 class Echo:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from runtime.hosting.standalone.journal import HostJournal
+from runtime.hosting.standalone.write_behind import WriteBehind
 from runtime.storage.base import HOST_SCOPE, Put
 from runtime.storage.memory import MemoryStorage
 
@@ -38,56 +38,56 @@ async def storage():
 
 
 async def test_save_returns_when_the_row_is_durable(storage):
-    journal, row = HostJournal(storage), Counter(b"a")
+    writer, row = WriteBehind(storage), Counter(b"a")
     row.value = 7
-    await journal.save(row)
+    await writer.save(row)
     assert await storage.get(HOST_SCOPE, "counters", b"a") == b"7"
 
 
 async def test_rows_changed_during_a_commit_share_the_next_one(storage):
-    journal = HostJournal(storage)
+    writer = WriteBehind(storage)
     rows = [Counter(b"%03d" % number) for number in range(100)]
-    await asyncio.gather(*(journal.save(row) for row in rows))
+    await asyncio.gather(*(writer.save(row) for row in rows))
     assert len(await storage.scan(HOST_SCOPE, "counters")) == 100
     assert storage.commits <= 2
 
 
 async def test_a_row_is_encoded_with_its_latest_value(storage):
-    journal, row = HostJournal(storage), Counter(b"a")
+    writer, row = WriteBehind(storage), Counter(b"a")
     for number in range(10):
         row.value = number
-        journal.mark(row)
-    await journal.close()
+        writer.mark(row)
+    await writer.close()
     assert await storage.get(HOST_SCOPE, "counters", b"a") == b"9"
     assert storage.commits == 1
 
 
 async def test_a_failed_write_reaches_the_waiter_and_is_repeated(storage):
-    journal, row = HostJournal(storage), Counter(b"a")
+    writer, row = WriteBehind(storage), Counter(b"a")
     row.value = 1
     storage.failures = 1
     with pytest.raises(OSError, match="disk full"):
-        await journal.save(row)
-    await journal.close()
+        await writer.save(row)
+    await writer.close()
     assert await storage.get(HOST_SCOPE, "counters", b"a") == b"1"
 
 
 async def test_a_forgotten_row_is_not_written(storage):
-    journal, row, other = HostJournal(storage), Counter(b"a"), Counter(b"b")
+    writer, row, other = WriteBehind(storage), Counter(b"a"), Counter(b"b")
     storage.failures = 1
     with pytest.raises(OSError, match="disk full"):
-        await journal.save(row)
-    journal.forget(row)
-    await journal.save(other)
+        await writer.save(row)
+    writer.forget(row)
+    await writer.save(other)
     assert [key for key, _ in await storage.scan(HOST_SCOPE, "counters")] == [b"b"]
 
 
 async def test_cancelling_one_waiter_leaves_the_write_alone(storage):
-    journal, row = HostJournal(storage), Counter(b"a")
-    waiter = asyncio.create_task(journal.save(row))
+    writer, row = WriteBehind(storage), Counter(b"a")
+    waiter = asyncio.create_task(writer.save(row))
     await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    await journal.close()
+    await writer.close()
     assert await storage.get(HOST_SCOPE, "counters", b"a") == b"0"

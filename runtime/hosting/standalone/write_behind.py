@@ -29,7 +29,7 @@ class Row(Protocol):
         ...
 
 
-class HostJournal:
+class WriteBehind:
     """Collects changed rows and commits them in order, one batch at a time."""
 
     def __init__(self, storage: Storage) -> None:

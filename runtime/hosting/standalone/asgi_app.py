@@ -1,0 +1,77 @@
+"""The ASGI application: manager, gateway and actor host on one port (WIRE-001..008).
+
+Dispatch order is WIRE-002: `/health/ws`, `/gateway/...`, a target header or sub-protocol, and the REST API for everything else.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runtime.gateway.face import ActorFace
+from runtime.gateway.rate_limits import RequestLimit
+from runtime.hosting.standalone.http_entry import HttpEntry
+from runtime.hosting.standalone.rest.dispatch import RestApi
+from runtime.hosting.standalone.routing import Router
+from runtime.hosting.standalone.scopes import own_url
+from runtime.hosting.standalone.websocket_entry import WebSocketEntry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from runtime.gateway.asgi import Receive, Scope, Send
+    from runtime.hosting.standalone.host import StandaloneHost
+
+log = structlog.get_logger(__name__)
+
+
+class GatewayApp:
+    """The application of one host; its lifespan opens and closes the host. Mountable below any path."""
+
+    def __init__(self, host: StandaloneHost) -> None:
+        self.host = host
+        options = host.options
+        router = Router(host)
+        # Requests and upgrades of one address draw on one budget (WIRE-269).
+        limit = RequestLimit(options.rate_limits)
+        self._http = HttpEntry(RestApi(host, options.admin_token), router, host.reach, ActorFace(options, host.metrics), limit)
+        self._websocket = WebSocketEntry(router, host.reach, host.sockets, limit, options.rate_limits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if self.host.endpoint is None:
+            self.host.endpoint = own_url(scope)
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[GatewayApp]:
+        """What the lifespan does, for an outer application that mounts this one."""
+        await self.host.open()
+        try:
+            yield self
+        finally:
+            await self.host.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.host.open()
+        except Exception as error:
+            log.exception("host could not be opened")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            await self.host.close()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,135 @@
+"""HTTP requests at the one port: the gateway, a target header, or the REST API (WIRE-002, WIRE-003)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runtime.errors import ActorError, gateway_status, make_error
+from runtime.gateway.actor_request import ActorRequest
+from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
+from runtime.hosting.standalone import cors
+from runtime.hosting.standalone.ray_ids import new_ray
+from runtime.hosting.standalone.routing import check_actor_id, skip_from_header
+from runtime.hosting.standalone.scopes import address, raw_path, with_query
+from runtime.hosting.standalone.targets import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
+from runtime.protocol.gateway_url import QueryRoute
+from runtime.replies import Reply, error_reply, internal_error
+
+if TYPE_CHECKING:
+    from runtime.gateway.asgi import Receive, Scope, Send
+    from runtime.gateway.face import ActorFace
+    from runtime.gateway.rate_limits import RequestLimit
+    from runtime.gateway.reach import Reach
+    from runtime.hosting.standalone.rest.dispatch import RestApi
+    from runtime.hosting.standalone.routing import Router
+    from runtime.replies import Headers, RawHeaders
+
+MAX_BODY = 20 * 1024 * 1024
+TARGET = b"x-rivet-target"
+REST_HEADER = b"api-public"
+
+log = structlog.get_logger(__name__)
+
+
+class HttpEntry:
+    """Takes every HTTP request of the application."""
+
+    def __init__(self, rest: RestApi, router: Router, reach: Reach, face: ActorFace, limit: RequestLimit) -> None:
+        self._rest = rest
+        self._router = router
+        self._reach = reach
+        self._face = face
+        self._requests = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it is for."""
+        path = raw_path(scope)
+        headers = dict(scope["headers"])  # the last of a repeated header counts (WIRE-251)
+        ray = (b"x-rivet-ray-id", new_ray().encode())
+        caller = address(scope)
+        try:
+            self._requests.count(caller, scope["method"], path)
+        except ActorError as error:
+            allowed = cors.gateway_headers(headers.get(b"origin")) if path.startswith(GATEWAY) else ()
+            await send_reply(send, error_reply(error, gateway_status(error)), (ray, *allowed))
+            return
+        with self._requests.running(caller):
+            await self._answer(scope, path, headers, ray, receive, send)
+
+    async def _answer(self, scope: Scope, path: bytes, headers: RawHeaders, ray: tuple[bytes, bytes], receive: Receive, send: Send) -> None:
+        try:
+            if is_gateway(path):
+                reply, extra = await self._gateway(scope, path, headers, receive)
+            else:
+                target = headers.get(TARGET)
+                if path in HEALTH_SOCKET:
+                    error = no_route(headers, path)
+                    reply, extra = error_reply(error, gateway_status(error)), ()
+                elif target is None or target == REST_HEADER:
+                    reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
+                else:
+                    reply, extra = await self._by_header(scope, path, headers, target, receive)
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("request failed", path=path.decode("latin-1"))
+            reply, extra = error_reply(internal_error(), 500), ()
+        await send_reply(send, reply, (ray, *extra))
+
+    async def _gateway(self, scope: Scope, path: bytes, headers: RawHeaders, receive: Receive) -> tuple[Reply, Headers]:
+        origin = headers.get(b"origin")
+        method: str = scope["method"]
+        if method == "OPTIONS":
+            wanted = headers.get(b"access-control-request-headers")
+            return Reply(204, cors.gateway_preflight(origin, wanted)), ()
+        extra = cors.gateway_headers(origin)
+        try:
+            route = self._router.parse(path, scope["query_string"])
+            if route is None:
+                raise make_error("api.not_found")
+            skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
+            body = await read_body(receive, MAX_BODY)
+            actor_id = await self._router.resolve(route)
+            live = await self._reach.live(actor_id, skip_ready_wait=skip)
+            reply = await self._face.answer(live, ActorRequest.of(method, route.forward, headers, body))
+        except ActorError as error:
+            reply = error_reply(error, gateway_status(error))
+        except BodyTooLarge:
+            reply = _body_too_large()
+        return reply, extra
+
+    async def _by_header(self, scope: Scope, path: bytes, headers: RawHeaders, target: bytes, receive: Receive) -> tuple[Reply, Headers]:
+        """`x-rivet-target` (WIRE-003, WIRE-240, WIRE-241)."""
+        origin = headers.get(b"origin")
+        extra = cors.gateway_headers(origin)
+        try:
+            if target.decode("latin-1") != ACTOR_TARGET:
+                raise no_route(headers, path)
+            if scope["method"] == "OPTIONS":
+                wanted = headers.get(b"access-control-request-headers")
+                return Reply(204, cors.gateway_preflight(origin, wanted)), ()
+            if path != b"/request" and not path.startswith(b"/request/"):
+                raise no_route(headers, path)
+            actor = headers.get(b"x-rivet-actor")
+            if actor is None:
+                raise make_error("guard.missing_header", header="x-rivet-actor")
+            actor_id = check_actor_id(actor.decode("latin-1"))
+            skip = skip_from_header(headers)
+            body = await read_body(receive, MAX_BODY)
+            live = await self._reach.live(actor_id, skip_ready_wait=skip)
+            reply = await self._face.answer(live, ActorRequest.of(scope["method"], with_query(path, scope["query_string"]), headers, body))
+        except ActorError as error:
+            reply = error_reply(error, gateway_status(error))
+        except BodyTooLarge:
+            reply = _body_too_large()
+        return reply, extra
+
+
+def _body_too_large() -> Reply:
+    error = make_error("guard.invalid_request_body", reason="length limit exceeded")
+    return error_reply(error, gateway_status(error))
