@@ -108,7 +108,7 @@ class ActorView:
 
     async def call_action(self, name: str, args: list[Any]) -> Any:
         """Run an action as a client would, on a connection of its own (INSP-154)."""
-        return await self._actor.call_action(name, args, None)
+        return await self._actor.calls.call_action(name, args, None, None)
 
     @property
     def queue_size(self) -> int:

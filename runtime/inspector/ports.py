@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.actor.state.actor_state import ActorState
     from runtime.declaration.definition import ActorDefinition
     from runtime.declaration.options import Options
+    from runtime.http import Request
     from runtime.inspector.token import TokenSettings
     from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
@@ -44,6 +45,9 @@ class Saver(Protocol):
 
 class Actions(Protocol):
     """Who runs actions."""
+
+    async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None) -> Any:
+        """Run an action on a connection of its own."""
 
     async def run_scheduled(self, name: str, args: list[Any]) -> Any:
         """Run an action without a connection."""
@@ -151,9 +155,6 @@ class InspectedActor(Protocol):
 
     def accepting(self) -> None:
         """Return if new work is accepted now; raises what a caller is told otherwise (TASK-022)."""
-
-    async def call_action(self, name: str, args: list[Any], params: Any) -> Any:
-        """Run an action on a connection of its own."""
 
     async def commit(self, ops: Sequence[Op]) -> None:
         """One durable batch."""

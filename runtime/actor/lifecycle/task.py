@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from runtime.actor.observer import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort, StopReason
     from runtime.declaration.definition import ActorDefinition
-    from runtime.http import Request, Response
-    from runtime.protocol.messages import QueueResult, QueueSend
+    from runtime.http import Request
     from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
 
@@ -212,18 +211,6 @@ class ActorTask:
     def refuse_dispatch(self) -> None:
         """Fail what is still in the dispatch inbox and refuse the rest (SLEEP-072)."""
         self._inboxes.refuse_dispatch(self._refusals.of_admitted())
-
-    async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None = None) -> Any:
-        """See `Calls.call_action`."""
-        return await self.calls.call_action(name, args, params, request)
-
-    async def send_queue(self, name: str, send: QueueSend, params: Any, request: Request | None = None) -> QueueResult:
-        """See `Calls.send_queue`."""
-        return await self.calls.send_queue(name, send, params, request)
-
-    async def fetch(self, request: Request, params: Any) -> Response:
-        """See `Calls.fetch`."""
-        return await self.calls.fetch(request, params)
 
     async def open_socket(self, socket: ActorSocket) -> None:
         """Open a client WebSocket through the dispatch inbox; returns when its setup has ended either way."""
