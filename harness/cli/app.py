@@ -25,6 +25,7 @@ app = typer.Typer(
     cls=Group,
     help=HELP,
     no_args_is_help=True,
+    # An exception that nobody expected is a bug of ours: its plain traceback can be pasted into a report, a framed one cannot.
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -59,6 +60,7 @@ def main() -> None:
     """Entry point of the `conform` script."""
     try:
         app()
+    # One place for all commands: what is wrong with the use or the surroundings is one line and status 2, never a traceback.
     except HarnessError as error:
         err.print(of_environment().text(f"conform: {error}"), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -16,6 +16,7 @@ from harness.testing.marks import ENCODINGS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# By text: collecting the corpus takes seconds, and the shell waits with every press of the key.
 _SUITE = re.compile(r"\bsuite\(\s*\"([^\"]+)\"")
 _TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 
@@ -65,6 +66,7 @@ def tests() -> Iterable[str]:
     found = []
     for text in _modules():
         names = set(_SUITE.findall(text))
+        # Of two suites in a module the text does not tell which test is whose.
         if len(names) == 1:
             found += [f"{min(names)}::{test}" for test in _TEST.findall(text)]
     return sorted(found)
@@ -73,5 +75,6 @@ def tests() -> Iterable[str]:
 def _modules() -> list[str]:
     try:
         return [path.read_text(encoding="utf-8") for path in sorted(standard_corpus().glob("test_*.py"))]
+    # Without a corpus nothing is offered: a message would land in the middle of the line that somebody types.
     except UsageError:
         return []

@@ -10,6 +10,7 @@ from rich.console import Console
 PLAIN_WIDTH = 160
 """Columns when the output is no terminal, so that tables of a CI log are not folded."""
 
+# At import, before either console takes hold of its stream.
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
         # A target may say what the terminal's encoding cannot; that must not end the command.

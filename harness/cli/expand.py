@@ -30,10 +30,12 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
     Raises:
         ValueError: two options have the same name.
     """
+    # Resolved here, as every module has its annotations as text (`from __future__ import annotations`).
     hints = get_type_hints(function, include_extras=True)
     parameters: dict[str, inspect.Parameter] = {}
     for given in inspect.signature(function).parameters.values():
         kind = hints[given.name]
+        # By keyword only: options have no order, and a field with a default may then stand before one without.
         some = _fields(kind) if dataclasses.is_dataclass(kind) else [given.replace(annotation=kind, kind=given.KEYWORD_ONLY)]
         for parameter in some:
             if parameter.name in parameters:
@@ -45,6 +47,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
     command.__name__, command.__doc__, command.__module__ = function.__name__, function.__doc__, function.__module__
     command.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    # Both are needed: typer takes the parameters from the signature, and their types from the annotations.
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     return command
 

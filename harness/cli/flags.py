@@ -14,6 +14,7 @@ from harness.ledger.model import EntryClass
 from harness.masking import VARIABLE
 from harness.targets import SPECS
 
+# Panels of the help: thirty options in one list are read by nobody.
 TARGET = "Target"
 SELECTION = "Selection"
 
@@ -22,6 +23,7 @@ TargetOption = Annotated[
 ]
 NamespaceOption = Annotated[str, typer.Option(metavar="NAME", help="namespace at a URL target", rich_help_panel=TARGET)]
 PoolOption = Annotated[str, typer.Option(metavar="NAME", help="pool at a URL target", rich_help_panel=TARGET)]
+# An option although others see it in the list of processes: somebody who tries out a runtime on their own machine does not mind.
 TokenOption = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +117,7 @@ FirstOption = Annotated[bool, typer.Option("-x", help="end the run after the fir
 FailedOption = Annotated[bool, typer.Option("--failed", help="only the tests that were bad last time", rich_help_panel=SELECTION)]
 JUnitOption = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="write JUnit XML here")]
 EventsOption = Annotated[Path | None, typer.Option("--events", metavar="FILE", help="write the events of the run here, as NDJSON")]
+# Two names of one option: what a file is, is seen from its content, so that either word may stand before either kind.
 ResultsInOption = Annotated[
     list[Path] | None,
     typer.Option(

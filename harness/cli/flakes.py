@@ -40,18 +40,22 @@ def settle(ledger: Ledger, path: Path, report: RunReport, request: RunRequest | 
         return []
     place = history.place(path)
     past = history.read(place)
+    # Also those that passed: a rate is failures per run, and runs that went well are most of them.
     counts: Counts = {one.id: got for one in report.results if one.id in stated and (got := history.counted(one)) is not None}
     failing = {one.id for one in report.results if one.id in counts and not one.verdict.good and one.verdict is not Verdict.FLAKY}
     found: list[Finding] = []
     if request is None:
         sources, kind = history.of_files(files), Source.IMPORT
+        # Test by test, as a file may have been counted for one ledger entry before another was written.
         known = {(one.test, digest) for one in past for digest in one.sources}
         counts = {test: got for test, got in counts.items() if not any((str(test), digest) in known for digest in sources)}
     else:
         sources, kind = history.of_run(), Source.GATE
         found = _repeat(request, {test: stated[test] for test in failing}, counts, report)
     lines = [history.line(test, kind, got, sources) for test, got in sorted(counts.items())]
+    # Written whatever the verdict: leaving out gates that failed would make every rate look lower than it is.
     history.append(place, lines)
+    # One finding per test: what this gate decided goes before what the history says.
     decided = {one.subject for one in found}
     return [*found, *(one for one in _remembered(stated, [*past, *lines], failing) if one.subject not in decided)]
 
@@ -64,6 +68,7 @@ def _repeat(request: RunRequest, suspects: dict[TestId, Claim], counts: Counts, 
         asked = {test: claim.decide for test, claim in suspects.items()}
         looped = run_interruptibly(lambda stop: recheck(request, asked, counts, progress.event, stop))
     report.problems += looped.problems
+    # The repeated runs go into the history as well, with the failure that made the test a suspect.
     counts |= {tally.id: (tally.failures, tally.runs) for tally in looped.tallies if tally.id in suspects}
     return [_finding(suspects[test], looped.decisions.get(test, Decision.OPEN), counts[test]) for test in sorted(suspects)]
 

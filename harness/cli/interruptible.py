@@ -17,6 +17,7 @@ def run_interruptibly(work: Callable[[Stop], Awaitable[T]]) -> T:
     """Run `work` to its end; it is handed the `Stop` that signals ask, a second one without teardown."""
 
     async def main() -> T:
+        # Made inside, as its events belong to the loop that `asyncio.run` has just begun.
         stop = Stop()
         with stop.on_signals():
             return await work(stop)

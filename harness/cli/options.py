@@ -60,6 +60,7 @@ class TargetChoice:
     """Which runtime is judged."""
 
     target: flags.TargetOption = "reference"
+    # In a dataclass of its own because `conform replay` takes a target from its bundle, but the way to reach it from here.
     reach: Reach = Reach()
 
     def options(self) -> TargetOptions:
@@ -68,6 +69,7 @@ class TargetChoice:
 
 
 @dataclass(frozen=True, slots=True)
+# Two classes, `Matrix` and `Selection`: a ledger may only be written from whole suites, so its commands do not offer the rest.
 class Matrix:
     """Whole suites of a corpus, in which variants."""
 
@@ -106,6 +108,7 @@ class Selection(Matrix):
         Raises:
             UsageError: as `Matrix.applied`, or there is no such lane or share.
         """
+        # The corpus' own durations, unless others are given: every machine must come to the same shares by itself.
         known = request.corpus / "durations.toml"
         return replace(
             Matrix.applied(self, request),
@@ -132,6 +135,7 @@ class Conditions:
         Raises:
             UsageError: the target cannot run in this time.
         """
+        # Settled here, once: a later part would otherwise decide by itself whether a run without `--time` is virtual.
         mode = time_mode(resolve(request.target), self.time)
         return replace(request, time=mode, seed=self.seed, evidence=self.evidence.resolve(), restart_target=self.restart_target)
 
@@ -172,6 +176,7 @@ class Iteration:
         Raises:
             UsageError: nothing is known of a last time, or nothing was bad.
         """
+        # Last of all, when selection and variants are known: what failed before counts only as far as this run holds it.
         return replace(request, only=last_failed.failed(target_name(request.target), request)) if self.failed else request
 
     @property
@@ -217,6 +222,7 @@ class LedgerChoice:
 
     def readable(self, target: TargetOptions) -> Path:
         """The same to be read only: the one that comes with the harness when there is none."""
+        # Two ways to a ledger, as the one that comes with the harness is read by everybody and written by nobody.
         return self.ledger or store.readable(ledger_place(target, self.baselines))
 
 

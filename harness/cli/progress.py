@@ -47,6 +47,7 @@ class RunProgress:
             TextColumn("{task.fields[pace]}"),
             TimeElapsedColumn(),
         )
+        # On stderr and transient: stdout holds results only, and a finished bar says nothing any more.
         self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
         self._task = self._bar.add_task(label, total=None, pace="")
 
@@ -66,11 +67,13 @@ class RunProgress:
         elif event["event"] == "collected":
             self._collected += 1
         elif event["event"] == "started":
+            # From the first test on: collecting takes its own time, and would make every estimate too long.
             self._began = self._clock() if self._began is None else self._began
         elif event["event"] == "result":
             self._done += 1
             if not Verdict(event["verdict"]).good:
                 self._bad += 1
+                # Told at once: whoever watches a long run wants to see a failure when it happens, not in the summary.
                 err.print(f"{event['verdict'].upper():<12} {event['id']}", markup=False, style="red", soft_wrap=True)
         else:
             return

@@ -27,6 +27,7 @@ LONGEST = 2000
 def table(report: RunReport) -> Table:
     """Suites down, variants across; each cell is collected/passed/skipped/failed."""
     counts = report.counts()
+    # In the order json, cbor, bare, in which everything else of this project names them.
     variants = sorted({variant for _, variant in counts}, key=lambda one: list("jcb").index(one[:1]) if one[:1] in "jcb" and one else 9)
     shown = Table(header_style="bold")
     shown.add_column("collected / passed / skipped / failed", no_wrap=True)
@@ -54,6 +55,7 @@ def show(report: RunReport, request: RunRequest | None, *, details: bool = True)
     if report.results:
         out.print(table(report))
     if details:
+        # Causes first: what they block needs nothing but them to be repaired, and the list is cut.
         for result in sorted(report.bad, key=lambda one: bool(one.blocked_by))[:MOST_DETAILS]:
             _detail(result, request)
         if len(report.bad) > MOST_DETAILS:
@@ -91,9 +93,11 @@ def _detail(result: TestResult, request: RunRequest | None) -> None:
     requirements = f" [{', '.join(result.requirements)}]" if result.requirements else ""
     blame = f" (blame: {result.blame})" if result.blame else ""
     out.print(f"\n{result.verdict.upper()} {result.id}{requirements}{blame}", style="bold red", markup=False)
+    # No more than this line of a blocked test: its own failure would send the reader after a symptom.
     if result.blocked_by:
         out.print(f"  {plain(short(result.message, LONGEST))}", markup=False)
         return
+    # Before the message: what should be comes before what was.
     for one in result.requirements:
         if one in summaries():
             out.print(f"  {one}: {summaries()[one]}", markup=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from harness.evidence.span import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.evidence.traffic import Wire
+    from harness.evidence.traffic import Traffic
 
 MOST_ACTORS = 8
 GRAIN = 0.001
@@ -24,24 +24,24 @@ SHORT = 8
 POINTS = ("created", "destroyed")
 
 
-def lives(wire: Wire, epoch: float) -> list[Span]:
+def lives(traffic: Traffic, epoch: float) -> list[Span]:
     """The spans of every actor that the manager told of; `epoch` is the wall clock at the beginning of the test, in seconds."""
-    identify = identities(wire)
+    identify = identities(traffic)
     spans: list[Span] = []
-    for actor in list(dict.fromkeys(record["actor_id"] for _, record in wire.records))[:MOST_ACTORS]:
-        seen = [(at, record) for at, record in wire.records if record["actor_id"] == actor]
+    for actor in list(dict.fromkeys(record["actor_id"] for _, record in traffic.records))[:MOST_ACTORS]:
+        seen = [(at, record) for at, record in traffic.records if record["actor_id"] == actor]
         row = f"actor {seen[0][1].get('name', '')} ({actor[:SHORT]})"
-        answers = sorted(call.ended for call in wire.calls if call.ok and identify(call.actor) == actor)
+        answers = sorted(call.ended for call in traffic.calls if call.ok and identify(call.actor) == actor)
         reported = _reported(row, seen, answers, epoch)
-        touches = [(start, end) for who, start, end in wire.touches if identify(who) == actor]
+        touches = [(start, end) for who, start, end in traffic.touches if identify(who) == actor]
         spans += [*_answering(row, answers, reported), *reported, *_own_wakes(reported, touches)]
     return spans
 
 
-def identities(wire: Wire) -> Callable[[str], str]:
+def identities(traffic: Traffic) -> Callable[[str], str]:
     """From what a request named to the actor id; a name and key that had several actors stays as it is."""
     known: dict[str, set[str]] = {}
-    for _, record in wire.records:
+    for _, record in traffic.records:
         known.setdefault(f"{record.get('name')}/{record.get('key') or ''}", set()).add(record["actor_id"])
 
     def identify(named: str) -> str:

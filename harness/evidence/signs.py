@@ -13,7 +13,7 @@ from harness.evidence.span import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.evidence.traffic import Call, Wire
+    from harness.evidence.traffic import Call, Traffic
 
 ROWS = (
     ("saves", re.compile(r"save(?!d?Count)|persist|flush", re.IGNORECASE), re.compile(r"(?i)save|persist|flush")),
@@ -25,16 +25,16 @@ _READS = re.compile(r"^(get|is|has|list|read|fetch)(?=[A-Z_]|$)")
 _COUNTER = re.compile(r"(?i)(count|counts|counter)$")
 
 
-def signs(wire: Wire, identify: Callable[[str], str]) -> list[Span]:
+def signs(traffic: Traffic, identify: Callable[[str], str]) -> list[Span]:
     """The spans of the rows `saves`, `alarms`, and `sleep and wake`."""
     spans = [
         Span(row, "asked" if call.ok else "failed", f"asked for {call.shown}", call.started, call.ended)
-        for call in wire.calls
+        for call in traffic.calls
         if not _READS.match(call.name) and (row := _row(call.name, 1))
     ]
-    spans += [Span(row, "told", event.shown, event.at) for event in wire.told if (row := _row(event.name, 1))]
+    spans += [Span(row, "told", event.shown, event.at) for event in traffic.told if (row := _row(event.name, 1))]
     last: dict[tuple[str, str], tuple[float, int]] = {}
-    for call in sorted(wire.calls, key=lambda one: one.ended):
+    for call in sorted(traffic.calls, key=lambda one: one.ended):
         for name, value in _counters(call):
             row, key = _row(name, 2), (identify(call.actor), name)
             if row is None:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence import traffic as wire
+from harness.evidence import traffic
 from harness.evidence.decode import ACTOR_ID
 from harness.evidence.lives import SHORT, identities, lives
 from harness.evidence.signs import signs
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_IN_A_ROW = 60
 MOST_ROWS = 16
-ORDER = (wire.HARNESS, wire.CALLS, "socket", "actor", "sleep and wake", "saves", "alarms", wire.MANAGER, "target log")
+ORDER = (traffic.HARNESS, traffic.CALLS, "socket", "actor", "sleep and wake", "saves", "alarms", traffic.MANAGER, "target log")
 """The rows from top to bottom, by the first words of their names."""
 _LOGGED = re.compile(r"timestamp=(?P<at>\S+).*?(?:event|msg)=(?:\"(?P<quoted>[^\"]*)\"|(?P<word>\S+))")
 _WORTH = re.compile(r"save|alarm|schedule|sleep|wake|transition", re.IGNORECASE)
@@ -37,7 +37,7 @@ def derive(
         records: Further answers of the manager, each with the loop time it came.
         log: What the target logged meanwhile, if its clock is that of `epoch`.
     """
-    seen = wire.read(readings, began)
+    seen = traffic.read(readings, began)
     for at, answer in records:
         seen.note(answer, at - began)
     spans = [*seen.spans, *lives(seen, epoch), *signs(seen, identities(seen)), *_logged(log, epoch)]
@@ -48,7 +48,7 @@ def derive(
     shown = [span for name in names[:MOST_ROWS] for span in _shortened(_coalesced(rows[name]))]
     if len(names) > MOST_ROWS:
         left = ", ".join(names[MOST_ROWS:])
-        shown.append(Span(wire.HARNESS, "mark", f"{len(names) - MOST_ROWS} more rows are left out: {left}", seen.end))
+        shown.append(Span(traffic.HARNESS, "mark", f"{len(names) - MOST_ROWS} more rows are left out: {left}", seen.end))
     # The rows name actors by the beginning of their ids, and so do the labels.
     return [{**span.event(), "label": ACTOR_ID.sub(lambda found: found[0][:SHORT], span.label)} for span in shown]
 
@@ -60,7 +60,7 @@ def _coalesced(spans: Sequence[Span]) -> list[Span]:
     for span in spans:
         last = joined[-1] if joined else None
         plain = last.label.partition(" (x")[0] if last is not None else ""
-        if last is not None and span.row == wire.MANAGER and (span.kind, span.label) == (last.kind, plain):
+        if last is not None and span.row == traffic.MANAGER and (span.kind, span.label) == (last.kind, plain):
             count += 1
             joined[-1] = Span(last.row, last.kind, f"{plain} (x{count})", last.at, span.until)
         else:

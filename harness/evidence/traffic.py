@@ -1,4 +1,4 @@
-"""A transcript as calls, sockets and manager requests: the part of a timeline that went over the wire."""
+"""A transcript as calls, sockets and manager requests: the part of a timeline that went over the traffic."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Socket:
 
 
 @dataclass(slots=True)
-class Wire:
+class Traffic:
     """What a transcript says, by what it is.
 
     Attributes:
@@ -177,22 +177,22 @@ class Wire:
         self.spans.append(Span(socket.row, "socket", label, socket.opened, at))
 
 
-def read(readings: Iterable[Reading], began: float) -> Wire:
+def read(readings: Iterable[Reading], began: float) -> Traffic:
     """Sort a transcript; `began` is the loop time at which the test began."""
-    wire = Wire()
+    traffic = Traffic()
     for reading in readings:
         entry = reading.entry
         if isinstance(entry, Exchange):
-            wire.end = max(wire.end, entry.ended - began)
-            wire.exchange(reading, entry, began)
+            traffic.end = max(traffic.end, entry.ended - began)
+            traffic.exchange(reading, entry, began)
         else:
-            wire.end = max(wire.end, entry.at - began)
+            traffic.end = max(traffic.end, entry.at - began)
             if isinstance(entry, Mark):
-                wire.spans.append(Span(HARNESS, "mark", entry.text, entry.at - began))
+                traffic.spans.append(Span(HARNESS, "mark", entry.text, entry.at - began))
             else:
-                wire.frame(reading, entry, began)
-    wire.finish()
-    return wire
+                traffic.frame(reading, entry, began)
+    traffic.finish()
+    return traffic
 
 
 def _result(output: Any) -> str:

@@ -1,4 +1,4 @@
-"""Wire helpers for driver tests: messages, values, BARE, URLs and ids by the judge's own codecs."""
+"""What driver tests need of the wire formats: messages, values, BARE, URLs and ids by the judge's own codecs."""
 
 # One place, so that driver tests depend on the harness and not on the rooms in it; nothing here comes from the judged runtime's codecs.
 from client import Encoding

@@ -53,6 +53,7 @@ def show(
     target_name: flags.TargetNameOption = None,
 ) -> None:
     """Print counts and entries."""
+    # No more of the target than its name is needed to show a ledger, so nothing of it is asked for.
     path = against.readable(TargetOptions(spec=target, name=target_name))
     known = store.load(path)
     variants = sorted({variant for suite in known.suites.values() for variant in suite.counts})
@@ -82,6 +83,7 @@ def diff_command(
     raise typer.Exit(1 if change else 0)
 
 
+# Four commands of one body: they ask for the same and differ in what they do with the report.
 def _changing(step: Step) -> Callable[..., None]:
     """A sub-command that runs the corpus (or reads JUnit files), shows the change to the ledger, and writes it."""
 
@@ -99,11 +101,13 @@ def _changing(step: Step) -> Callable[..., None]:
     ) -> None:
         about = where.options()
         path = against.path(about)
+        # Before the run: that there is no ledger, or already one, should not be said after ten minutes.
         before = _existing(step, path)
         request = None
         if (report := given.read()) is None:
             request = options.build_request(about, what, how, jobs=jobs or default_jobs())
             report = execute(request)
+        # Without details: this is about the ledger, and whoever mends tests uses `conform run`.
         summary.show(report, request, details=False)
         past = history.read(history.place(path))
         seen = history.of_runs(report, given.results_in or [])
@@ -125,6 +129,7 @@ def _changing(step: Step) -> Callable[..., None]:
         elif writing.dry_run or not (writing.yes or _agreed(path)):
             out.print(f"{path} not written")
         else:
+            # The history keeps only what the ledger calls flaky after the change; of other tests nobody will ask for a rate.
             listed = set(map(str, flaky_tests(after)))
             history.append(history.place(path), [one for one in fresh if one.test in listed])
             store.save(path, after)
@@ -158,6 +163,7 @@ def _changed(step: Step, ledger: Ledger, report: RunReport, selection: Selection
 
 
 def _agreed(path: Path) -> bool:
+    # Where nobody can answer, the command line was the answer.
     return not out.is_terminal or typer.confirm(f"write {path}?", default=True)
 
 

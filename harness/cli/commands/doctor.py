@@ -29,6 +29,7 @@ def command(
 ) -> None:
     """Check reach, encodings, fixtures, capabilities, clock and machine in real time; status 1 when something makes verdicts worthless."""
     wanted = resolve(where.options())
+    # One storage is enough: what is looked at is whether anything answers at all, and each start takes its time.
     place = storages(wanted, options.many(storage))[0]
     prepare(wanted)
     # Some fixtures exist to fail; what an in-process target logs of it is not news here.

@@ -21,6 +21,7 @@ def command(
     spec: Annotated[Path | None, typer.Option(metavar="DIR", help="directory of the specification; default: that of this project")] = None,
 ) -> None:
     """Print each requirement with its level, its tests, or the reason why it has none."""
+    # Collected once for all names that were asked for: it is what takes long here.
     directory, events = home(spec), collected(corpus)
     coverage = covering.measure(load(directory), events, covering.load_reasons(directory))
     explainer = Explainer.of(coverage, events)

@@ -52,6 +52,7 @@ def command(
     """Loop over tests. Status 1 when a test failed, or with --bound when one is above it; 2 when the budget decided nothing."""
     if bound is not None and not 0 < bound < 1:
         raise UsageError(f"--bound {bound} is not between 0 and 1")
+    # A measurement whose length depends on what was seen is biased; its numbers would look like any others in the history.
     if record and (bound is not None or budget is not None):
         raise UsageError("--record needs a fixed number of loops: a measurement that ends when it likes says nothing of a rate")
     request = options.build_request(where.options(), what, how, jobs=jobs)
@@ -66,6 +67,7 @@ def command(
         place = history.place(against.path(where.options()))
         history.append(place, measured(report))
         out.print(f"{len(report.ran)} measurements written to {place}", markup=False)
+    # Only of whole loops: to look for the cause of failures in runs that broke off wastes minutes on what is known.
     if not report.problems:
         _attribute(request, report.flaky[:attribute])
     raise typer.Exit(_status(report, bound))
@@ -80,6 +82,7 @@ def measured(report: LoopReport) -> list[history.Line]:
 def _status(report: LoopReport, bound: float | None) -> int:
     if report.problems or not report.ran:
         return 2
+    # Without a bound nothing was promised: any failure is news, and that is all.
     if bound is None:
         return 1 if report.flaky else 0
     if report.decided(Decision.ABOVE):

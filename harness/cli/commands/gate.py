@@ -44,12 +44,15 @@ def command(
     expected, renamed = renames.load(what.corpus or standard_corpus()).apply(store.load(path))
     request = None
     if (report := given.read()) is None:
+        # Only without files: a gate on results of another tool runs nothing, so that options of a run mean nothing there.
         request = again.applied(options.build_request(about, what, how))
         check_suites(request, expected)
         report = execute(request, again.most_bad, excuses(expected))
         remember(request, report)
+    # Before anything is judged: whatever goes wrong from here on, the results are kept.
     written = write(report, files)
     summary.show(report, request, details=False)
+    # After the run, as it is the report that shows which tests have no encoding any more.
     expected, moved = without_encoding.apply(expected, report)
     for line in renamed + moved:
         out.print(f"note: {line}; conform baseline update takes it over", markup=False, style="yellow")
@@ -58,6 +61,7 @@ def command(
     findings = judge(expected, parts.deciding, selection, datetime.datetime.now(tz=datetime.UTC).date())
     if str(parts):
         out.print(str(parts), style="yellow", markup=False, soft_wrap=True)
+    # Last, because it may run tests again: everything else is decided by what is known.
     findings += flakes.settle(expected, against.path(about), parts.deciding, request, given.results_in or [])
     status = verdict(findings, report, path, coverage(expected, report, selection))
     raise typer.Exit(status if written else 2)
@@ -81,6 +85,7 @@ def check_suites(request: RunRequest, expected: Ledger) -> None:
     Raises:
         UsageError: the ledger knows none of the variants of the run.
     """
+    # A gate that compared nothing would pass.
     variants = {variant for suite in expected.suites.values() for variant in suite.counts}
     asked = {str(Variant(encoding, storage)) for storage in request.storages for encoding in request.encodings}
     if variants and not asked & variants:
@@ -104,6 +109,7 @@ def verdict(findings: list[Finding], report: RunReport, path: Path, extent: Cove
     notes = [f"{len(new)} new tests: conform baseline update"] if new else []
     notes += [extent.rest] if extent.rest else []
     told = f" ({'; '.join(notes)})" if notes else ""
+    # Incomplete goes before failed: findings of half a run may come from the half that is missing.
     if report.status == 2:
         _last(f"GATE INCOMPLETE: {len(report.problems)} problem(s), see above; {len(fatal)} finding(s) {against}", "bold red")
         return 2

@@ -42,7 +42,9 @@ def command(
         raise UsageError("--start belongs to --url; a command or an entry point starts the runtime itself")
     if any("\n" in text for text in (start or "", install or "")):
         raise UsageError("--start and --install are one line each")
+    # `all` leaves out what no test asks for yet: nobody should promise what nobody looks at.
     declared = tuple(sorted(capability_names.parse(capabilities) - (capability_names.RESERVED if capabilities == "all" else frozenset())))
+    # The name becomes a file name and a part of commands, so it is made of what needs no quotes anywhere.
     slug = re.sub(r"[^a-z0-9]+", "-", directory.resolve().name.lower()).strip("-")
     try:
         target = TargetFile(
@@ -60,6 +62,7 @@ def command(
     source = origin.complete(install) if install else origin.installable()
     for path in write(directory, target, install=source, start=start):
         out.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    # The files are written all the same: only the repository's owner can say where CI gets the suite from.
     if source is None:
         text = "this suite came from this machine: set the repository variable CONFORM_INSTALL to what pip installs in CI, or use --install"
         out.print(text, style="yellow", markup=False, soft_wrap=True)

@@ -27,12 +27,14 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per test and variant")] = False,
 ) -> None:
     """List suites, tests, or requirements with the tests that check them; nothing is run."""
+    # The reference target, as one is needed to collect; what is listed does not depend on it.
     request = options.build_request(TargetOptions(), what, options.Conditions())
     events = asyncio.run(runner.collect(request))
     problems = [event["text"] for event in events if event["event"] == "problem"]
     if problems:
         raise HarnessError("the corpus could not be collected:\n" + "\n".join(problems))
     if fixtures:
+        # By the collected tests, so that `-k` and `--only` narrow this list as they do the others.
         chosen = {event["suite"] for event in events}
         for name, actors in hosted_actors.by_suite(request.corpus).items():
             if name in chosen:

@@ -39,6 +39,7 @@ def command(
     """Run the flaky tests of a ledger so often, and give each an entry of its own with what was measured. Migrates older ledgers."""
     about = where.options()
     path: Path = against.path(about)
+    # In today's names: the runs below report these, and an entry under an old one would look like a test that was not run.
     before = renames.load(what.corpus or standard_corpus()).apply(store.load(path))[0]
     request = options.build_request(about, what, how, jobs=jobs)
     wanted = [one for one in flaky_tests(before) if one.variant in request.variants and (not request.suites or one.suite in request.suites)]
@@ -47,9 +48,11 @@ def command(
     with RunProgress(f"{where.target}: {len(wanted)} flaky tests, {loops} loops", rounds=loops) as progress:
         only = tuple(sorted(map(str, wanted)))
         report = run_interruptibly(lambda stop: loop(replace(request, only=only), Budget(loops), progress.event, stop=stop))
+    # Nothing is stated from half a measurement.
     if report.problems:
         raise UsageError("\n".join(report.problems))
     after, notes = remeasured(before, {tally.id: (tally.failures, tally.runs) for tally in report.ran})
+    # Before the change: why an entry goes or stays is not to be seen from the lines that do.
     for note in notes:
         out.print(note, markup=False, soft_wrap=True)
     for line in diff(before, after):

@@ -32,12 +32,14 @@ def command(
     """Say whether the failure comes back; the status is that of the new run."""
     about = bundle.load(directory)
     known = TargetOptions(**about["target"])
+    # The token is not in the bundle, which travels; everything else of the target is.
     chosen = dataclasses.replace(known, token=reach.token)
     if target is not None and target != known.spec:
         chosen = reach.options(target)
     test = TestId.parse(about["test"])
     resolved = resolve(chosen)
     encoding, _, storage = test.variant.partition("-")
+    # The time in which it failed, if the other target can run in it: that is most likely to bring it back.
     mode = time or (about["time"] if about["time"] in list(resolved.time_modes) else None)
     request = RunRequest(
         target=chosen,
@@ -55,6 +57,7 @@ def command(
     summary.show(report, request)
     if report.results:
         now = report.results[0]
+        # By message as well: a test that now fails otherwise has not reproduced anything.
         same = (str(now.verdict), now.message) == (about["verdict"], about["message"])
         before = f"{about['verdict']}: {about['message']}"
         out.print(f"then: {before}\nnow:  {now.verdict}: {now.message}".rstrip(": "), markup=False, soft_wrap=True)

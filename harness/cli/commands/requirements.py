@@ -38,6 +38,7 @@ def command(
 ) -> None:
     """Count, per document, the MUSTs that are observable from outside and have a test; one without test or reason makes the status 1."""
     directory = home(spec)
+    # Asked before the corpus is collected, which takes seconds.
     if write_docs or prune:
         writable(directory)
     if raise_set and corpus is None:
@@ -57,6 +58,7 @@ def command(
         covering.save_reasons(directory, reasons)
         out.print(f"dropped from {directory / covering.FILE}: {', '.join(found.stale)}", markup=False)
         found = covering.measure(documents, events, reasons)
+    # Where there is no checkout (an installed suite) tests outside the corpus cannot be looked for, and nothing is said of them.
     root = elsewhere.root_of(directory)
     found.lost = elsewhere.lost(reasons, root) if root is not None else []
     if write_docs:

@@ -36,6 +36,7 @@ def command(
     report = execute(request, again.most_bad)
     written = write(report, files)
     summary.show(report, request)
+    # After the summary: a note that cannot be written must not push the results off the screen.
     remember(request, report)
     raise typer.Exit(report.status if written else 2)
 
@@ -43,6 +44,7 @@ def command(
 def execute(request: RunRequest, most_bad: int | None = None, excused: Excused | None = None) -> RunReport:
     """Run with progress shown; `most_bad` verdicts that are not `excused` end the run."""
 
+    # Joined here, so that neither the progress nor the limit knows of the other.
     async def limited(stop: Stop) -> RunReport:
         limit = Limit(stop, most_bad, excused)
 

@@ -28,6 +28,7 @@ def command(
         line: dict[str, str | int] = {"endpoint": url, "namespace": "default", "pool": "default", "storage": storage, "pid": os.getpid()}
         if token is not None:
             line["token"] = token
+        # By hand and flushed: whoever started this reads one line from a pipe, and a console might fold or colour it.
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
