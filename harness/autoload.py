@@ -16,6 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# In bytes and by text: importing test modules before pytest does would keep it from rewriting their assertions.
 _SUITE = re.compile(rb"^from harness import\b[^\n(]*\bsuite\b|^from harness import \([^)]*\bsuite\b", re.MULTILINE)
 
 
@@ -23,6 +24,8 @@ _SUITE = re.compile(rb"^from harness import\b[^\n(]*\bsuite\b|^from harness impo
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Register `harness.plugin` before its options are read, when there is a corpus."""
     if any(_is_corpus(path) for path in _asked(early_config)):
+        # Before options are parsed, since they are the plug-in's own; an ordinary entry point would give them to every pytest of the
+        # environment.
         early_config.pluginmanager.import_plugin("harness.plugin")
 
 

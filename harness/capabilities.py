@@ -9,6 +9,7 @@ from __future__ import annotations
 from harness.did_you_mean import named
 from harness.errors import UsageError
 
+# A closed list: a misspelt capability in a mark would skip its test on every target, for good.
 KNOWN: dict[str, str] = {
     "overload": "bounded inboxes answer actor.overloaded at once (TASK-003, TASK-004, WIRE-840)",
     "close_ack": "raw WebSockets go through the full close acknowledgement cycle (RAWWS-050..069)",
@@ -42,6 +43,7 @@ def parse(names: str | None) -> frozenset[str]:
     """
     if not names:
         return frozenset()
+    # Alone, `all` is every capability; beside others it is a name like any other, and unknown.
     wanted = frozenset(part.strip() for part in names.split(",") if part.strip())
     if wanted == {"all"}:
         return ALL

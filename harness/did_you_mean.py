@@ -31,8 +31,10 @@ def guesses(name: str, known: Collection[str]) -> list[str]:
     # In one order, so that several workers say the same.
     known = sorted(known)
     whole = {one.lower(): one for one in known}
+    # Before likeness: whoever leaves out the suite has typed the name itself right.
     ends = [one for one in known if one.lower().endswith(f"::{name.lower()}")]
     close = difflib.get_close_matches(name.lower(), whole, MOST, LIKE)
     like = [difflib.SequenceMatcher(None, name.lower(), one).ratio() for one in close]
+    # Only those about as good as the best; three doubtful guesses help less than one good one.
     best = [whole[one] for one, ratio in zip(close, like, strict=True) if ratio > like[0] - AS_GOOD]
     return list(dict.fromkeys([*ends, *best]))[:MOST]

@@ -7,6 +7,7 @@ A verdict has to say whose fault it is, so these are kept apart from assertion f
 from __future__ import annotations
 
 
+# No `AssertionError`: that word is the target's, and whoever catches it must not catch faults of the harness.
 class HarnessError(Exception):
     """The test or the harness is at fault; the verdict is `error`, never `fail`."""
 
@@ -44,6 +45,7 @@ class ClientViolation(HarnessError):
     """The client library sent what no message schema allows."""
 
 
+# An `AssertionError`, as the message came from the target; kept apart only because it counts outside the test's own call, too.
 class SchemaViolation(AssertionError):
     """The target sent what no message schema allows; the verdict is `fail` whatever else the test saw."""
 

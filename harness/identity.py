@@ -58,6 +58,7 @@ class TestId:
         Raises:
             ValueError: one of them is empty.
         """
+        # Escaped first: a line break in a parametrised name would end the line of an event or of a report.
         found = _NAME.fullmatch(texts.plain(name))
         if found is None or not suite:
             raise ValueError(f"a test id needs a suite and a name: {suite!r}, {name!r}")

@@ -49,6 +49,7 @@ class Mask:
         if secret and secret not in self._secrets:
             # The longest first: one may be part of another.
             self._secrets = sorted([*self._secrets, secret], key=len, reverse=True)
+            # One expression for all secrets and all forms: everything that leaves goes through it, most of it more than once.
             self._pattern = re.compile("|".join(form for one in self._secrets for form in _forms(one)))
 
     def text(self, text: str) -> str:
@@ -73,11 +74,13 @@ class Mask:
             return self.data(value)
         if isinstance(value, (bool, type(None))):
             return value
+        # A secret that is a number, such as a PIN, is masked as a whole: parts of other numbers are none.
         if isinstance(value, (int, float)):
             return STARS if str(value) in self._secrets else value
         if isinstance(value, dict):
             return {self._value(key): self._value(one) for key, one in value.items()}
         if isinstance(value, (list, tuple)):
+            # Named tuples take their fields one by one; the others take them as one.
             made: Any = getattr(type(value), "_make", type(value))
             return made(map(self._value, value))
         if is_dataclass(value) and not isinstance(value, type):
@@ -106,6 +109,7 @@ def _forms(secret: str) -> Iterator[str]:
     yield "".join([*parts[:sure], *(f"(?:{part}|(?={_CUT}))" for part in parts[sure:])])
     if len(parts) > sure:
         yield r"(?:(?<=\.\.\.)|(?<=…))" + "".join([*(f"(?:{part}|(?<=\\.\\.\\.)|(?<=…))" for part in parts[:-sure]), *parts[-sure:]])
+    # Short ones are left out in hex and base64: four digits occur in every second hash.
     raw = secret.encode()
     if len(raw) >= SHORTEST_CUT:
         yield "(?i:" + raw.hex() + ")"
@@ -142,6 +146,7 @@ def _character(one: str) -> str:
 
 def _base64(raw: bytes) -> Iterator[str]:
     """The secret inside something longer that was encoded: by where it begins, the digits are others."""
+    # Base64 works in groups of three bytes, so that what comes before shifts the digits in three ways.
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
         # The first digits also hold the bytes before; the last one holds the bytes after, unless the secret ends with it.

@@ -89,16 +89,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options and open the event file."""
+    # Declared here, so that `--strict-markers` of a corpus refuses a misspelt one.
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
     try:
         config.stash[SETTINGS], config.stash[TARGET] = settings.from_config(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+    # Before the recorder, which writes nothing that did not go through it.
     config.stash[MASK] = masking.of_environment(config.stash[SETTINGS].target.token)
     config.stash[LOST] = Lost()
     config.stash[RECORDER] = recorder = Recorder(config.stash[SETTINGS].events, config.stash[MASK])
     config.pluginmanager.register(ResultWriter(recorder), "conform-results")
+    # Events are asked for by `conform`; a person at a terminal may point pytest at unit tests besides.
     judged = config.stash[SETTINGS].events is not None
     config.pluginmanager.register(Census(recorder, config.stash[LOST], judged=judged), "conform-census")
 
@@ -149,6 +152,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     except UsageError as error:
         items.clear()
         raise pytest.UsageError(str(error)) from error
+    # Before lanes take their shares: each tells the whole, so that the account can add them up.
     config.stash[SELECTED] = corpus.selected(items, wanted)
     items[:], dropped = corpus.select(items, wanted)
     items[:], done = corpus.order(items, wanted)
@@ -223,11 +227,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if test is None:
         return
     item.config.stash[RECORDER].started(str(test.id))
+    # By test and not by session: a test alone must see the same numbers as in the whole run.
     random.seed(f"{item.config.stash[SETTINGS].seed}:{test.id}")
     look_for_windows(item, test)
     test.check()
     if faults := item.stash.get(FAULTS, []):
         raise HarnessError("; ".join(faults))
+    # An expected failure would be an expectation of the corpus about a target; those are in ledgers.
     if item.get_closest_marker("xfail") is not None:
         raise verdicts.NoExpectedFailure
     missing = test.capabilities - item.config.stash[TARGET].capabilities
@@ -286,6 +292,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         phase = verdicts.excuse_leftovers(phase, phases, raised)
     phases.append(phase)
     if call.when == "teardown":
+        # With the report, because a plug-in for reruns decides only there whether this was the last attempt.
         report.user_properties.append(("conform", _result(item, test, call, report)))
     return report
 

@@ -53,6 +53,7 @@ def short(text: str, most: int) -> str:
 def file_name(text: str) -> str:
     """A name that every file system takes; different texts have different names, even where case does not count."""
     readable = _NOT_IN_FILE_NAMES.sub("_", text)[:LONGEST_FILE_NAME].strip("_")
+    # With a hash of the whole: what is cut or replaced may be all that tells two names apart.
     return f"{readable}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 
 

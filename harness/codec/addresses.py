@@ -15,6 +15,7 @@ from harness.codec.documents import dump_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+# Written anew and not taken from the client: what the judge reads an address with must not be what wrote it.
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ESCAPES = {"\\": r"\\", "/": r"\/"}
 _GATEWAY = re.compile(r"/gateway/(?P<who>[^/]+)(?P<path>/.*)?")
@@ -33,10 +34,12 @@ class Route:
 def route_of(url: str) -> Route | None:
     """Take a URL apart; None when its path does not lead to an actor (WIRE-220 to WIRE-224)."""
     address = urlsplit(url)
+    # A path with an empty part leads nowhere (WIRE-221): to normalise it would reach an actor that nobody named.
     found = None if "//" in address.path else _GATEWAY.fullmatch(address.path)
     if found is None:
         return None
     who, path = found["who"], found["path"] or "/"
+    # Any `rvt-` parameter makes it the query form; by their mere presence (WIRE-220).
     named = re.findall(r"(?:^|&)(rvt-[^=&]*)=?([^&]*)", address.query)
     if named:
         parts = [unquote_plus(value).split(",") for name, value in named if name == "rvt-key" and value]
@@ -117,6 +120,7 @@ def offered(encoding: str | None, params: Any = None, *, skip_ready_wait: bool =
 def encoding_offered(entries: Iterable[str]) -> str | None:
     """The encoding a client asked for in its sub-protocols; None when it named none."""
     named = [entry[len(_ENCODING) :] for entry in entries if entry.startswith(_ENCODING)]
+    # The first: a server that took another one would speak an encoding that the client did not ask for first.
     return named[0] if named else None
 
 
@@ -126,6 +130,7 @@ def _unpadded(data: bytes | None) -> str | None:
 
 def _segment(text: str) -> str:
     """As a JS client escapes a path segment."""
+    # The set of `encodeURIComponent`: other characters escaped would be right as a URL, and differ from the bytes of the npm client.
     return quote(text, safe="!'()*")
 
 

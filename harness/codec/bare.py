@@ -17,6 +17,7 @@ class Reader:
 
     def __init__(self, data: bytes) -> None:
         """Begins at the first byte."""
+        # A view, so that biting off costs no copy of the rest.
         self._left = memoryview(data)
         self._size = len(data)
 
@@ -46,6 +47,7 @@ class Reader:
         groups = [self.byte()]
         while groups[-1] & _MORE:
             groups.append(self.byte())
+            # Refused while reading: a message that never ends its number would otherwise be read to its end first.
             if len(groups) > 10:
                 raise SchemaError("an unsigned integer has more than 64 bits")
         if len(groups) > 1 and groups[-1] == 0:

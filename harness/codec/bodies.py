@@ -42,5 +42,6 @@ def encode_action_request(args: list[Any], encoding: str) -> bytes:
 def encode_queue_request(send: QueueSend, encoding: str) -> bytes:
     """The body of a queue send."""
     fields = {"body": send.body, "wait": send.wait, "timeout": send.timeout_ms}
+    # Left out and not null: to a server null would be a time-out that somebody gave.
     given = {name: value for name, value in fields.items() if name != "timeout" or value is not None}
     return write("HttpQueueSendRequest", "HttpQueueSendRequest", given, encoding)

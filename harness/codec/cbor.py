@@ -19,6 +19,7 @@ from harness.codec.values import BigInt, Tagged
 _KEPT = frozenset({27, 68, *range(65, 68), *range(69, 88), 259})
 """Tags of WIRE-403 that have no plain form here."""
 _WIDTHS = {24: 1, 25: 2, 26: 4, 27: 8}
+# The additional information that stands for an open end, and behind major type 7 for its break.
 _OPEN = 31
 _FLOATS = {25: ">e", 26: ">f", 27: ">d"}
 _SIMPLE = {20: False, 21: True, 22: None, 23: UNDEFINED}
@@ -34,6 +35,7 @@ def load_cbor(data: bytes) -> Any:
     items = _Items(data)
     try:
         value = items.value()
+    # By Python's own limit: a counter would have to choose one, and no message of the protocol comes near either.
     except RecursionError:
         raise SchemaError("malformed CBOR: nested too deeply") from None
     if items.at != len(data):
@@ -104,6 +106,7 @@ class _Items:
 
     def several(self, size: int | None) -> list[Any]:
         if size is not None:
+            # Before anything is made: a count of four thousand millions in five bytes must not become a list.
             if size > len(self.data):
                 raise SchemaError("malformed CBOR: it ends too soon")
             return [self.value() for _ in range(size)]
@@ -119,6 +122,7 @@ class _Items:
             found = dict(zip(items[::2], items[1::2], strict=True))
         except TypeError:
             raise SchemaError("an object has a key that is none") from None
+        # A JS client keeps the last of two, a strict one the first: whoever sends both has said nothing.
         if len(found) != len(items) // 2:
             raise SchemaError("an object names a member twice")
         return found
@@ -148,4 +152,5 @@ class _Items:
                 return content
         if tag in _KEPT:
             return Tagged(tag, content)
+        # Refused, although a library would hand it on: to a client it is a value that no program expects.
         raise SchemaError(f"CBOR tag {tag} is none of the protocol")

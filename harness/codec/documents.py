@@ -43,6 +43,7 @@ def load_json(data: bytes | str) -> Any:
     """Exactly one JSON value; raises `SchemaError`."""
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
+        # With hooks, as Python's own reader lets double members and `NaN` pass, which JSON has not.
         return json.loads(text, object_pairs_hook=_members, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise SchemaError(f"malformed JSON: {error}") from None
@@ -71,10 +72,12 @@ def members(document: Any, what: str, required: Mapping[str, type], optional: Ma
     if not isinstance(document, dict):
         raise SchemaError(f"{what} is no object but {_shown(document)}")
     allowed = {**required, **(optional or {})}
+    # Unknown members before missing ones: a misspelt name is both, and the complaint about what is there leads further.
     for name, value in document.items():
         if name not in allowed:
             raise SchemaError(f"{what} has an unknown member {name!r}")
         kind = allowed[name]
+        # To Python `True` is an integer; on the wire it is another type.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise SchemaError(f"member {name!r} of {what} is no {kind.__name__} but {_shown(value)}")
     if missing := [name for name in required if name not in document]:
@@ -114,6 +117,7 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
+        # Only as far as a float is exact; beyond that the value would change, and the npm client writes a big integer.
         return float(value) if not -_SHORT <= value < _SHORT and -SAFE <= value <= SAFE else int(value)
     if isinstance(value, list | tuple):
         return [_numbers(item) for item in value]

@@ -14,6 +14,7 @@ Frame = bytes | str
 
 def decode_to_client(frame: Frame, encoding: str) -> ToClient:
     """A server frame, strictly; raises `SchemaError`."""
+    # Only what a server sends: a client may send its JSON in either kind of frame.
     if encoding == Encoding.JSON and not isinstance(frame, str):
         raise SchemaError("a JSON message came as a binary frame (WIRE-424)")
     return cast("ToClient", made(*read("ToClient", frame, encoding)))

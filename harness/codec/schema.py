@@ -65,6 +65,7 @@ class Field:
 
 
 _FIELD = re.compile(r"(\w+): (?:optional<(\w+)>|(\w+))")
+# Taken apart by expression, so that the table can stay as the specification prints it.
 FIELDS = {
     struct: tuple(Field(name, inner or plain, bool(inner)) for name, inner, plain in _FIELD.findall(text))
     for struct, text in STRUCTS.items()
@@ -158,6 +159,7 @@ def _by_place(struct: str, reader: Reader) -> dict[str, Any]:
     for field in FIELDS[struct]:
         if field.optional and not reader.bool():
             continue
+        # An optional field that is not there is not in the mapping either: `None` is a value that may be sent.
         found[field.name] = _by_place(field.type, reader) if field.type in FIELDS else _BY_PLACE[field.type](reader)
     return found
 
@@ -168,6 +170,7 @@ def _by_name(struct: str, document: Any, what: str, encoding: str) -> dict[str, 
         # The npm client writes members of a body that it was not given as `undefined`.
         document = {name: value for name, value in document.items() if value is not UNDEFINED}
     kinds = {field.name: _KINDS.get(field.type, object) for field in FIELDS[struct]}
+    # Nullable fields have to be there, if only as null (WIRE-421, WIRE-422).
     demanded = nullable | {field.name for field in FIELDS[struct] if not field.optional and field.name not in lenient}
     required = {name: kind for name, kind in kinds.items() if name in demanded}
     members(document, what, required, {name: kind for name, kind in kinds.items() if name not in demanded})

@@ -23,6 +23,7 @@ _PAIR = 2
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
+# A subclass, so that tests compare with plain numbers and only `same` asks how one travelled.
 class BigInt(int):
     """An integer that travelled as a big one."""
 
@@ -51,6 +52,7 @@ def to_wire(value: Any) -> Any:
         return ["$Set", [to_wire(item) for item in value]]
     if isinstance(value, list | tuple):
         items = [to_wire(item) for item in value]
+        # Escaped by one more `$`: a user's own pair that looks like a tag must come back as the pair it was.
         return ["$" + items[0], items[1]] if _is_marked(items, value) else items
     if isinstance(value, Mapping):
         return {name: to_wire(item) for name, item in value.items()}
@@ -79,6 +81,7 @@ def from_wire(value: Any) -> Any:
 def _untag(tag: str, content: Any) -> Any:
     if tag.startswith("$$"):
         return [tag[1:], from_wire(content)]
+    # By exact type, as `False` equals 0 and is none.
     if tag == "$Undefined" and type(content) is int and content == 0:
         return UNDEFINED
     if tag == "$BigInt" and isinstance(content, str) and _DECIMAL.fullmatch(content):
@@ -104,6 +107,7 @@ def _set(items: list[Any]) -> Any:
 
 def same(left: Any, right: Any) -> bool:
     """Equality as a client sees it: `False` is not 0, `None` is not `UNDEFINED`, 1 and 1.0 are one number, NaN is itself."""
+    # First, because Python takes `True` for 1 in every comparison that follows.
     if isinstance(left, bool) or isinstance(right, bool) or left is UNDEFINED or right is UNDEFINED:
         return left is right
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
@@ -114,5 +118,6 @@ def same(left: Any, right: Any) -> bool:
         return left.tag == right.tag and same(left.content, right.content)
     if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
         return math.isnan(right)
+    # Equal values that a JS program would see as two kinds are different.
     kinds = (BigInt, ArrayBuffer)
     return bool(left == right) and all(isinstance(left, kind) == isinstance(right, kind) for kind in kinds)

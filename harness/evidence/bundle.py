@@ -35,6 +35,7 @@ VERSION = 1
 LONGEST_BODY = 64 * 1024
 LONGEST_LINE = 2000
 PACKAGES = ("actor-conformance", "httpx", "websockets", "pytest", "uvicorn")
+# By name and besides the mask: a bundle is uploaded by CI, and a token may be in it that nobody told the harness.
 SECRET = re.compile(r"(?i)authorization|token")
 
 
@@ -56,8 +57,10 @@ def write(
         began: Loop time of the beginning of the test, in seconds.
         dropped: How many entries the transcript had to drop.
     """
+    # Whole: files of an earlier failure beside those of this one would be read as one story.
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    # One list for both files, so that people and programs read of the same exchange.
     rows = [row(reading, began) for reading in readings]
     _json(directory / "bundle.json", {"version": VERSION, **about, "environment": environment(), "dropped": dropped})
     lines = (json.dumps(storable(one), default=str, ensure_ascii=False) for one in rows)
@@ -74,6 +77,7 @@ def load(directory: Path) -> dict[str, Any]:
     Raises:
         UsageError: there is none, or it is of another version.
     """
+    # Either is taken: what people copy from a log may be the directory or the file in it.
     path = directory / "bundle.json" if directory.is_dir() else directory
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

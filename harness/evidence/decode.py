@@ -59,6 +59,7 @@ class Reader:
     """Reads entries in their order; WebSocket frames need the opening before them."""
 
     def __init__(self) -> None:
+        # By socket: a test may have several, in several encodings, and a frame does not say its own.
         self._sockets: dict[int, Encoding | None] = {}
 
     def read(self, entry: Entry) -> Reading:
@@ -82,6 +83,7 @@ class Reader:
         try:
             value = decode(frame.data, encoding)
         except SchemaError as error:
+            # What the target answers on such a socket is still held to its schema.
             if isinstance(frame, OwnFrame) and not from_target:
                 return Reading(frame, raw=True)
             return Reading(frame, violations=(Violation(side, f"{encoding} frame on socket {frame.socket}: {error}"),))
@@ -123,6 +125,7 @@ def _exchange(exchange: Exchange, *, raw: bool) -> Reading:
     if encoding is not None and kind is not None and exchange.request_body:
         decode_request = decode_action_request if kind == "action" else decode_queue_request
         sent = attempt(CLIENT, f"{encoding} request body", lambda: decode_request(exchange.request_body, encoding))
+        # What the test itself sent may be malformed on purpose: it is decoded for the reader, and never complained of.
         if raw:
             found.clear()
     said = _said(exchange, encoding)
@@ -173,6 +176,7 @@ def actor_ids(readings: Iterable[Reading], most: int = 8) -> list[str]:
     """The actors a transcript is about, in the order they appear."""
     found: dict[str, None] = {}
     for reading in readings:
+        # From URLs and answers alike: an actor that was made by another one is only named in what came back.
         texts = [getattr(reading.entry, "url", ""), repr(reading.received) if reading.received is not None else ""]
         for text in texts:
             found.update(dict.fromkeys(ACTOR_ID.findall(text)))

@@ -40,6 +40,7 @@ def _depends(exchange: Exchange) -> bool:
     if "x-rivet-encoding" not in exchange.request_headers:
         return False
     path = _path(exchange.url)
+    # The body of a raw request is the fixture's own; only the errors around it are in the client's encoding.
     raw = path == "/request" or path.startswith("/request/")
     return not raw or exchange.status is None or exchange.status >= FIRST_ERROR_STATUS
 

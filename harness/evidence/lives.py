@@ -31,6 +31,7 @@ def lives(traffic: Traffic, epoch: float) -> list[Span]:
     for actor in list(dict.fromkeys(record["actor_id"] for _, record in traffic.records))[:MOST_ACTORS]:
         seen = [(at, record) for at, record in traffic.records if record["actor_id"] == actor]
         row = f"actor {seen[0][1].get('name', '')} ({actor[:SHORT]})"
+        # By the end of a call: an actor that is asleep when it is asked wakes for the answer.
         answers = sorted(call.ended for call in traffic.calls if call.ok and identify(call.actor) == actor)
         reported = _reported(row, seen, answers, epoch)
         touches = [(start, end) for who, start, end in traffic.touches if identify(who) == actor]
@@ -46,6 +47,7 @@ def identities(traffic: Traffic) -> Callable[[str], str]:
 
     def identify(named: str) -> str:
         found = known.get(named, set())
+        # A key whose actor was destroyed and made again has two: to guess which one a request meant would draw a life that nobody had.
         return next(iter(found)) if len(found) == 1 else named
 
     return identify
@@ -94,6 +96,7 @@ def _answering(row: str, answers: Sequence[float], reported: Sequence[Span]) -> 
     cuts = [span.at for span in reported if span.kind in ("asleep", "destroyed")]
     groups: list[list[float]] = []
     for answer in answers:
+        # Nothing is claimed across a reported sleep, even if the answers on both sides lie close together.
         if groups and not any(groups[-1][-1] <= cut < answer for cut in cuts):
             groups[-1].append(answer)
         else:

@@ -21,6 +21,7 @@ def command(test: TestId, target: TargetOptions, time: str | None, *, seed: int 
     defaults = TargetOptions()
     for flag in ("namespace", "pool", "capabilities", "name", "time_scale", "profile"):
         value = getattr(target, flag)
+        # Only what differs: a command that names every option hides the one that matters.
         if value != getattr(defaults, flag):
             parts += ["--target-name" if flag == "name" else f"--{flag.replace('_', '-')}", str(value)]
     if time:
@@ -29,6 +30,7 @@ def command(test: TestId, target: TargetOptions, time: str | None, *, seed: int 
         parts += ["--encoding", encoding, "--storage", storage]
     if seed:
         parts += ["--seed", str(seed)]
+    # The standard corpus lies elsewhere on every machine, and is found without being named.
     if corpus is not None and corpus != standard_corpus():
         parts += ["--corpus", str(corpus)]
     return shlex.join([*parts, "--only", test.test])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from harness.evidence.traffic import Call, Traffic
 
+# By the names of our fixtures: on other actors this finds little, and claims nothing.
 ROWS = (
     ("saves", re.compile(r"save(?!d?Count)|persist|flush", re.IGNORECASE), re.compile(r"(?i)save|persist|flush")),
     ("alarms", re.compile(r"alarm|schedul|cron", re.IGNORECASE), re.compile(r"(?i)alarm|schedul|cron|tick")),
@@ -34,11 +35,13 @@ def signs(traffic: Traffic, identify: Callable[[str], str]) -> list[Span]:
     ]
     spans += [Span(row, "told", event.shown, event.at) for event in traffic.told if (row := _row(event.name, 1))]
     last: dict[tuple[str, str], tuple[float, int]] = {}
+    # In the order of the answers: a counter may only be compared with what was known when its answer came.
     for call in sorted(traffic.calls, key=lambda one: one.ended):
         for name, value in _counters(call):
             row, key = _row(name, 2), (identify(call.actor), name)
             if row is None:
                 continue
+            # Per actor, as two actors of one kind count for themselves.
             before = last.get(key)
             last[key] = (call.ended, value)
             if before is None and value:

@@ -26,6 +26,7 @@ class Span:
 
     def event(self) -> dict[str, Any]:
         """As it stands in the event stream."""
+        # Rounded to a tenth of a millisecond: timelines travel in the event stream, and nobody sees more of them.
         end = {} if self.until is None else {"until": round(max(self.at, self.until), 4)}
         return {"row": self.row, "kind": self.kind, "label": self.label, "at": round(self.at, 4), **end}
 

@@ -39,8 +39,10 @@ def derive(
     """
     seen = traffic.read(readings, began)
     for at, answer in records:
+        # As if the test had asked: a look that comes after the end shows how actors went on.
         seen.note(answer, at - began)
     spans = [*seen.spans, *lives(seen, epoch), *signs(seen, identities(seen)), *_logged(log, epoch)]
+    # Limited by rows and within rows: a timeline is made for every failure, and one of a thousand frames helps nobody.
     rows: dict[str, list[Span]] = {}
     for span in sorted(spans, key=lambda one: (one.at, one.until or one.at)):
         rows.setdefault(span.row, []).append(span)
@@ -60,6 +62,7 @@ def _coalesced(spans: Sequence[Span]) -> list[Span]:
     for span in spans:
         last = joined[-1] if joined else None
         plain = last.label.partition(" (x")[0] if last is not None else ""
+        # Only the manager is polled; calls that repeat each other are the test's own.
         if last is not None and span.row == traffic.MANAGER and (span.kind, span.label) == (last.kind, plain):
             count += 1
             joined[-1] = Span(last.row, last.kind, f"{plain} (x{count})", last.at, span.until)

@@ -1,4 +1,4 @@
-"""A transcript as calls, sockets and manager requests: the part of a timeline that went over the traffic."""
+"""A transcript as calls, sockets and manager requests: the part of a timeline that went over the wire."""
 
 from __future__ import annotations
 
@@ -90,6 +90,7 @@ class Traffic:
         started, ended = entry.started - began, entry.ended - began
         route = route_of(entry.url)
         ok = entry.status is not None and entry.status < FIRST_ERROR_STATUS
+        # Given up by the test is no failure of the target, and must not be drawn as one.
         dropped = (entry.error or "").startswith("CancelledError")
         failure = "given up by the test" if dropped else entry.error or _said(reading.received) or entry.status
         outcome = "" if ok else f" -> {failure}"
@@ -111,6 +112,7 @@ class Traffic:
         else:
             shown = f"{entry.method} {path}"
             outcome = outcome or f" -> {entry.status}"
+        # Also those that failed: a request that was refused may have woken the actor all the same.
         self.touches.append((actor, started, ended))
         self.spans.append(Span(CALLS, "call" if ok or dropped else "failed", shown + outcome, started, ended))
 
@@ -159,6 +161,7 @@ class Traffic:
             self.told.append(Told(socket.actor, message.name, brief(shown), at))
             self.spans.append(Span(socket.row, "received", brief(shown), at))
         elif isinstance(message, Init):
+            # The id goes before what the URL named: a key may lead to another actor by the next socket.
             socket.actor = message.actor_id
             self.spans.append(Span(socket.row, "received", f"ready, connection {message.connection_id}", at))
         else:
@@ -170,6 +173,7 @@ class Traffic:
         self.spans.append(Span(socket.row, "call" if ok else "failed", f"{shown}{_result(output)}", started, at))
 
     def _close(self, socket: _Socket, at: float, label: str) -> None:
+        # What was never answered is drawn to the end of its socket: it is often what a failure is about.
         for request, started in socket.pending.values():
             self.spans.append(Span(socket.row, "failed", f"{request.name}(...) never answered", started, at))
         socket.pending.clear()

@@ -19,6 +19,7 @@ from client.transport import certificates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The beginning shows how it was set up, the end how it failed; a loop in the middle is the same again and again.
 FIRST = 1000
 LAST = 2000
 
@@ -38,6 +39,7 @@ class RawExchange:
         response = self.response
         try:
             sent = self.request.content
+        # A streamed body was never in memory; reading it here could block, or take it from the test.
         except httpx.RequestNotRead:
             sent = b""
         try:
@@ -122,6 +124,7 @@ class Transcript:
         if len(self._first) < FIRST:
             self._first.append(entry)
             return
+        # The deque drops silently; somebody who reads the transcript must know of the gap.
         self.dropped += len(self._last) == LAST
         self._last.append(entry)
 

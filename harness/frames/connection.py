@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 FENCE = "conform.noSuchAction"
 """Nobody declares an action of this name, so asking for it does nothing but bring an answer."""
+# Far above what tests count from, so that an answer to a fence is told from theirs by its number alone.
 _FIRST_FENCE = 2**63
 _fences = itertools.count(_FIRST_FENCE)
+# For what the target makes without being asked; whatever was under way has come before the fence.
 QUIET = 0.25
 """Seconds of silence after the fence in which nothing may come."""
 
@@ -89,6 +91,7 @@ class Frames:
 
     async def send(self, message: ActionRequest | SubscriptionRequest | bytes | str) -> None:
         """Send a message, or a frame of these bytes or this text whatever they mean."""
+        # Kept apart in the transcript: a raw frame need not mean anything, so nothing is decoded of it.
         raw = isinstance(message, bytes | str)
         data = message if isinstance(message, bytes | str) else encode_to_server(message, self._encoding)
         self.transcript.append(Seen(_now(), True, data, None if raw else message))
@@ -112,6 +115,7 @@ class Frames:
         Raises:
             SchemaViolation: a frame of the target that no schema allows.
         """
+        # Only when somebody asks: a reader in the background would make a fast client of every test about slow ones.
         data = await self._socket.receive()
         if data is None:
             return None
@@ -173,6 +177,7 @@ class Frames:
         except TimeoutError:
             came = self._unexplained()
             lacking = "the socket is still open" if closed else "the fence was not answered"
+            # A wrong message is wrong however late it is; only one that is missing may be blamed on time.
             late = difference(expected, came) or lacking
             complaint = f"{late} (after {self._limit(within):g} s)\n{self.told()}"
             raise (TimingMissed if late.startswith(("missing", lacking)) else AssertionError)(complaint) from None
@@ -181,6 +186,7 @@ class Frames:
         if wrong is None and closed is not None and self.close != closed:
             wrong = f"the socket was closed with {self.close}, expected {closed}"
         assert wrong is None, f"{wrong}\n{self.told()}"
+        # Only after it was right: a test that goes on after a failed look sees the same messages again.
         self._checked = len(self.received)
         return came
 

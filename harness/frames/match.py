@@ -31,6 +31,7 @@ def matches(expected: Any, message: Any) -> bool:
             message.
         message: What came.
     """
+    # Before functions, as a class can be called as well.
     if isinstance(expected, type):
         return isinstance(message, expected)
     if is_dataclass(expected):
@@ -59,11 +60,13 @@ def difference(expected: Sequence[Any], came: Sequence[Any]) -> str | None:
         for _ in range(len(wanted)):
             if at == len(came):
                 return f"missing: {', '.join(map(shown, wanted))}"
+            # The first that fits, and no search over all pairings: messages that are expected beside each other are meant to differ.
             found = next((index for index, single in enumerate(wanted) if matches(single, came[at])), None)
             if found is None:
                 return f"message {at + 1} is {shown(came[at])}, expected {' or '.join(map(shown, wanted))}"
             del wanted[found]
             at += 1
+    # At the end and by itself: one message too many is the fault that clients hide, so it is what this is for.
     surplus = came[at:]
     return f"nothing more may come, but came: {', '.join(map(shown, surplus))}" if surplus else None
 

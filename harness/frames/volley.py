@@ -27,15 +27,18 @@ _CHUNK = 65_536
 
 async def volley(requests: Sequence[httpx.Request], transcript: Transcript) -> list[tuple[httpx.Response, float]]:
     """The answers in the order of the requests, each with the loop time at which it was complete."""
+    # All connections first, one after the other: what takes time happens before the moment that is to be the same for all.
     links = [await _open(request) for request in requests]
     started = asyncio.get_running_loop().time()
     try:
         for request, (_, writer, talk) in zip(requests, links, strict=True):
+            # No `drain` in between: it could give the loop a turn, and the target time to serve the first.
             writer.write(_written(request, talk))
         answers = await asyncio.gather(*(_answer(one, reader, talk) for one, (reader, _, talk) in zip(requests, links, strict=True)))
     finally:
         for _, writer, _ in links:
             writer.close()
+    # Noted afterwards: what the transcript costs must not come between two answers.
     for request, (response, ended) in zip(requests, answers, strict=True):
         transcript.on_raw(RawExchange(request, response, started, ended))
     return answers

@@ -38,6 +38,7 @@ def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tu
     groups: dict[TestId, list[tuple[TestResult, Path]]] = {}
     for result, file in results:
         same = groups.setdefault(result.id, [])
+        # pytest writes two cases for one test here, which is neither a second try nor another test.
         if same and result.verdict is Verdict.ERROR and result.message.startswith(TEARDOWN) and same[-1][1] == file:
             same[-1] = (_both(same[-1][0], result), file)
         else:
@@ -69,6 +70,7 @@ def _both(first: TestResult, second: TestResult) -> TestResult:
 
 
 def _attempts(tries: list[TestResult], *, runs: bool) -> TestResult:
+    # A try that was skipped has shown nothing; only when all were, skipping is the result.
     ran = [one for one in tries if one.verdict is not Verdict.SKIP] or tries
     worst = max(tries, key=lambda one: RANK.index(one.verdict))
     whole = replace(worst, seconds=sum(one.seconds for one in tries), attempts=sum(one.attempts for one in ran))
@@ -87,6 +89,7 @@ def _numbered(same: list[TestResult], taken: set[TestId]) -> list[TestResult]:
     numbered, number = same[:1], 1
     for result in same[1:]:
         one = result.id
+        # A test may be called `name (2)` by itself.
         while one in taken:
             number += 1
             one = TestId(result.id.suite, f"{result.id.name} ({number})", result.id.variant)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from harness.junit.cases import Case, Suite
 
+# In brackets, which no identifier has, so that it meets no real name.
 NAMELESS = "(unnamed)"
 
 
@@ -77,6 +78,7 @@ def _label(cases: Sequence[Case], names: Sequence[str]) -> Callable[[Case], str]
         lambda case: _path(case.suite, case.suite.package),
         lambda case: _path(case.suite, case.suite.package, host(case)),
     )
+    # The first of equals: the least that tells most cases apart makes the most stable ids.
     return max(ways, key=lambda way: len({(way(case), name) for case, name in zip(cases, names, strict=True)}))
 
 

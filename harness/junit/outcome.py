@@ -78,8 +78,10 @@ def of(case: Node) -> Outcome:
     _children(case, said)
     _attributes(case, said)
     for child in case.nodes():
+        # Refused rather than ignored: a child that nobody knows may be how a tool says that the test failed.
         if child.kind not in MEANING and child.kind not in HARMLESS_CHILDREN:
             said.unknown.append(f"<{child.tag}>")
+    # Ours come back as they were: a problem that is read as a failing test would be excused by an entry.
     if (problem := next((child for child in case.nodes() if child.value("type") == PROBLEM), None)) is not None:
         return Outcome(Verdict.ERROR, bad=1, problem=_text(problem) or problem.value("message"))
     verdict, message, detail = _worst(said.found)
@@ -120,6 +122,7 @@ def _children(node: Node, said: _Said) -> None:
         if child.kind in MEANING and child.kind not in HARMLESS_CHILDREN:
             verdict = MEANING[child.kind]
             if verdict in (Verdict.FAIL, Verdict.ERROR):
+                # Only below a failure or an error: the type of another element means something else.
                 verdict = OURS.get(child.value("type"), verdict)
             text = _text(child)
             lines = text.strip().splitlines()

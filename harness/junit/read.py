@@ -33,6 +33,7 @@ def read(paths: Sequence[Path], duplicates: Duplicates = Duplicates.ERROR) -> Ru
         one = cases.collect(document.load(path), path)
         report.problems += one.problems
         report.problems += [f"{path}: {case.outcome.problem}" for case in one.cases if case.outcome.problem is not None]
+        # Ids are given over all files at once: two of them may have the same class, told apart by their suites.
         found += [case for case in one.cases if case.outcome.problem is None]
     results = [(_result(case, identity), case.file) for case, identity in zip(found, identify(found), strict=True)]
     report.results, problems = settle(results, duplicates)

@@ -31,6 +31,7 @@ def write(path: Path, report: RunReport) -> None:
     for result in report.results:
         suites.setdefault(xml(result.id.suite), []).append(_case(result))
     if report.problems:
+        # As a case that fails: a reader of JUnit knows nothing else, and an incomplete file must not look green.
         suites[RUN] = [*suites.get(RUN, ()), *(_problem(number, text) for number, text in enumerate(report.problems, 1))]
     for name, cases in suites.items():
         suite = TestSuite(name)

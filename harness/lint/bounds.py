@@ -27,6 +27,7 @@ def bare_bounds(source: Source) -> list[Finding]:
 
 def _of(source: Source, function: Function) -> Iterator[Finding]:
     nodes = list(ast.walk(function))
+    # Most functions have no clock; looking into each of their comparisons would take longer than collecting them.
     if not any(isinstance(node, ast.Attribute) and node.attr in (CLOCKS | WAITS.keys()) for node in nodes):
         return
     measured = _measured(nodes)
@@ -34,6 +35,7 @@ def _of(source: Source, function: Function) -> Iterator[Finding]:
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             for less, operator, more in zip(sides, node.ops, sides[1:], strict=False):
+                # Only the upper side: that something takes at least so long holds on a slow target all the more.
                 low, high = (less, more) if isinstance(operator, (ast.Lt, ast.LtE)) else (more, less)
                 if isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) and _is_time(low, measured) and _is_bare(source, high):
                     yield Finding(node.lineno, f"the upper bound {ast.unparse(high)} of a time {ADVICE}")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+# A test under a condition is a test as well; one that is not there on this machine is what the census is about.
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.For, ast.While, ast.ExceptHandler)
 
 
@@ -47,6 +48,7 @@ class Source:
     def read(cls, path: Path, names: dict[str, Any] | None = None) -> Source | None:
         """Parse a file; None when it isn't Python, which its import tells better."""
         try:
+            # As bytes: the file says itself which encoding it is in.
             return cls(path, ast.parse(path.read_bytes()), names or {})
         except (SyntaxError, ValueError):
             return None
@@ -76,6 +78,7 @@ def _tests(body: list[ast.stmt], owner: str) -> Iterator[WrittenTest]:
         if isinstance(node, Function):
             decorators = [last_name(one) for one in node.decorator_list]
             if node.name.startswith("test") and "fixture" not in decorators:
+                # With its decorators, as Python's code objects count them.
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
                 yield WrittenTest(owner + node.name, first, node.end_lineno or node.lineno)
         elif isinstance(node, ast.ClassDef):

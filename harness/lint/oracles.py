@@ -35,6 +35,7 @@ def weak_checks(source: Source) -> list[Finding]:
 def _always_true(node: ast.expr) -> bool:
     if isinstance(node, ast.Constant):
         return bool(node.value)
+    # `assert (x == 1, "text")` is the classic one: a pair is true whatever is in it.
     if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
         return any(not isinstance(one, ast.Starred) for one in node.elts)
     if isinstance(node, ast.Dict):
@@ -65,6 +66,7 @@ def _takes_any(source: Source, node: ast.expr) -> bool:
         return any(_takes_any(source, one) for one in node.elts)
     if isinstance(node, ast.Call):
         return _called(source, node) in RAISERS and any(_takes_any(source, one) for one in node.args[:1])
+    # What the name stands for, where the module was imported: an alias of `ActorError` would slip through by name.
     meaning = source.meaning(node)
     if isinstance(meaning, type):
         return issubclass(ActorError, meaning)
@@ -77,6 +79,7 @@ def _swallowed(source: Source, node: ast.ExceptHandler) -> Iterator[Finding]:
     if node.type is not None and not _takes_any(source, node.type):
         return
     inner = [part for statement in node.body for part in ast.walk(statement)]
+    # Whether it is used at all; how, nobody can read off a syntax tree.
     looked_at = any(isinstance(part, ast.Name) and part.id == node.name for part in inner)
     if not looked_at and not any(isinstance(part, ast.Raise) for part in inner):
         yield Finding(node.lineno, "whatever error it is, nobody looks at it; name it and look at its group and code")
@@ -95,6 +98,7 @@ def _never_run(body: list[ast.stmt]) -> Iterator[Finding]:
     """What stands in the block after what may raise: either it is never run, or the error came from elsewhere."""
     statements = list(_simple(body))
     works = [any(isinstance(part, ast.Await) for part in ast.walk(one)) for one in statements]
+    # A block without `await` is about a plain call; then any call may be the one.
     if not any(works):
         works = [any(isinstance(part, ast.Call) for part in ast.walk(one)) for one in statements]
     if True in works:

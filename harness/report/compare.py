@@ -42,6 +42,7 @@ class Comparison:
     @property
     def worse(self) -> bool:
         """Whether something that was good is not any more."""
+        # A new test that fails has broken nothing, but a run with it is worse than one without.
         return bool(self.broken or self.vanished) or any(one.after not in (Verdict.PASS, Verdict.SKIP) for one in self.added)
 
     def groups(self) -> list[tuple[str, list[Change]]]:
@@ -63,6 +64,7 @@ def compare(before: RunReport, after: RunReport) -> Comparison:
             found.vanished.append(Change(name, then.verdict, None))
         elif then is not None and now is not None and then.verdict != now.verdict:
             change = Change(name, then.verdict, now.verdict, now.message)
+            # Whatever it was before: from skip to pass something is checked that was not.
             if now.verdict is Verdict.PASS:
                 found.fixed.append(change)
             elif _rank(now.verdict) > _rank(then.verdict):

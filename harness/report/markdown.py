@@ -39,10 +39,12 @@ def summary(reports: Sequence[RunReport]) -> str:
             cells = (total.collected, total.passed, total.skipped, total.flaky, total.failed)
             lines.append(f"| {_cell(name(report))} | {_cell(variant) or '-'} | {' | '.join(map(str, cells))} |")
     for report in reports:
+        # Before the failures: an incomplete run makes every number above it doubtful.
         if report.problems:
             lines += ["", *(f"- :warning: {_cell((problem.splitlines() or [''])[0]) or 'incomplete'}" for problem in report.problems)]
         if report.bad:
             lines += ["", f"### {len(report.bad)} not passing on {_cell(name(report))}", ""]
+            # Causes first, for the list is cut after `MOST`.
             ordered = sorted(report.bad, key=lambda one: (bool(one.blocked_by), one.id))
             lines += [_bad(one) for one in ordered[:MOST]]
             lines += [f"- ... and {len(report.bad) - MOST} more"] if len(report.bad) > MOST else []
@@ -51,6 +53,7 @@ def summary(reports: Sequence[RunReport]) -> str:
 
 def _fitting(lines: list[str]) -> str:
     """As many lines as a comment holds; the last says how many it does not."""
+    # By whole lines: half a table row, or half an escape, would break the rest of the comment.
     room = LONGEST_COMMENT - len(CUT.format(len(lines))) - 2
     for kept, line in enumerate(lines):
         room -= len(line) + 1
@@ -61,6 +64,7 @@ def _fitting(lines: list[str]) -> str:
 
 def badge(reports: Sequence[RunReport], label: str = "conformance") -> dict[str, Any]:
     """A shields.io endpoint: how many of the applicable tests pass."""
+    # Skips are left out: a narrow target that passes all that applies to it deserves its 100 %.
     results = [result for report in reports for result in report.results if result.verdict is not Verdict.SKIP]
     passed = sum(result.verdict is Verdict.PASS for result in results)
     broken = any(report.problems for report in reports) or not results

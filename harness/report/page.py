@@ -116,6 +116,7 @@ class Entry:
     def cause(self) -> str:
         """The test behind its failures, when there is one behind each of them; else it is a cause itself."""
         causes = {one.result.blocked_by.partition("[")[0] for one in self.bad}
+        # Only when each of its failures has one: a test that also fails by itself is a cause, too.
         return min(causes) if causes and "" not in causes else ""
 
     @property
@@ -146,6 +147,7 @@ def render(reports: Sequence[RunReport], requirements: Sequence[Requirement], ev
         if entry.cause:
             blocked.setdefault(entry.cause, []).append(entry)
     causes = [entry for entry in bad if not entry.cause]
+    # By how much they block: mending the first of them clears the most.
     causes.sort(key=lambda entry: (-len(blocked.get(f"{entry.suite}::{entry.name}", ())), entry.number))
     suites: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -163,6 +165,7 @@ def render(reports: Sequence[RunReport], requirements: Sequence[Requirement], ev
         requirements=_requirements(entries, requirements),
         texts={one.id: " ".join(one.text.split()) for one in requirements},
     )
+    # At the end and once: whatever a target said, the page can be parsed.
     return xml(page)
 
 
@@ -185,6 +188,7 @@ def _columns(reports: Sequence[RunReport]) -> dict[tuple[int, str], Column]:
     columns: dict[tuple[int, str], Column] = {}
     for run, report in enumerate(reports):
         variants = sorted({result.id.variant for result in report.results})
+        # A word that stands in every head of a table says nothing.
         alone = len({variant.partition("-")[2] for variant in variants}) == 1
         for variant in variants:
             short = variant.partition("-")[0] if alone else variant

@@ -19,6 +19,7 @@ GAP = 5
 AXIS = 22
 MOST_LANES = 8
 TICKS = 5
+# Drawn by hand: the page has to work from a mail, without scripts or fonts of others.
 LEFT, RIGHT = 1.0, 98.5
 """The drawn part of the width, in percent."""
 ROOM_FOR_TEXT = 14.0
@@ -35,6 +36,7 @@ class _Scale:
     """From seconds to percent."""
 
     def __init__(self, spans: Sequence[Mapping[str, Any]]) -> None:
+        # What began before the test is drawn before its zero.
         self.first = min(0.0, *(span["at"] for span in spans)) if spans else 0.0
         self.last = max([self.first + 0.0001, *(span.get("until", span["at"]) for span in spans)])
 
@@ -94,10 +96,12 @@ def _row(some: Sequence[Mapping[str, Any]], scale: _Scale, top: int) -> tuple[li
     for span in front:
         start, end = scale.x(span["at"]), scale.x(span.get("until", span["at"]))
         lane = next((number for number, taken in enumerate(free) if taken <= start), len(free))
+        # Over one another then: a row of a hundred lines would push everything else off the screen.
         lane = lane if lane < MOST_LANES else free.index(min(free))
         y = top + lane * LANE
         shapes.append(_shape(span, scale, y))
         roomy = end - start >= ROOM_FOR_TEXT
+        # Text on the bar where it fits, else beside it, else only as a tooltip: overlapping labels read worse than none.
         if roomy:
             shapes.append(_inside(span, scale, y, 10 if points else 4))
         elif spacious:

@@ -139,18 +139,21 @@ def measure(documents: Sequence[Document], collected: Iterable[Mapping[str, Any]
     for name, requirement in known.items():
         if name in found.tests:
             continue
+        # Only for what has no test: a reason beside a test is stale, and is told as such.
         reason = next((one for one in reasons if one.covers(name)), None)
         if reason is not None:
             found.reasons[name] = reason
             needed.update(pattern for pattern in reason.patterns if fnmatchcase(name, pattern))
         elif must_be_tested(requirement):
             found.missing.append(requirement)
+    # By pattern and not by reason: one of ten patterns that excuses nothing any more goes alone.
     found.stale = sorted({pattern for one in reasons for pattern in one.patterns} - needed)
     return found
 
 
 def must_be_tested(requirement: Requirement) -> bool:
     """Whether a requirement without a test needs a reason."""
+    # What should or may be is tested as far as somebody wrote a test; only a MUST without one has to be explained.
     return requirement.level is Level.MUST and requirement.check is Check.OBSERVABLE
 
 

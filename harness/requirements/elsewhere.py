@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def root_of(directory: Path) -> Path | None:
     """Where the tests are that a specification names: the directory two above it, when that has tests; a wheel has none."""
+    # Resolved, since in a checkout `SHIPPED` is a link into `docs`.
     root = (SHIPPED if directory == SHIPPED else directory).resolve().parents[1]
     return root if (root / "tests").is_dir() else None
 
@@ -35,6 +36,7 @@ def missing(tests: Iterable[str], root: Path) -> list[str]:
 def _tests(path: Path) -> frozenset[str]:
     """The names of the tests in a file, those in classes as `Class::test`."""
     try:
+        # Not imported: unit tests of a runtime need what is not installed beside an installed suite.
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
         return frozenset()

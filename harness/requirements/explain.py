@@ -48,11 +48,13 @@ class Explainer:
             UsageError: there is no such thing; the message says what was perhaps meant.
         """
         known = {one.id: one for document in self.coverage.documents for one in document.requirements()}
+        # In capitals, as people type ids in whatever case they like.
         if (found := known.get(name.upper())) is not None:
             return self._requirement(found)
         if name in self.sentences or ("::" in name and (name := TestId.parse(name).test) in self.sentences):
             asked = [known[one] for one in self.checks[name] if one in known]
             return "\n".join([name, f"  {self.sentences[name]}", "  checks:", *(f"    {one.id} {one.summary}" for one in asked)])
+        # The two are told apart by their form, so that a misspelt id is compared with ids only.
         what, names = ("test", list(self.sentences)) if "::" in name else ("requirement", list(known))
         raise UsageError(f"no such {what}: {named([name], names)}")
 

@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.requirements.model import Check, Document, Heading, Level, Prose, Requirement, home, writable
 
 ID = r"[A-Z]+-\d{3}[a-z]?"
+# By expression and no Markdown parser: requirements have one form, and the text around them must survive to the letter.
 _BULLET = re.compile(rf"^- \*\*({ID})\*\*:?\s*(.*)$")
 _ROW = re.compile(rf"^\|\s*\*{{0,2}}({ID})\*{{0,2}}\s*\|")
 _HEADING = re.compile(r"^(#+)\s+(.*)$")
@@ -57,6 +58,7 @@ class _Reader:
         if found := _HEADING.match(line):
             self._flush()
             self._heading(len(found[1]), found[2].strip())
+        # The first occurrence counts: later tables repeat ids as a summary.
         elif (found := _BULLET.match(line)) and found[1] not in self._seen:
             end = self._end_of_bullet(position)
             # A continuation is indented by the width of the bullet.
@@ -126,6 +128,7 @@ class _Reader:
 def level(text: str) -> Level:
     """How binding a text is; the strongest word decides."""
     for one in (Level.MUST, Level.SHOULD, Level.MAY):
+        # From the strongest on: a sentence that says MUST and MAY binds by its MUST.
         if re.search(rf"\b{one}\b", text):
             return one
     return Level.MUST
@@ -140,6 +143,7 @@ def _sentence(cells: dict[str, str]) -> str:
 
 
 def _cells(line: str) -> list[str]:
+    # A bar inside a cell is escaped by a backslash, and is none of the table's.
     parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
     return [part.strip().replace("\\|", "|") for part in parts]
 

@@ -63,6 +63,7 @@ class Requirement(_Model):
     def summary(self) -> str:
         """Its first sentence, on one line."""
         line = " ".join(self.text.split())
+        # To the first full stop or semicolon: messages and tables have one line for it.
         return re.split(r"(?<=[.;])\s", line, maxsplit=1)[0]
 
 
@@ -102,12 +103,14 @@ def writable(directory: Path) -> Path:
     Raises:
         UsageError: it is the specification of an installed harness.
     """
+    # In a checkout it is a link; a directory of its own is one that pip laid down, and the next installation would lose the change.
     if directory == SHIPPED and not SHIPPED.is_symlink():
         raise UsageError(f"{directory} is part of the installed suite and is not written to; name a directory with --spec")
     return directory
 
 
 @functools.cache
+# Cached, as every failing test asks for its sentences.
 def summaries() -> Mapping[str, str]:
     """The first sentence of every requirement, by id."""
     return {one.id: one.summary for document in load(SHIPPED) for one in document.requirements()}
@@ -130,6 +133,7 @@ def load(directory: Path) -> list[Document]:
         except (OSError, ValidationError) as error:
             raise UsageError(f"{path} is no document of the specification: {error}") from error
         for one in document.requirements():
+            # An id that two documents have would be tested by one of them and look tested in both.
             if one.id in seen:
                 raise UsageError(f"requirement {one.id} is in {seen[one.id]} and in {document.name}")
             seen[one.id] = document.name

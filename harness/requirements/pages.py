@@ -20,6 +20,7 @@ NOTICE = "<!-- Written by `conform requirements --write-docs`; change the data, 
 
 def write(directory: Path, coverage: Coverage) -> list[Path]:
     """Write one page per document and an index; returns what was written."""
+    # All pages every time, so that one that was edited by hand is overwritten and shows in the diff.
     written = [directory / "README.md"]
     written[0].write_text(_index(coverage), encoding="utf-8")
     for document in coverage.documents:
@@ -56,6 +57,7 @@ def _checked(one: Requirement, coverage: Coverage) -> str:
     if reason is not None:
         named = "".join(f", [{test.partition('::')[2]}]({UP}/{test.partition('::')[0]})" for test in reason.tests.get(one.id, ()))
         return f"no test in the corpus ({reason.kind}): {reason.reason}{named}"
+    # What cannot be checked from outside lacks no test of the corpus.
     return "no test" if one.check is Check.OBSERVABLE else f"checked {one.check}"
 
 

@@ -91,8 +91,10 @@ class Sets(BaseModel):
         """How much a test says about a target of a profile."""
         if not self.release:
             return Standing.DECIDES
+        # In the order of the profiles: the first that has it is where it belongs, each holds those before it.
         home = next((name for name in PROFILES if self.sets.get(name, FrozenSet()).holds(test.id)), None)
         known = {one for name in PROFILES for one in self.sets.get(name, FrozenSet()).requirements}
+        # By its requirements, too: an old test that newly checks something is on probation again.
         if home is None or not known.issuperset(test.requirements):
             return Standing.DECIDES if target in NEVER else Standing.PROBATION
         return Standing.DECIDES if profile not in PROFILES or home in PROFILES[: PROFILES.index(profile) + 1] else Standing.BEYOND
@@ -130,6 +132,7 @@ def raised(collected: Iterable[Mapping[str, Any]], version: str) -> Sets:
         identity = TestId.parse(event["id"])
         tests[home].setdefault(identity.suite, set()).add(identity.name.partition("(")[0])
         requirements[home].update(event["requirements"])
+    # Each profile holds those before it, so what a test of the first names need not stand in the last again.
     requirements[PROFILES[-1]] -= requirements[PROFILES[0]]
     return Sets.model_validate(
         {"release": version, "sets": {name: {"requirements": requirements[name], "tests": tests[name]} for name in PROFILES}}
@@ -143,4 +146,5 @@ def save(corpus: Path, sets: Sets) -> None:
         tests = {suite: sorted(names) for suite, names in sorted(one.tests.items())}
         data[name] = {"requirements": sorted(one.requirements), "tests": tests}
     (corpus / FILE).write_text(tomli_w.dumps(data), encoding="utf-8")
+    # Whoever raises a set looks at it next, in the same process.
     load.cache_clear()
