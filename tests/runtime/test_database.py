@@ -11,7 +11,8 @@ from runtime.actor.database.provider import raw_database
 from runtime.actor.database.worker import DATABASE_CLOSED, DatabaseClosedError
 from runtime.errors import ActorError
 from runtime.storage.sqlite import SQLiteStorage
-from tests.runtime.owner import Owner, run_virtual
+from tests.runtime.owner import Owner
+from tests.runtime.parts import run_virtual
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT NOT NULL UNIQUE)"
 

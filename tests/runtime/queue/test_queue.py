@@ -11,11 +11,12 @@ from runtime.declaration.options import Options
 from runtime.declaration.queues import Queue
 from runtime.errors import ActorError
 from runtime.protocol.values import UNDEFINED
-from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle
+from tests.runtime.parts import StorageFailure, failing, run_virtual, settle
+from tests.runtime.queue.generation import Generation
 
 
 async def test_ids_and_order_over_all_names():
-    c = (await Owner().start()).context()
+    c = Generation().c()
     sent = [await c.send(name, name) for name in ("b", "a", "", "b")]
     assert [message.id for message in sent] == [1, 2, 3, 4]
     batch = await c.next_batch(["b", "a", "b"], count=10)
@@ -25,29 +26,29 @@ async def test_ids_and_order_over_all_names():
 
 
 async def test_ids_are_never_used_again():
-    owner = await Owner().start()
-    await owner.context().send("a")
-    assert (await owner.context().next()).id == 1
+    owner = Generation()
+    await owner.c().send("a")
+    assert (await owner.c().next()).id == 1
     owner = await owner.start_again()
-    assert (await owner.context().send("a")).id == 2
+    assert (await owner.c().send("a")).id == 2
     await owner.queue.clear()
     owner = await owner.start_again()
-    assert (await owner.context().send("a")).id == 3
+    assert (await owner.c().send("a")).id == 3
 
 
 async def test_concurrent_sends_get_their_own_ids():
-    owner = await Owner().start()
-    sent = await asyncio.gather(*(owner.context().send("a", number) for number in range(50)))
+    owner = Generation()
+    sent = await asyncio.gather(*(owner.c().send("a", number) for number in range(50)))
     assert [message.id for message in sent] == list(range(1, 51))
     owner = await owner.start_again()
-    assert [m.body for m in await owner.context().next_batch(count=100)] == list(range(50))
+    assert [m.body for m in await owner.c().next_batch(count=100)] == list(range(50))
 
 
 async def test_a_failed_send_changes_nothing():
-    owner = await Owner(options=Options(max_queue_size=2)).start()
-    c = owner.context()
+    owner = Generation(options=Options(max_queue_size=2))
+    c = owner.c()
     await c.send("a")
-    owner.fail_next_commits = 1
+    owner.failing = 1
     with pytest.raises(StorageFailure):
         await c.send("a", "lost")
     assert len(owner.queue) == 1
@@ -56,7 +57,7 @@ async def test_a_failed_send_changes_nothing():
 
 
 async def test_bodies_are_copies_and_missing_is_null():
-    c = (await Owner().start()).context()
+    c = Generation().c()
     body = {"list": [1, 2.5, b"\x00\xff", None]}
     await c.send("a", body)
     await c.send("a", UNDEFINED)
@@ -77,7 +78,7 @@ def test_size_formula(name, body, size):
 
 
 async def test_limits():
-    c = (await Owner(options=Options(max_queue_size=1, max_queue_message_size=86)).start()).context()
+    c = Generation(options=Options(max_queue_size=1, max_queue_message_size=86)).c()
     await c.send("oversize", "x" * 60)
     with pytest.raises(ActorError) as caught:
         await c.send("oversize", "x" * 61)
@@ -93,23 +94,23 @@ async def test_limits():
 
 
 async def test_sends_under_way_count_towards_the_limit():
-    owner = await Owner(options=Options(max_queue_size=3)).start()
-    results = await asyncio.gather(*(owner.context().send("a") for _ in range(5)), return_exceptions=True)
+    owner = Generation(options=Options(max_queue_size=3))
+    results = await asyncio.gather(*(owner.c().send("a") for _ in range(5)), return_exceptions=True)
     assert [getattr(result, "name", None) for result in results] == ["a", "a", "a", "queue.full", "queue.full"]
 
 
 async def test_received_but_uncompleted_messages_count_towards_the_limit():
-    owner = await Owner(options=Options(max_queue_size=1)).start()
-    await owner.context().send("a")
-    message = await owner.context().next(completable=True)
-    assert await failing(owner.context().send("a")) == "queue.full"
+    owner = Generation(options=Options(max_queue_size=1))
+    await owner.c().send("a")
+    message = await owner.c().next(completable=True)
+    assert await failing(owner.c().send("a")) == "queue.full"
     await message.complete()
-    await owner.context().send("a")
+    await owner.c().send("a")
 
 
 async def test_schemas():
-    owner = await Owner(queues={"n": Queue(schema=int, completion=int)}).start()
-    c = owner.context()
+    owner = Generation(queues={"n": Queue(schema=int, completion=int)})
+    c = owner.c()
     with pytest.raises(ActorError) as caught:
         await c.send("n", "text")
     assert (caught.value.name, caught.value.message) == ("actor.validation_error", "Invalid queue `n` message")
@@ -123,79 +124,79 @@ async def test_schemas():
 
 
 async def test_a_plain_receive_is_durable_before_it_returns():
-    owner = await Owner().start()
-    await owner.context().send("a")
-    owner.hold_commits = asyncio.Event()
-    receive = asyncio.create_task(owner.context().next())
+    owner = Generation()
+    await owner.c().send("a")
+    owner.held = asyncio.Event()
+    receive = asyncio.create_task(owner.c().next())
     await settle()
     assert not receive.done()
-    assert await owner.context().try_next() is None
-    owner.hold_commits.set()
+    assert await owner.c().try_next() is None
+    owner.held.set()
     assert (await receive).id == 1
-    assert (await owner.storage.load()).get("queue") is None
+    assert "queue" not in owner.loaded()
 
 
 async def test_a_failed_receive_leaves_the_message():
-    owner = await Owner().start()
-    await owner.context().send("a")
-    await owner.context().send("a")
-    owner.fail_next_commits = 1
+    owner = Generation()
+    await owner.c().send("a")
+    await owner.c().send("a")
+    owner.failing = 1
     with pytest.raises(StorageFailure):
-        await owner.context().next()
-    assert [m.id for m in await owner.context().next_batch(count=2)] == [1, 2]
+        await owner.c().next()
+    assert [m.id for m in await owner.c().next_batch(count=2)] == [1, 2]
 
 
 async def test_one_of_many_receivers_gets_a_message():
-    owner = await Owner().start()
-    receivers = [asyncio.create_task(owner.context().next(timeout=0.05)) for _ in range(5)]
+    owner = Generation()
+    receivers = [asyncio.create_task(owner.c().next(timeout=0.05)) for _ in range(5)]
     await settle()
-    await owner.context().send("a")
-    await owner.context().send("a")
+    await owner.c().send("a")
+    await owner.c().send("a")
     results = await asyncio.gather(*receivers)
     assert sorted(message.id for message in results if message) == [1, 2]
 
 
 async def test_a_receiver_cancelled_while_waiting_swallows_nothing():
-    owner = await Owner().start()
-    receive = asyncio.create_task(owner.context().next(["a"]))
+    owner = Generation()
+    receive = asyncio.create_task(owner.c().next(["a"]))
     await settle()
     receive.cancel()
     await asyncio.wait([receive])
-    await owner.context().send("a")
-    assert (await owner.context().try_next(["a"])).id == 1
+    await owner.c().send("a")
+    assert (await owner.c().try_next(["a"])).id == 1
 
 
 async def test_a_receiver_cancelled_while_taking_gets_its_message_redelivered():
-    owner = await Owner().start()
-    await owner.context().send("a", "first")
-    await owner.context().send("a", "second")
-    owner.hold_commits = asyncio.Event()
-    receive = asyncio.create_task(owner.context().next())
+    owner = Generation()
+    await owner.c().send("a", "first")
+    await owner.c().send("a", "second")
+    owner.held = asyncio.Event()
+    receive = asyncio.create_task(owner.c().next())
     await settle()
     receive.cancel()
     await asyncio.wait([receive])
     assert receive.cancelled()
-    owner.hold_commits.set()
+    owner.held.set()
     owner = await owner.start_again()
-    assert [m.body for m in await owner.context().next_batch(count=5)] == ["first", "second"]
+    assert [m.body for m in await owner.c().next_batch(count=5)] == ["first", "second"]
 
 
 async def test_a_cancelled_sender_leaves_memory_and_storage_agreeing():
-    owner = await Owner().start()
-    owner.hold_commits = asyncio.Event()
-    send = asyncio.create_task(owner.context().send("a"))
+    owner = Generation()
+    owner.held = asyncio.Event()
+    send = asyncio.create_task(owner.c().send("a"))
     await settle()
     send.cancel()
     await asyncio.wait([send])
-    owner.hold_commits.set()
+    owner.held.set()
     await owner.queue.drain()
     assert len(owner.queue) == 1
-    assert (await owner.context().send("a")).id == 2
+    assert (await owner.c().send("a")).id == 2
 
 
 async def test_timeouts_on_virtual_time():
     async def scenario():
-        c = (await Owner().start()).context()
+        c = Generation().c()
         started = clock.monotonic()
         assert await c.next(["a"], timeout=30) is None
         assert await c.next_batch(timeout=0) == []
@@ -212,19 +213,19 @@ async def test_timeouts_on_virtual_time():
 
 
 async def test_wait_for_names_available_consumes_nothing():
-    owner = await Owner().start()
-    waiting = asyncio.create_task(owner.context().wait_for_names_available(["b"]))
-    await owner.context().send("a")
+    owner = Generation()
+    waiting = asyncio.create_task(owner.c().wait_for_names_available(["b"]))
+    await owner.c().send("a")
     await settle()
     assert not waiting.done()
-    await owner.context().send("b")
+    await owner.c().send("b")
     await asyncio.wait_for(waiting, 1)
     assert len(owner.queue) == 2
-    assert (await owner.context().wait_for_names(["b"])).id == 2
+    assert (await owner.c().wait_for_names(["b"])).id == 2
 
 
 async def test_many_long_names():
-    c = (await Owner().start()).context()
+    c = Generation().c()
     names = [f"{number:0120d}" for number in range(1100)]
     waiting = asyncio.create_task(c.next(names))
     await settle()
@@ -233,42 +234,42 @@ async def test_many_long_names():
 
 
 async def test_one_text_instead_of_names_is_refused():
-    c = (await Owner().start()).context()
+    c = Generation().c()
     assert await failing(c.next("abc", timeout=0)) == "queue.invalid_argument"
 
 
 async def test_waits_end_with_the_actor():
-    owner = await Owner().start()
-    waits = [asyncio.create_task(owner.context().next()), asyncio.create_task(owner.context().next(signal=AbortSignal()))]
+    owner = Generation()
+    waits = [asyncio.create_task(owner.c().next()), asyncio.create_task(owner.c().next(signal=AbortSignal()))]
     await settle()
     owner.abort.fire()
     assert [await failing(wait) for wait in waits] == ["actor.aborted", "actor.aborted"]
-    assert await failing(owner.context().next()) == "actor.aborted"
+    assert await failing(owner.c().next()) == "actor.aborted"
     assert owner.queue._receivers == {}
 
 
 async def test_messages_already_there_are_received_after_the_abort():
-    owner = await Owner().start()
+    owner = Generation()
     owner.abort.fire()
-    await owner.context().send("a")
-    assert (await owner.context().next()).id == 1
+    await owner.c().send("a")
+    assert (await owner.c().next()).id == 1
 
 
 async def test_waits_end_with_the_signal_of_the_caller():
-    owner = await Owner().start()
+    owner = Generation()
     signal = AbortSignal()
-    wait = asyncio.create_task(owner.context().next(signal=signal))
+    wait = asyncio.create_task(owner.c().next(signal=signal))
     await settle()
     signal.fire()
     assert await failing(wait) == "actor.aborted"
-    assert [m async for m in owner.context().iter(signal=signal)] == []
-    assert await failing(owner.context().enqueue_and_wait("a", signal=signal)) == "actor.aborted"
+    assert [m async for m in owner.c().iter(signal=signal)] == []
+    assert await failing(owner.c().enqueue_and_wait("a", signal=signal)) == "actor.aborted"
     assert len(owner.queue) == 0
 
 
 async def test_iter_ends_on_abort_only():
-    owner = await Owner().start()
-    c = owner.context()
+    owner = Generation()
+    c = owner.c()
     await c.send("a", 1)
     await c.send("a", 2)
     got = []
@@ -285,13 +286,13 @@ async def test_iter_ends_on_abort_only():
 
 
 async def test_completion_waits_ignore_the_actors_abort():
-    owner = await Owner().start()
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", "question"))
+    owner = Generation()
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a", "question"))
     await settle()
     owner.abort.fire()
     await settle()
     assert not waiting.done()
-    message = await owner.context().next(completable=True)
+    message = await owner.c().next(completable=True)
     response = {"answer": [1]}
     await message.complete(response)
     response["answer"].append(2)
@@ -299,18 +300,18 @@ async def test_completion_waits_ignore_the_actors_abort():
 
 
 async def test_completion_without_response_and_with_null():
-    owner = await Owner().start()
+    owner = Generation()
     for response, expected in (((), UNDEFINED), ((None,), None)):
-        waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+        waiting = asyncio.create_task(owner.c().enqueue_and_wait("a"))
         await settle()
-        await (await owner.context().next(completable=True)).complete(*response)
+        await (await owner.c().next(completable=True)).complete(*response)
         assert await waiting is expected
 
 
 async def test_a_signal_ends_a_completion_wait():
-    owner = await Owner().start()
+    owner = Generation()
     signal = AbortSignal()
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", signal=signal))
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a", signal=signal))
     await settle()
     signal.fire()
     assert await failing(waiting) == "actor.aborted"

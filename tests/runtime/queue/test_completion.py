@@ -9,25 +9,26 @@ from runtime.actor.queue.external_send import send_external
 from runtime.declaration.queues import Queue, QueueSpec
 from runtime.errors import ActorError, UserError
 from runtime.protocol.values import UNDEFINED
-from tests.runtime.owner import Owner, StorageFailure, failing, run_virtual, settle
+from tests.runtime.parts import StorageFailure, failing, run_virtual, settle
+from tests.runtime.queue.generation import Generation
 
 
 async def test_completable_messages_stay_until_completed():
-    owner = await Owner().start()
-    await owner.context().send("a", "work")
-    assert (await owner.context().next(completable=True)).body == "work"
-    assert (await owner.context().next(completable=True)).body == "work"
+    owner = Generation()
+    await owner.c().send("a", "work")
+    assert (await owner.c().next(completable=True)).body == "work"
+    assert (await owner.c().next(completable=True)).body == "work"
     owner = await owner.start_again()
-    message = await owner.context().next(completable=True)
+    message = await owner.c().next(completable=True)
     await message.complete()
     assert await failing(message.complete()) == "queue.already_completed"
     owner = await owner.start_again()
-    assert await owner.context().try_next() is None
+    assert await owner.c().try_next() is None
 
 
 async def test_a_context_completes_before_it_receives_again():
-    owner = await Owner().start()
-    c = owner.context()
+    owner = Generation()
+    c = owner.c()
     for number in range(3):
         await c.send("a", number)
     first, second = await c.next_batch(count=2, completable=True)
@@ -40,7 +41,7 @@ async def test_a_context_completes_before_it_receives_again():
 
 
 async def test_two_receives_started_together_may_get_the_same_message():
-    c = (await Owner().start()).context()
+    c = Generation().c()
     waits = [asyncio.create_task(c.next(completable=True)) for _ in range(2)]
     await settle()
     await c.send("a")
@@ -48,47 +49,47 @@ async def test_two_receives_started_together_may_get_the_same_message():
 
 
 async def test_a_message_completed_elsewhere_frees_its_holder():
-    owner = await Owner().start()
-    c = owner.context()
+    owner = Generation()
+    c = owner.c()
     await c.send("a")
     await c.next(completable=True)
-    await owner.context().complete({"id": 1, "name": "a"})
+    await owner.c().complete({"id": 1, "name": "a"})
     assert await c.try_next() is None
 
 
 async def test_plain_messages_have_no_complete_and_answer_nobody():
     async def scenario():
-        owner = await Owner().start()
-        waiting = asyncio.create_task(owner.context().enqueue_and_wait("a", timeout=5))
+        owner = Generation()
+        waiting = asyncio.create_task(owner.c().enqueue_and_wait("a", timeout=5))
         await settle()
-        message = await owner.context().next()
+        message = await owner.c().next()
         assert not hasattr(message, "complete")
-        await owner.context().complete(message, "too late")
+        await owner.c().complete(message, "too late")
         assert await failing(waiting) == "queue.timed_out"
 
     await asyncio.to_thread(run_virtual, scenario())
 
 
 async def test_complete_by_identity():
-    owner = await Owner().start()
-    await owner.context().send("a")
+    owner = Generation()
+    await owner.c().send("a")
     owner = await owner.start_again()
     with pytest.raises(ActorError) as caught:
-        await owner.context().complete({"id": 1, "name": "b"})
+        await owner.c().complete({"id": 1, "name": "b"})
     assert caught.value.message == "Queue message 1 is named 'a', not 'b'."
     assert len(owner.queue) == 1
-    await owner.context().complete({"id": "1", "name": "a"})
-    await owner.context().complete({"id": 1, "name": "b"})
-    await owner.context().complete({"id": 99, "name": "a"})
+    await owner.c().complete({"id": "1", "name": "a"})
+    await owner.c().complete({"id": 1, "name": "b"})
+    await owner.c().complete({"id": 99, "name": "a"})
     assert len(owner.queue) == 0
 
 
 async def test_a_storage_failure_leaves_the_message_completable():
-    owner = await Owner().start()
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    owner = Generation()
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a"))
     await settle()
-    message = await owner.context().next(completable=True)
-    owner.fail_next_commits = 1
+    message = await owner.c().next(completable=True)
+    owner.failing = 1
     with pytest.raises(StorageFailure):
         await message.complete("no")
     assert not waiting.done()
@@ -97,53 +98,53 @@ async def test_a_storage_failure_leaves_the_message_completable():
 
 
 async def test_the_sender_is_answered_after_the_durable_delete():
-    owner = await Owner().start()
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    owner = Generation()
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a"))
     await settle()
-    message = await owner.context().next(completable=True)
-    owner.hold_commits = asyncio.Event()
+    message = await owner.c().next(completable=True)
+    owner.held = asyncio.Event()
     completing = asyncio.create_task(message.complete("done"))
     await settle()
     assert not waiting.done()
     completing.cancel()
-    owner.hold_commits.set()
+    owner.held.set()
     assert await asyncio.wait_for(waiting, 1) == "done"
 
 
 async def test_clear_drops_waiters():
-    owner = await Owner().start()
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    owner = Generation()
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a"))
     await settle()
     await owner.queue.clear()
     assert await failing(waiting) == "queue.completion_waiter_dropped"
-    assert await owner.storage.scan("queue") == []
+    assert "queue" not in owner.loaded()
 
 
 async def test_each_wait_counts_and_reevaluates():
-    owner = await Owner().start()
-    wait = asyncio.create_task(owner.context().next())
+    owner = Generation()
+    wait = asyncio.create_task(owner.c().next())
     await settle()
     assert owner.work.count(WorkKind.QUEUE_WAIT) == 1
-    assert owner.evaluations == 1
-    await owner.context().send("a")
+    assert owner.signals == 1
+    await owner.c().send("a")
     await wait
     await settle()
     assert owner.work.count(WorkKind.QUEUE_WAIT) == 0
-    assert owner.evaluations == 2
-    waiting = asyncio.create_task(owner.context().enqueue_and_wait("a"))
+    assert owner.signals == 2
+    waiting = asyncio.create_task(owner.c().enqueue_and_wait("a"))
     await settle()
     assert owner.work.count(WorkKind.QUEUE_WAIT) == 0
     waiting.cancel()
 
 
 async def test_metrics():
-    owner = await Owner().start()
-    await owner.context().send("a")
-    await owner.context().send("a")
-    await owner.context().next(completable=True)
-    await owner.context().next_batch(count=2)
+    owner = Generation()
+    await owner.c().send("a")
+    await owner.c().send("a")
+    await owner.c().next(completable=True)
+    await owner.c().next_batch(count=2)
     assert (owner.metrics.queue_sizes, owner.metrics.queue_sent, owner.metrics.queue_received) == (0, 2, 3)
-    await owner.context().send("a")
+    await owner.c().send("a")
     assert owner.metrics.queue_sizes == 1
     await owner.queue.drain()
     assert owner.metrics.queue_sizes == 0
@@ -158,14 +159,14 @@ async def publish(owner, name="q", body=None, *, guard=None, undeclared=False, *
 
 
 async def test_undeclared_names_store_nothing():
-    owner = await Owner().start()
+    owner = Generation()
     result = await publish(owner, undeclared=True, wait=True)
     assert (result.status, result.response) == ("completed", UNDEFINED)
     assert len(owner.queue) == 0
 
 
 async def test_guards():
-    owner = await Owner().start()
+    owner = Generation()
     seen = []
 
     async def allow(c):
@@ -187,14 +188,14 @@ async def test_guards():
 
 async def test_outside_waits():
     async def scenario():
-        owner = await Owner().start()
+        owner = Generation()
         assert (await publish(owner, wait=True, timeout=0)).status == "timedOut"
         assert (await publish(owner, wait=True, timeout=3)).status == "timedOut"
         assert len(owner.queue) == 2
         await owner.queue.clear()
         waiting = asyncio.create_task(publish(owner, body="hi", wait=True))
         await settle()
-        await (await owner.context().next(completable=True)).complete({"echo": "hi"})
+        await (await owner.c().next(completable=True)).complete({"echo": "hi"})
         result = await waiting
         assert (result.status, result.response) == ("completed", {"echo": "hi"})
         assert await failing(publish(owner, wait=True, timeout=-0.001)) == "queue.invalid_argument"
