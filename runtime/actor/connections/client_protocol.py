@@ -144,6 +144,7 @@ class ClientConnection:
         """Handle one frame, or queue it behind a running subscription guard."""
         if self._conn.removed or self._table.frozen:
             return
+        # After the look at `frozen`: what is not handled must not count as received, it comes again in the next generation.
         arrival = self.watermark.accept(index)
         if arrival is Arrival.DUPLICATE:
             return
@@ -166,6 +167,7 @@ class ClientConnection:
         try:
             message = decode_to_server(data, self.encoding)
         except ValueTagError as exc:
+            # The frame itself was readable, so the action can be named in its answer and the connection goes on.
             self._refuse(index, size, exc)
             return
         except ValueError as exc:
@@ -189,6 +191,7 @@ class ClientConnection:
             self._answer_error(request.id, exc)
             self._settle(index, size)
         else:
+            # A callback and no task per action: there is nothing to do before the outcome is known.
             reply.add_done_callback(functools.partial(self._action_done, index, size, request.id))
 
     def _refuse(self, index: int, size: int, error: ValueTagError) -> None:
@@ -219,6 +222,7 @@ class ClientConnection:
             self._answer_error(action_id, exc)
             return
         if byte_size(frame) > self._table.max_outgoing:
+            # Without the actor's name, unlike errors of the action itself (CONN-098).
             error = to_wire(make_error("message.outgoing_too_long"))
             frame = encode_to_client(ErrorFrame(error, action_id), self.encoding)
         self.socket.send(frame)
@@ -232,6 +236,7 @@ class ClientConnection:
 
     def _subscribe(self, index: int, size: int, request: SubscriptionRequest) -> None:
         name = request.event_name
+        # Ending a subscription asks no guard (ACCESS-034).
         if not request.subscribe:
             if self._table.events.unsubscribe(self._conn, name):
                 self._table.store.changed(self._conn)
@@ -241,6 +246,7 @@ class ClientConnection:
         if event is None or event.can_subscribe is None:
             self._admit(index, size, name)
             return
+        # Not in this turn, as a guard may be async; until it has answered, later frames wait (EVENT-011).
         self._waiting = deque()
         if self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._guard(index, size, name, event.can_subscribe)) is None:
             self._waiting = None
@@ -257,12 +263,14 @@ class ClientConnection:
                 raise make_error("auth.forbidden")
         except Exception as exc:
             error = to_wire(exc)
+            # A refusal is the client's to know; anything else is a fault of the guard, which the client sees only masked (METRIC-070).
             if error.group == "rivetkit":
                 self._owner.log.error("subscription guard failed", conn_id=self._conn.id, event_name=name, exc_info=True)
             self.fail(f"{error.group}.{error.code}")
             return
         if not self._conn.removed:
             self._admit(index, size, name)
+        # Taken over first: one of the frames may start the next guard, which then collects the rest anew.
         waiting, self._waiting = self._waiting or deque(), None
         while waiting and not self._conn.removed and not self._table.frozen:
             self._take(*waiting.popleft())

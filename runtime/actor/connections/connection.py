@@ -81,6 +81,7 @@ class Conn:
         self.link: ConnLink | None = None
         self.removed = False
         self.counted = False
+        # Two marks for one record: what a failed batch left behind has to be deleted in the end, but cannot be relied on.
         self.persisted = False
         self.complete_record = False
         self.subscriptions: set[str] = set()
@@ -95,6 +96,7 @@ class Conn:
     @property
     def params(self) -> Any:
         """The connection parameters; None when the client sent none."""
+        # Containers can be changed in place, so user code gets its own; most connections have none, and pay nothing.
         return copy.deepcopy(self._params) if isinstance(self._params, (dict, list, set)) else self._params
 
     @property
@@ -109,6 +111,7 @@ class Conn:
 
     @state.setter
     def state(self, value: Any) -> None:
+        # Tracked first: what cannot be stored, or not now, leaves the old state as it is (CONN-054, CONN-055).
         self._state = self._home.track_state(self, value, initial=False)
         self._home.changed(self)
 

@@ -45,6 +45,7 @@ class DisconnectHook:
             limit = None if self.in_grace else owner.options.on_connect_timeout
             await owner.call_hook("on_disconnect", context, conn, timeout=limit, label="onDisconnect")
         except Exception:
+            # Nobody waits for it who could be told: the connection is gone already.
             owner.log.error("onDisconnect failed", conn_id=conn.id, exc_info=True)
             return False
         return True

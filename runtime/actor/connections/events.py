@@ -80,6 +80,7 @@ class EventFrames:
         if encoding in self._frames:
             return self._frames[encoding]
         frame = encode_to_client(self._message, encoding)
+        # Being too long is remembered as well: it holds for every receiver of that encoding.
         allowed = self._frames[encoding] = frame if byte_size(frame) <= self._limit else None
         return allowed
 
@@ -107,6 +108,7 @@ class EventHub:
         conn.subscriptions.discard(name)
         subscribers = self._subscribers[name]
         del subscribers[conn.id]
+        # Names are the clients' to choose: empty entries would stay for ever.
         if not subscribers:
             del self._subscribers[name]
         return True

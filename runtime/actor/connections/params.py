@@ -21,6 +21,7 @@ def socket_params(upgrade: Upgrade) -> Any:
         ValueError: They cannot be decoded (CONN-041).
     """
     text = upgrade.protocol_value(PARAMS_PREFIX)
+    # Strict: left alone, `unquote` replaces what is no UTF-8 and would make other parameters of it.
     return None if text is None else from_wire(jsontext.loads(unquote(text, errors="strict").encode()))
 
 

@@ -45,6 +45,7 @@ class Upgrade:
 class SocketState(StrEnum):
     """Where a client socket is in its life (HIB section 3.3)."""
 
+    # Before ACTIVE and in HIBERNATING nobody takes the messages; only HIBERNATING wakes an actor for them (HIB-021).
     OPENING = "opening"
     ACTIVE = "active"
     HIBERNATING = "hibernating"
@@ -94,6 +95,7 @@ class ActorSocket(Protocol):
         """Whether either side closed it."""
         ...
 
+    # Who keeps a socket for a generation in another process knows only its ids: request and sub-protocols come from the stored record.
     def restored(self, request: Request) -> None:
         """This socket belongs to a stored connection, whose upgrade was `request`; called before `upgrade` is read (HIB-051)."""
 
@@ -125,4 +127,5 @@ class ActorSocket(Protocol):
 
 def byte_size(data: str | bytes) -> int:
     """The payload size of a frame; text counts in UTF-8."""
+    # Most text is ASCII, and `isascii` only reads a flag; encoding would copy the frame to learn its length.
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

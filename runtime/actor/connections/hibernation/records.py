@@ -67,6 +67,7 @@ def put_fixed(record: ConnRecord) -> Op:
 
 def put_changing(record: ConnRecord) -> Op:
     """The row of what changes; written in the same batch as the actor's state (HIB-011)."""
+    # Sorted, because a set has another order in each process, and equal records should be equal rows.
     value = {"state": encode_value(record.state), "subscriptions": sorted(record.subscriptions), "serverMessageIndex": record.index}
     return Put(CONN_STATE, record.conn_id.encode(), cbor.dumps_exact(value))
 
@@ -85,6 +86,7 @@ def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRe
         conn_id = key.decode()
         try:
             found.append(_decode(conn_id, cbor.loads(value), cbor.loads(changing.pop(key))))
+        # Whatever is wrong with one record, the actor starts, and the others keep their connections (START-042).
         except (KeyError, TypeError, ValueError, ActorError):
             broken.append(conn_id)
     return found, broken + [key.decode() for key in changing]

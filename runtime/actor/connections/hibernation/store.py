@@ -60,6 +60,7 @@ class ConnStore:
 
     def removed(self, conn: Conn) -> None:
         """The connection ended: its record, if there is one, goes with the next save (HIB-012)."""
+        # A connection that was never written needs no deletion, and most end before their first save.
         self._dirty.pop(conn.id, None)
         if conn.persisted:
             self._removed.add(conn.id)
@@ -77,6 +78,7 @@ class ConnStore:
             return
         if link.watermark.unacknowledged >= FORCED_ACK_BYTES:
             self._mark(conn, 0.0)
+        # One request per batch: the save that it causes covers all that is settled until then.
         elif conn.id not in self._acking:
             self._acking.add(conn.id)
             self._mark(conn, ACK_DELAY)
@@ -90,6 +92,7 @@ class ConnStore:
     def collect(self) -> list[Op]:
         """The rows of everything dirty and removed; removal wins."""
         batch = self._batch = _Batch(removed=self._removed)
+        # Handed over whole: what changes or ends while the batch is written belongs to the next one.
         dirty, self._dirty, self._removed = self._dirty, {}, set()
         self._acking.clear()
         ops: list[Op] = []
@@ -104,6 +107,7 @@ class ConnStore:
                 ops.append(conn_records.put_fixed(record))
             ops.append(conn_records.put_changing(record))
             conn.persisted = conn.complete_record = True
+            # The watermark as it is written: what is settled during the commit is not durable with it (HIB-034).
             batch.written.append((conn, link, link.watermark.value, link.watermark.unacknowledged))
         return ops
 

@@ -33,6 +33,7 @@ class Watermark:
         self.last = value
         self.value = value
         self.unacknowledged = 0
+        # Actions overlap and end in any order; only what has no gap before it may be acknowledged (HIB-033).
         self._ahead: dict[int, int] = {}
 
     def accept(self, index: int) -> Arrival:
@@ -41,6 +42,7 @@ class Watermark:
         if step == 1:
             self.last = index
             return Arrival.ACCEPTED
+        # The shorter way round tells old from new: numbers wrap after 65,535 messages (HIB-030).
         return Arrival.DUPLICATE if step == 0 or step >= _HALF else Arrival.GAP
 
     def settle(self, index: int, size: int) -> bool:
@@ -53,6 +55,7 @@ class Watermark:
             self.value = following
             self.unacknowledged += size
             following = (following + 1) & 0xFFFF
+            # The first test is for speed: on a quiet connection nothing is ever ahead.
             if not self._ahead or following not in self._ahead:
                 return True
             size = self._ahead.pop(following)

@@ -70,6 +70,7 @@ class CloseLedger:
 
     def publish(self, ack: CloseAck) -> None:
         """Keep one acknowledgement and tell everybody who waits for it."""
+        # Bounded per actor and in all: nobody is obliged to ask, and a host sees any number of actors and sockets.
         kept = self._acks.setdefault(ack.actor_id, OrderedDict())
         kept[ack.conn_id] = ack
         if len(kept) > KEPT_PER_ACTOR:
@@ -80,6 +81,7 @@ class CloseLedger:
         for future in self._waiters.pop((ack.actor_id, ack.conn_id), ()):
             if not future.done():
                 future.set_result(ack)
+        # A copy: a listener may end its own subscription.
         for listener in tuple(self._listeners):
             listener(ack)
 
@@ -111,6 +113,7 @@ class CloseLedger:
         try:
             async with asyncio.timeout(timeout):
                 return await future
+        # Whoever gives up takes only its own list away: `publish` may have served it, and a later waiter begun another.
         finally:
             if future in waiters:
                 waiters.remove(future)

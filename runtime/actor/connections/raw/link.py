@@ -73,6 +73,7 @@ class RawLink:
         self._table = table
         self._conn = conn
         self._held: deque[tuple[int, str | bytes]] | None = deque()
+        # Only in a process under test: anywhere else that text is a message like any other (WIRE-632).
         self._probed = bool(os.environ.get("VITEST"))
         self._cycle: CloseCycle | None = None
         self._closed_waiters: list[asyncio.Future[CloseAck]] = []

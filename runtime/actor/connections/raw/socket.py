@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EventKind = Literal["message", "close", "error"]
 AnyListener = TypeVar("AnyListener", bound="Callable[[Any], Any]")
+# Codes that say how a connection ended without a close frame, or that RFC 6455 keeps for later: no frame may carry them.
 _RESERVED_CODES = frozenset({1004, 1005, 1006, 1015})
 
 
@@ -119,6 +120,7 @@ class RawSocket:
         """The message listener that is called last."""
         return self._on_message
 
+    # A property unlike its two siblings: setting it releases held messages (RAWWS-005).
     @on_message.setter
     def on_message(self, listener: Callable[[MessageEvent], Any] | None) -> None:
         self._on_message = listener
@@ -176,6 +178,7 @@ class RawSocket:
         """
         if not 1000 <= code <= 4999 or code in _RESERVED_CODES:
             raise ValueError(f"{code} is not a close code that may be sent")
+        # A control frame carries 125 bytes, two of which are the code. Cut, the client would not see exactly this reason (RAWWS-028).
         if len(reason.encode()) > 123:
             raise ValueError("a close reason has at most 123 bytes")
         self._end.close(code, reason)
