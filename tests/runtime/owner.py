@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import structlog
+
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
 from runtime.hosting.standalone.actor_storage import GenerationStorage
@@ -16,6 +18,7 @@ class Owner(parts.Owner):
 
     def __init__(self, *, database=None, disk=None, generation=1):
         super().__init__(definition=SimpleNamespace(database=database), disk=disk or MemoryStorage(), failures=[])
+        self.log = structlog.get_logger()
         self.identity.generation = generation
         self.storage = GenerationStorage(self.disk, "actor1", generation)
         self.database = ActorDatabase("actor1", self.storage, database, self.log, self.failures.append)
