@@ -68,5 +68,5 @@ def _index(coverage: Coverage) -> str:
         due = [one for one in every if must_be_tested(one)]
         tested = sum(one.id in coverage.tests for one in due)
         rows.append(f"| [{document.title}]({document.name}.md) | {len(every)} | {len(due)} | {tested} |")
-    intro = "The specification, with the tests of the corpus that check each requirement. Why a requirement has none says `untested.toml`."
+    intro = "The specification, with the tests of the corpus that check each requirement. `untested.toml` says why a requirement has none."
     return "\n\n".join([NOTICE, "# Specification", intro, "\n".join(rows)]) + "\n"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 NO_WINDOW = (
     "the test is one of a moment, and nothing shows that it met it: no latch, no witness, no state that was seen before the test went on "
-    "(a test about no moment is @untimed; see docs/harness.md)"
+    "(a test about no moment is @untimed; see docs/how-to/test-a-moment.md)"
 )
 
 

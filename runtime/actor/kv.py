@@ -63,10 +63,10 @@ class KeyValueOwner(Protocol):
 class KeyValue:
     """Durable entries of one actor; every call waits behind an open coordinated transaction (KV-032).
 
-    await c.kv.put("user:1", "Ada")
-    await c.kv.get("user:1")                           # "Ada", None when absent
-    await c.kv.get("image", type="binary")             # bytes
-    await c.kv.list("user:", limit=10)                 # [("user:1", "Ada")]
+        await c.kv.put("user:1", "Ada")
+        await c.kv.get("user:1")                           # "Ada", None when absent
+        await c.kv.get("image", type="binary")             # bytes
+        await c.kv.list("user:", limit=10)                 # [("user:1", "Ada")]
     """
 
     def __init__(self, owner: KeyValueOwner) -> None:

@@ -60,7 +60,9 @@ def check(words: list[str]) -> None:
             unknown = set(rest[rest.index("-e") + 1].split(",")) - known
             assert not unknown, f"no such environment: {unknown}"
         case ["python", "-m", module, *_] if module.partition(".")[0] in ("harness", "runtime", "tests", "bench"):
-            assert find_spec(module), f"no module {module}"
+            found = find_spec(module)
+            package = found is not None and found.submodule_search_locations is not None
+            assert found and (not package or find_spec(f"{module}.__main__")), f"no module {module} to run"
 
 
 def _tox() -> configparser.ConfigParser:
@@ -86,7 +88,15 @@ def test_there_are_commands():
 
 @pytest.mark.parametrize(
     "line",
-    ["conform gait", "conform run --suit x", "conform baseline updat", "conform run extra", "tox -e nothing", "python -m harness.nothing"],
+    [
+        "conform gait",
+        "conform run --suit x",
+        "conform baseline updat",
+        "conform run extra",
+        "tox -e nothing",
+        "python -m harness.nothing",
+        "python -m harness.run",
+    ],
 )
 def test_what_does_not_exist_is_noticed(line):
     with pytest.raises(Exception, match=r"no (command|such|environment|module)|No such option|too much"):

@@ -1,11 +1,11 @@
-"""The example of docs/writing-actors.md works as written."""
+"""The example of docs/reference/actors.md does what its comments say."""
 
 import asyncio
 from pathlib import Path
 
 from tests.runtime.actor.support import UNDEFINED, World, caught, virtual
 
-PAGE = Path(__file__).parents[3] / "docs" / "writing-actors.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "actors.md"
 
 
 @virtual

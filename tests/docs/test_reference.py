@@ -1,0 +1,27 @@
+"""Tables of the reference have a row for everything that there is."""
+
+from __future__ import annotations
+
+import pytest
+import typer.main
+
+from harness import capabilities
+from harness.cli.app import app
+from runtime.declaration.definition import HOOKS
+from tests.docs.samples import ROOT
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GROUPS = {inner for name in ("baseline", "report") for inner in COMMANDS[name].commands}
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("targets.md", set(capabilities.KNOWN)),
+        ("command-line.md", {f"conform {name}" for name in COMMANDS} | GROUPS),
+        ("actors.md", {f"{name}(c" for name in HOOKS}),
+    ],
+)
+def test_nothing_is_missing(page, names):
+    text = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    assert {name for name in names if name not in text} == set()
