@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import runtime
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
@@ -36,6 +38,16 @@ class Sample:
 
     def __str__(self) -> str:
         return self.place
+
+    @property
+    def for_users(self) -> bool:
+        """Whether users of the project read it: a page, a package, the client, or the home of a public name."""
+        module = self.place.partition(":")[0]
+        if module.endswith((".md", "__init__.py")) or module.startswith(("client/", "harness/testing/")):
+            return True
+        return module.removesuffix(".py").replace("/", ".") in {
+            getattr(getattr(runtime, name), "__module__", "") for name in runtime.__all__
+        }
 
     def compiled(self) -> CodeType:
         """Its code; `await` may stand outside a function, for a sample is often the inside of one."""

@@ -8,6 +8,7 @@ what awaits is run in order: inside an action when it uses the context `c`, else
 from __future__ import annotations
 
 import asyncio
+import dis
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -86,10 +87,20 @@ def declared(scope: dict[str, Any]) -> list[type[runtime.Actor]]:
     return list(dict.fromkeys(actor for actor in found if actor is not runtime.Actor))
 
 
-def used(code: CodeType) -> set[str]:
-    """The global names that code and the functions in it read."""
-    inner = [used(constant) for constant in code.co_consts if inspect.iscode(constant)]
-    return set(code.co_names).union(*inner)
+def loaded(code: CodeType) -> set[str]:
+    """The names that code and the functions in it read and do not set themselves."""
+    codes = [code]
+    found: set[str] = set()
+    made: set[str] = set()
+    while codes:
+        one = codes.pop()
+        codes += [constant for constant in one.co_consts if inspect.iscode(constant)]
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                found.add(instruction.argval)
+            elif instruction.opname in ("STORE_NAME", "STORE_GLOBAL"):
+                made.add(instruction.argval)
+    return found - made - {"__name__"}
 
 
 def _stage(scope: dict[str, Any], play: Any) -> type[runtime.Actor]:
@@ -151,7 +162,7 @@ async def _performed(waiting: Sequence[tuple[Sample, CodeType]], scope: dict[str
             scope |= {"server": server, "registry": runtime.Registry(*actors)}
             while queue:
                 _, code = queue[0]
-                if "c" in used(code):
+                if "c" in loaded(code):
                     await caller.get_or_create("stage", ["sample"]).action("play")
                 else:
                     await eval(code, scope)

@@ -7,7 +7,7 @@ import typer.main
 
 from harness import capabilities
 from harness.cli.app import app
-from runtime.declaration.definition import HOOKS
+from runtime.declaration.hooks import HOOKS
 from tests.docs.samples import ROOT
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import json
 import re
 import textwrap
@@ -16,13 +17,13 @@ from harness.run.request import RunRequest
 from harness.session.virtual_loop import VirtualLoop
 from harness.targets import TargetOptions
 from tests.docs.samples import Sample, all_samples
-from tests.docs.stage import perform
+from tests.docs.stage import loaded, names, perform
 
 SAMPLES = all_samples()
 PYTHON = [sample for sample in SAMPLES if sample.language == "python"]
 READ = {"toml": tomllib.loads, "json": json.loads, "python": lambda code: Sample("", "python", code).compiled()}
-ONLY_COMPILED = {"harness/cli/expand.py:expanded", "harness/testing/marks.py:module"}
-"""Show how something is written around a body that they leave out."""
+ONLY_COMPILED = {"harness/testing/marks.py:module"}
+"""Shows marks around a test whose body it leaves out."""
 FRAGMENT = '''
 @requirement("TASK-001")
 async def test_{name}({fixtures}):
@@ -33,7 +34,7 @@ async def test_{name}({fixtures}):
 FIXTURES = ("conform", "clock", "eventually", "boundary", "expect_error", "witness")
 HEAD = """
 from harness import any_encoding, capability, encodings, inconclusive, requirement, suite, timing, untimed
-from harness.testing.vocabulary import ActionResponse, Event
+from harness.testing.codecs import ActionResponse, Event
 pytestmark = [suite("{suite}")]
 """
 
@@ -53,7 +54,15 @@ def as_tests(sample: Sample, number: int) -> str:
 
 def of_a_runtime() -> list[list[Sample]]:
     """What is played on a server, by page; the samples of docstrings one by one."""
-    played = [sample for sample in PYTHON if sample.place not in ONLY_COMPILED and not of_the_corpus(sample)]
+    known = set(names()) | {"c", "client", "handle", "server", "registry", *dir(builtins)}
+    played = [
+        sample
+        for sample in PYTHON
+        if sample.place not in ONLY_COMPILED
+        and not of_the_corpus(sample)
+        # Docstrings of inner parts show names of their neighbours: such a sample is compiled, and no more.
+        and (sample.for_users or loaded(sample.compiled()) <= known)
+    ]
     return [list(group) for _, group in groupby(played, key=lambda sample: sample.place.partition(".md:")[0])]
 
 
