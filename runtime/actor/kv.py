@@ -67,6 +67,8 @@ class KeyValue:
         await c.kv.get("user:1")                           # "Ada", None when absent
         await c.kv.get("image", type="binary")             # bytes
         await c.kv.list("user:", limit=10)                 # [("user:1", "Ada")]
+
+    Values are read as text unless `type` says `"binary"`.
     """
 
     def __init__(self, owner: KeyValueOwner) -> None:
