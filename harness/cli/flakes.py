@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from harness.cli.interruptible import run_interruptibly
 from harness.cli.progress import RunProgress
-from harness.events.verdict import Verdict
 from harness.flake.recheck import recheck
 from harness.flake.sequential import Decision
 from harness.ledger import history
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def settle(ledger: Ledger, path: Path, report: RunReport, request: RunRequest | None, files: Sequence[Path]) -> list[Finding]:
-    """Decide about the flaky tests of a report, and write down what was seen.
+    """Decide about the tests of a report that have a rate, and write down what was seen.
 
     With a request, tests are run again until they are decided. Results of files cannot be, so what they add to the history decides.
 
@@ -42,7 +41,7 @@ def settle(ledger: Ledger, path: Path, report: RunReport, request: RunRequest | 
     past = history.read(place)
     # Also those that passed: a rate is failures per run, and runs that went well are most of them.
     counts: Counts = {one.id: got for one in report.results if one.id in stated and (got := history.counted(one)) is not None}
-    failing = {one.id for one in report.results if one.id in counts and not one.verdict.good and one.verdict is not Verdict.FLAKY}
+    odd = {one.id for one in report.results if one.id in counts and stated[one.id].surprised_by(one.verdict)}
     found: list[Finding] = []
     if request is None:
         sources, kind = history.of_files(files), Source.IMPORT
@@ -51,20 +50,20 @@ def settle(ledger: Ledger, path: Path, report: RunReport, request: RunRequest | 
         counts = {test: got for test, got in counts.items() if not any((str(test), digest) in known for digest in sources)}
     else:
         sources, kind = history.of_run(), Source.GATE
-        found = _repeat(request, {test: stated[test] for test in failing}, counts, report)
+        found = _repeat(request, {test: stated[test] for test in odd}, counts, report)
     lines = [history.line(test, kind, got, sources) for test, got in sorted(counts.items())]
     # Written whatever the verdict: leaving out gates that failed would make every rate look lower than it is.
     history.append(place, lines)
     # One finding per test: what this gate decided goes before what the history says.
     decided = {one.subject for one in found}
-    return [*found, *(one for one in _remembered(stated, [*past, *lines], failing) if one.subject not in decided)]
+    return [*found, *(one for one in _remembered(stated, [*past, *lines], odd) if one.subject not in decided)]
 
 
 def _repeat(request: RunRequest, suspects: dict[TestId, Claim], counts: Counts, report: RunReport) -> list[Finding]:
-    """Run again what failed; `counts` take in what that shows, `report` what went wrong."""
+    """Run again what ended in its rarer way; `counts` take in what that shows, `report` what went wrong."""
     if not suspects:
         return []
-    with RunProgress(f"again: {len(suspects)} flaky tests that failed") as progress:
+    with RunProgress(f"again: {len(suspects)} tests that do not always end the same way") as progress:
         asked = {test: claim.decide for test, claim in suspects.items()}
         looped = run_interruptibly(lambda stop: recheck(request, asked, counts, progress.event, stop))
     report.problems += looped.problems
@@ -74,7 +73,7 @@ def _repeat(request: RunRequest, suspects: dict[TestId, Claim], counts: Counts, 
 
 
 def _finding(claim: Claim, decision: Decision, counts: tuple[int, int]) -> Finding:
-    seen = f"{counts[0]} failures in {counts[1]} runs"
+    seen = f"{claim.rare(*counts)} {claim.rare_outcome} in {counts[1]} runs"
     if decision is Decision.ABOVE:
         return Finding(Kind.CONTRADICTED, str(claim.test), f"{seen} are more than the rate of {claim.rate:g} explains; {MEASURE}")
     if decision is Decision.OPEN:
@@ -82,11 +81,13 @@ def _finding(claim: Claim, decision: Decision, counts: tuple[int, int]) -> Findi
     return Finding(Kind.FLAKE, str(claim.test), f"{seen}; its rate of {claim.rate:g} allows that")
 
 
-def _remembered(stated: dict[TestId, Claim], lines: list[history.Line], failing: set[TestId]) -> Iterator[Finding]:
+def _remembered(stated: dict[TestId, Claim], lines: list[history.Line], odd: set[TestId]) -> Iterator[Finding]:
     for test, claim in stated.items():
         blocks = history.since_measured(lines, test)
-        seen = f"{sum(one[0] for one in blocks)} failures in {sum(one[1] for one in blocks)} runs of {len(blocks)} gates"
+        seen = (
+            f"{sum(claim.rare(*one) for one in blocks)} {claim.rare_outcome} in {sum(one[1] for one in blocks)} runs of {len(blocks)} gates"
+        )
         if claim.contradicted_by(blocks):
             yield Finding(Kind.CONTRADICTED, str(test), f"{seen} are more than the rate of {claim.rate:g} explains; {MEASURE}")
-        elif test in failing:
+        elif test in odd:
             yield Finding(Kind.FLAKE, str(test), f"{seen} do not contradict the rate of {claim.rate:g}")

@@ -65,8 +65,8 @@ class Excuse:
         return sum(failures for failures, _ in mine), sum(runs for _, runs in mine)
 
 
-def claim(test: str, counts: tuple[int, int]) -> dict[str, float]:
-    """What an entry of class flaky says after a measurement of (failures, runs).
+def claim(test: str, counts: tuple[int, int]) -> dict[str, float | EntryClass]:
+    """What an entry says after a measurement of (failures, runs): flaky, or failing with a rate of passes, whichever is the rarer.
 
     Raises:
         UsageError: there is none, or it supports no rate.
@@ -78,7 +78,9 @@ def claim(test: str, counts: tuple[int, int]) -> dict[str, float]:
             "or give the result files of many runs with --duplicates attempts"
         )
     try:
-        return {"rate": rate_of(failures, runs), "failures": failures, "runs": runs}
+        if 2 * failures > runs and failures < runs:
+            return {"class": EntryClass.FAILS, "rate": rate_of(runs - failures, runs), "failures": failures, "runs": runs}
+        return {"class": EntryClass.FLAKY, "rate": rate_of(failures, runs), "failures": failures, "runs": runs}
     except ValueError as error:
         raise UsageError(f"{test} cannot be listed as flaky: {error}") from error
 

@@ -168,6 +168,9 @@ def _verdict(result: TestResult, entry: Entry | None) -> Iterator[Finding]:
     # First of all: an allowed verdict says nothing, also when it is a pass of a flaky test.
     if entry is not None and verdict in ALLOWED[entry.kind]:
         return
+    # A rate is held against many runs elsewhere; one pass is no news of a test that is known to pass now and then.
+    if entry is not None and entry.rate is not None and verdict in (Verdict.PASS, Verdict.FLAKY):
+        return
     listed = f" (listed as {entry.kind})" if entry is not None else ""
     if verdict is Verdict.PASS:
         if entry is not None:
@@ -211,10 +214,8 @@ def _new_tests(ledger: Ledger, report: RunReport) -> Iterator[Finding]:
 
 def _counts(ledger: Ledger, report: RunReport, matched: list[Matched], selection: Selection) -> Iterator[tuple[str, Finding]]:
     counted = report.counts()
-    # A flaky test may pass or not; neither is news.
-    slack = Counter(
-        (result.id.suite, result.id.variant) for result, entries in matched if any(entry.kind is EntryClass.FLAKY for entry in entries)
-    )
+    # A test with a rate may pass or not; neither is news.
+    slack = Counter((result.id.suite, result.id.variant) for result, entries in matched if any(entry.rate is not None for entry in entries))
     for name, suite in sorted(ledger.suites.items()):
         for variant, expected in suite.counts.items():
             if not selection.covers(name, variant):

@@ -1,4 +1,4 @@
-"""From measured runs to the flaky entries of a ledger."""
+"""From measured runs to the entries of a ledger that have a rate."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 def flaky_tests(ledger: Ledger) -> list[TestId]:
-    """Every test, in every variant, that the ledger calls flaky."""
-    lookup = Lookup(entry for entry in ledger.entries if entry.kind is EntryClass.FLAKY)
+    """Every test, in every variant, that has a rate in the ledger."""
+    lookup = Lookup(entry for entry in ledger.entries if entry.rate is not None)
     return sorted(test for test in ledger.known() if lookup.of(test))
 
 
 def remeasured(ledger: Ledger, counts: Counts) -> tuple[Ledger, list[str]]:
     """The ledger with one measured entry per flaky test, and a sentence about each test that has none any more.
 
-    A test that never failed loses its entry, one that always did becomes `fails`. One that fails too often to be flaky, or was not run,
-    keeps the old entry, which no gate passes as long as it is not measured.
+    A test that never failed loses its entry, one that always did becomes `fails`, and one that fails in most runs does so with the rate of
+    its passes. One that was not run, or too seldom to tell, keeps the old entry, which no gate passes as long as it is not measured.
     """
     notes: list[str] = []
     entries: list[Entry] = []
     for entry in ledger.entries:
-        if entry.kind is not EntryClass.FLAKY:
+        if entry.rate is None:
             entries.append(entry)
             continue
         by_test: dict[str, list[TestId]] = {}
@@ -67,11 +67,11 @@ def _entries(entry: Entry, test: str, ids: list[TestId], counts: Counts, notes: 
     return made if not rest else [*made, _about(entry, test, rest, ids, _claim_of(entry))]
 
 
-def _claim_of(entry: Entry) -> dict[str, float | None]:
+def _claim_of(entry: Entry) -> dict[str, object]:
     return {"rate": entry.rate, "failures": entry.failures, "runs": entry.runs}
 
 
-def _claimed(name: str, entry: Entry, counts: tuple[int, int], notes: list[str]) -> dict[str, float | None]:
+def _claimed(name: str, entry: Entry, counts: tuple[int, int], notes: list[str]) -> dict[str, object]:
     try:
         return {**claim(name, counts)}
     except UsageError as error:

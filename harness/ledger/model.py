@@ -31,7 +31,8 @@
 
 An entry names one test literally (`test`, in all its variants unless it lists some), or many by a pattern (`match`, the whole id; only `*`
 is special). A flaky one names one test; its rate is the highest that the ledger allows, and comes with the failures and runs that were
-measured. `passed` and `skipped` count the tests without an entry and those with one alike. `-` is the variant of a test that has none.
+measured. One that fails in most runs, but not in all, is listed as `fails` with the same three; the rate is then how often it passes at
+most. `passed` and `skipped` count the tests without an entry and those with one alike. `-` is the variant of a test that has none.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ NO_VARIANT = "-"
 class EntryClass(StrEnum):
     """Why a test is not a plain pass.
 
-    `fails`: it runs and fails. `flaky`: it fails at most at the given rate. `unsupported`: the target does not declare the capability.
-    `blocked`: something else must be fixed first. `out-of-scope`: the target does not promise the requirement.
+    `fails`: it runs and fails; with a rate, it passes at most at that rate. `flaky`: it fails at most at the given rate. `unsupported`: the
+    target does not declare the capability. `blocked`: something else must be fixed first. `out-of-scope`: the target does not promise the
+    requirement.
     """
 
     FAILS = "fails"
@@ -65,6 +67,10 @@ class EntryClass(StrEnum):
     UNSUPPORTED = "unsupported"
     BLOCKED = "blocked"
     OUT_OF_SCOPE = "out-of-scope"
+
+
+VARYING = (EntryClass.FLAKY, EntryClass.FAILS)
+"""Classes that may have a rate."""
 
 
 class _Model(BaseModel):
@@ -96,9 +102,11 @@ class Entry(_Model):
         return self
 
     @model_validator(mode="after")
-    def _rate_belongs_to_flaky(self) -> Entry:
-        if (self.rate is not None) != (self.kind is EntryClass.FLAKY):
-            raise ValueError(f"entry {self.subject!r}: a rate belongs to class flaky, and to no other")
+    def _rate_belongs_to_what_varies(self) -> Entry:
+        if self.rate is None and self.kind is EntryClass.FLAKY:
+            raise ValueError(f"entry {self.subject!r}: class flaky needs a rate")
+        if self.rate is not None and self.kind not in VARYING:
+            raise ValueError(f"entry {self.subject!r}: a rate belongs to class flaky, or to one that mostly fails, and to no other")
         return self
 
     @model_validator(mode="after")
@@ -107,12 +115,21 @@ class Entry(_Model):
         if self.failures is None and self.runs is None:
             return self
         if self.rate is None or self.failures is None or self.runs is None:
-            raise ValueError(f"entry {self.subject!r}: failures and runs belong together, and to class flaky")
+            raise ValueError(f"entry {self.subject!r}: failures and runs belong together, and to a rate")
         if self.test is None:
-            raise ValueError(f"entry {self.subject!r}: a flaky entry names one test (test), because each test has a rate of its own")
-        for sentence in contradictions(self.rate, self.failures, self.runs):
+            raise ValueError(f"entry {self.subject!r}: an entry with a rate names one test (test), because each test has a rate of its own")
+        for sentence in contradictions(self.rate, self.rare(self.failures, self.runs), self.runs, self.rare_outcome):
             raise ValueError(f"entry {self.subject!r}: {sentence}")
         return self
+
+    @property
+    def rare_outcome(self) -> str:
+        """What the rate counts, in the plural."""
+        return "passes" if self.kind is EntryClass.FAILS else "failures"
+
+    def rare(self, failures: int, runs: int) -> int:
+        """How many of these runs ended in the outcome that the rate is about: a failure of a flaky test, a pass of one that fails."""
+        return runs - failures if self.kind is EntryClass.FAILS else failures
 
     @property
     def subject(self) -> str:

@@ -16,9 +16,9 @@ SURE = 0.99
 """The confidence with which a measurement contradicts a rate."""
 
 
-def contradictions(rate: float, failures: int, runs: int) -> Iterator[str]:
-    """Why a measurement is no evidence for a rate, as sentences; nothing when it is."""
-    seen = f"{failures} failures in {runs} runs"
+def contradictions(rate: float, failures: int, runs: int, counted: str = "failures") -> Iterator[str]:
+    """Why a measurement is no evidence for a rate, as sentences; nothing when it is. `counted` is the word for what was counted."""
+    seen = f"{failures} {counted} in {runs} runs"
     # One that never failed, or never passed, was not seen to be flaky, whatever the numbers allow.
     if not 0 < failures < runs:
         yield f"{seen}: a flaky test was seen to fail and to pass"

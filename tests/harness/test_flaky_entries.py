@@ -109,7 +109,7 @@ def test_the_stated_rate_is_the_upper_bound_of_what_was_measured(failures, runs,
     assert not list(contradictions(rate, failures, runs))
 
 
-@pytest.mark.parametrize("counts", [(0, 0), (0, 30), (30, 30), (26, 30), (1, 2)])
+@pytest.mark.parametrize("counts", [(0, 0), (0, 30), (30, 30), (1, 2), (2, 3)])
 def test_measurements_that_support_no_rate(counts):
     with pytest.raises(UsageError, match="alpha::test_race"):
         claim("alpha::test_race", counts)
@@ -135,6 +135,36 @@ def test_an_excuse_takes_what_was_measured_and_nothing_else():
     assert (one.failures, one.runs) == (3, 30)
     with pytest.raises(UsageError, match="nobody measured how often it fails; first: conform flake --only 'alpha::test_solid' --record"):
         excuse.entry("alpha::test_solid", EntryClass.FLAKY)
+
+
+# What mostly fails.
+
+MOSTLY = {"class": "fails", "rate": rate_of(2, 30), "failures": 28, "runs": 30}
+
+
+def test_what_fails_more_often_than_it_passes_states_how_often_it_passes():
+    assert claim("alpha::test_race", (28, 30)) == MOSTLY
+    assert claim("alpha::test_race", (15, 30))["class"] == "flaky"
+    made = entry(**MOSTLY)
+    assert (made.rare(28, 30), made.rare_outcome) == (2, "passes")
+    for wrong in ({"failures": 2}, {"rate": 0.0001}, {"rate": 0.6, "failures": 12}, {"failures": 30}):
+        with pytest.raises(ValueError, match=r"entry 'alpha::test_race': .*(passes|broken)"):
+            entry(**{**MOSTLY, **wrong})
+
+
+def test_a_rate_belongs_to_what_can_end_in_two_ways():
+    with pytest.raises(ValueError, match="a rate belongs to"):
+        entry(**{**MOSTLY, "class": "blocked"})
+    with pytest.raises(ValueError, match="needs a rate"):
+        Entry.model_validate({"test": "a::b", "class": "flaky", "reason": "r", "link": "l", "review_by": "2026-12-31"})
+
+
+def test_a_gate_decides_about_passes_as_it_does_about_failures():
+    (claimed,) = claims(ledger(entry(**MOSTLY)), [RACE]).values()
+    turned = Claim(RACE, claimed.rate, claimed.error)
+    for passes in range(31):
+        assert claimed.decide(30 - passes, 30) is turned.decide(passes, 30)
+    assert {claimed.decide(30 - passes, 30) for passes in (0, 25)} == {Decision.BELOW, Decision.ABOVE}
 
 
 # What a gate decides.
@@ -234,6 +264,30 @@ def test_a_flaky_test_that_always_fails_fails_the_gate(gate, tmp_path):
     assert "are more than the rate of 0.3 explains" in str(found)
     ((_, _, failures, runs),) = past(tmp_path)
     assert failures == runs < 12
+
+
+def test_a_pass_of_what_mostly_fails_is_run_again_until_its_rate_is_clear(gate, tmp_path):
+    listed = ledger(entry(**MOSTLY))
+    (found,), workers = gate({"test_race": 0.95}, report("pass"), listed=listed)
+    assert (found.kind, found.fatal) == (Kind.FLAKE, False)
+    assert set(workers.selections) == {("alpha::test_race[json-memory]",)}
+    ((_, _, failures, runs),) = past(tmp_path)
+    assert f"{runs - failures} passes in {runs} runs; its rate of {MOSTLY['rate']} allows that" in str(found)
+
+
+def test_what_mostly_failed_and_always_passes_now_fails_the_gate(gate):
+    (found,), _ = gate({"test_race": 0.0}, report("pass"), listed=ledger(entry(**MOSTLY)))
+    assert (found.kind, found.fatal) == (Kind.CONTRADICTED, True)
+    assert "passes in" in str(found)
+    # Its failures are what is expected: nothing is run for them.
+    said, workers = gate({"test_race": 0.0}, report("fail"), listed=ledger(entry(**MOSTLY)))
+    assert (said, workers.selections) == ([], [])
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail", "inconclusive", "error"])
+def test_the_comparison_itself_has_nothing_to_say_of_what_mostly_fails(verdict):
+    found = judge(ledger(entry(**MOSTLY)), report(verdict), Selection(), TODAY)
+    assert [one for one in found if one.fatal] == []
 
 
 def test_what_does_not_become_clear_fails_the_gate(gate, monkeypatch):
@@ -347,10 +401,10 @@ def test_measuring_makes_one_entry_per_test_of_a_pattern():
     after, notes = remeasured(before, {TestId("alpha", name, "json-memory"): counts for name, counts in seen.items()})
     assert [(one.test, str(one.kind), one.rate, one.failures, one.runs) for one in after.entries] == [
         ("alpha::test_always", "fails", None, None, None),
-        ("alpha::test_mostly", "flaky", 0.95, None, None),
+        ("alpha::test_mostly", "fails", rate_of(2, 30), 28, 30),
         ("alpha::test_race", "flaky", rate_of(4, 30), 4, 30),
     ]
-    assert len(notes) == 3
+    assert len(notes) == 2
     assert all(one.reason == "r" for one in after.entries)
 
 

@@ -258,7 +258,10 @@ def test_ledgers_survive_the_file(tmp_path):
             "entries.0.link: Field required",
         ),
         ('target = "x"\n[[entries]]\nmatch = "a"\nclass = "odd"\nreason = "r"\nlink = "l"\nreview_by = 2026-01-01', "entries.0.class"),
-        ('target = "x"\n[[entries]]\nmatch = "a"\nclass = "flaky"\nreason = "r"\nlink = "l"\nreview_by = 2026-01-01', "a rate belongs to"),
+        (
+            'target = "x"\n[[entries]]\nmatch = "a"\nclass = "flaky"\nreason = "r"\nlink = "l"\nreview_by = 2026-01-01',
+            "class flaky needs a rate",
+        ),
         ('target = "x"\nsurprise = 1', "surprise: Extra inputs"),
         ('version = 4\ntarget = "x"', "is a ledger of version 4; this reads versions 1 and 2 and 3"),
     ],

@@ -65,7 +65,11 @@ def show(
     if known.entries:
         entries = Table("match", "class", "reason", "link", "review by")
         for one in known.entries:
-            kind = f"{one.kind} <= {one.rate:.2%} ({one.failures}/{one.runs})" if one.rate is not None else str(one.kind)
+            kind = (
+                str(one.kind)
+                if one.rate is None
+                else f"{one.kind}, {one.rare_outcome} <= {one.rate:.2%} ({one.failures} of {one.runs} failed)"
+            )
             entries.add_row(escape(one.subject), kind, one.reason, one.link, str(one.review_by))
         out.print(entries)
 
