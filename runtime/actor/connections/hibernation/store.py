@@ -7,7 +7,7 @@ names an index above the watermark of the last durable batch (HIB-034).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.hibernation import records as conn_records
 from runtime.actor.connections.hibernation.records import ConnRecord
@@ -16,18 +16,71 @@ from runtime.actor.connections.hibernation.watermark import FORCED_ACK_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.actor.connections.connection import Conn, ConnLink
+    from runtime.actor.connections.hibernation.watermark import Watermark
+    from runtime.actor.connections.sockets import ActorSocket
     from runtime.storage.base import Op
 
 ACK_DELAY = 4.0
 """Seconds within which a settled message is saved; it has to be acknowledged within 5 (HIB-036)."""
 
 
+class StoredLink(Protocol):
+    """The socket behind a connection."""
+
+    @property
+    def socket(self) -> ActorSocket:
+        """The client's end."""
+        ...
+
+    @property
+    def watermark(self) -> Watermark:
+        """Which of the client's messages are settled."""
+        ...
+
+
+class StoredConn(Protocol):
+    """A connection, as far as its record is concerned."""
+
+    persisted: bool
+    """Rows of it may be stored."""
+    complete_record: bool
+    """Both its rows are stored."""
+
+    @property
+    def id(self) -> str:
+        """What its rows are called."""
+        ...
+
+    @property
+    def is_hibernatable(self) -> bool:
+        """Whether it has a record at all."""
+        ...
+
+    @property
+    def removed(self) -> bool:
+        """Whether it has ended."""
+        ...
+
+    @property
+    def link(self) -> StoredLink | None:
+        """The socket behind it."""
+        ...
+
+    @property
+    def subscriptions(self) -> set[str]:
+        """The events that it subscribed to."""
+        ...
+
+    def stored_values(self) -> tuple[Any, Any]:
+        """Its params and state."""
+        ...
+
+
 @dataclass(slots=True)
 class _Batch:
     """What one save contains: connections with watermark and covered bytes, and ids of removed ones."""
 
-    written: list[tuple[Conn, ConnLink, int, int]] = field(default_factory=list)
+    written: list[tuple[StoredConn, StoredLink, int, int]] = field(default_factory=list)
     removed: set[str] = field(default_factory=set)
 
 
@@ -42,7 +95,7 @@ class ConnStore:
     def __init__(self, request_save: Callable[[float | None], None], tell: Callable[[], None] = lambda: None) -> None:
         self._request_save = request_save
         self._tell = tell
-        self._dirty: dict[str, Conn] = {}
+        self._dirty: dict[str, StoredConn] = {}
         self._acking: set[str] = set()
         self._removed: set[str] = set()
         self._batch: _Batch | None = None
@@ -52,13 +105,13 @@ class ConnStore:
         """The generation is over: what leftover code still changes is not saved (SLEEP-055)."""
         self._closed = True
 
-    def changed(self, conn: Conn) -> None:
+    def changed(self, conn: StoredConn) -> None:
         """State or subscriptions changed: save at the usual pace (CONN-052)."""
         self._tell()
         if not conn.removed and conn.is_hibernatable:
             self._mark(conn, None)
 
-    def removed(self, conn: Conn) -> None:
+    def removed(self, conn: StoredConn) -> None:
         """The connection ended: its record, if there is one, goes with the next save (HIB-012)."""
         # A connection that was never written needs no deletion, and most end before their first save.
         self._dirty.pop(conn.id, None)
@@ -71,7 +124,7 @@ class ConnStore:
         self._removed.add(conn_id)
         self._request_save(None)
 
-    def settle(self, conn: Conn, index: int, size: int) -> None:
+    def settle(self, conn: StoredConn, index: int, size: int) -> None:
         """A client message was handled; save and acknowledge in time (HIB-033, HIB-036)."""
         link = conn.link
         if link is None or conn.removed or not link.watermark.settle(index, size):
@@ -83,7 +136,7 @@ class ConnStore:
             self._acking.add(conn.id)
             self._mark(conn, ACK_DELAY)
 
-    def _mark(self, conn: Conn, within: float | None) -> None:
+    def _mark(self, conn: StoredConn, within: float | None) -> None:
         if self._closed:
             return
         self._dirty[conn.id] = conn
@@ -128,7 +181,7 @@ class ConnStore:
             self._removed |= batch.removed
 
 
-def _record(conn: Conn, link: ConnLink) -> ConnRecord:
+def _record(conn: StoredConn, link: StoredLink) -> ConnRecord:
     socket = link.socket
     params, state = conn.stored_values()
     return ConnRecord(

@@ -6,8 +6,8 @@ import pytest
 
 from runtime.actor.connections.hibernation import records
 from runtime.actor.connections.hibernation.records import ConnRecord
-from runtime.actor.connections.hibernation.restore import Restore
 from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
+from runtime.actor.connections.restore import Restore
 from runtime.declaration.actor import Actor
 from runtime.http import Request
 from tests.runtime.connections.fakes import CONNECT, RAW, Owner, Socket, Table, settle
