@@ -21,8 +21,8 @@ import uvicorn
 
 from runtime import logs
 from runtime.gateway.uvicorn_protocols import AnyMethodProtocol, CheckedTextProtocol
-from runtime.hosting.standalone.asgi_app import GatewayApp
 from runtime.hosting.standalone.host import StandaloneHost
+from runtime.hosting.standalone.listener.asgi_app import GatewayApp
 from runtime.storage.memory import MemoryStorage
 from runtime.storage.sqlite import SQLiteStorage
 

@@ -1,4 +1,4 @@
-from runtime.hosting.standalone.ray_ids import ray_source
+from runtime.hosting.standalone.listener.ray_ids import ray_source
 from runtime.protocol.ids import parse_id
 
 

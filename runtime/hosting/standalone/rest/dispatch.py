@@ -10,7 +10,7 @@ import structlog
 
 from runtime.errors import ActorError, make_error
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body
-from runtime.hosting.standalone import cors
+from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.rest.actors import ActorEndpoints, ActorsHost
 from runtime.hosting.standalone.rest.bodies import MAX_BODY
 from runtime.hosting.standalone.rest.namespaces import NamespaceEndpoints, NamespacesHost

@@ -12,11 +12,11 @@ import structlog
 
 from runtime.gateway.face import ActorFace
 from runtime.gateway.rate_limits import RequestLimit
-from runtime.hosting.standalone.http_entry import HttpEntry
+from runtime.hosting.standalone.listener.http_entry import HttpEntry
+from runtime.hosting.standalone.listener.routing import Router
+from runtime.hosting.standalone.listener.scopes import own_url
+from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
 from runtime.hosting.standalone.rest.dispatch import RestApi
-from runtime.hosting.standalone.routing import Router
-from runtime.hosting.standalone.scopes import own_url
-from runtime.hosting.standalone.websocket_entry import WebSocketEntry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

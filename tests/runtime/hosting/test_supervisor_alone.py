@@ -1,0 +1,117 @@
+"""The supervisor without a host: rows that only remember, generations that do what the test says."""
+
+import asyncio
+
+import pytest
+
+from runtime.actor.ports import StopReason
+from runtime.declaration.definition import Actor
+from runtime.declaration.registry import Registry
+from runtime.errors import ActorError
+from runtime.hosting.standalone import supervisor as module
+from runtime.hosting.standalone.namespaces import Namespace
+from runtime.hosting.standalone.records import ActorRecord
+from runtime.hosting.standalone.slot import ActorSlot, SlotState
+from runtime.hosting.standalone.supervisor import Supervisor
+
+
+class Thing(Actor):
+    name = "thing"
+
+
+class Task:
+    """A generation; `fault` is what its start raises."""
+
+    fault = None
+
+    def __init__(self, definition, identity, host, storage):
+        self.identity, self.stops = identity, []
+
+    async def start(self):
+        if self.fault is not None:
+            raise self.fault
+
+    async def stop(self, reason):
+        self.stops.append(reason)
+
+
+class Host:
+    """Hosts one actor."""
+
+    def __init__(self):
+        self.registry, self.storage, self.rows = Registry(Thing), self, self
+        self.slot = ActorSlot(ActorRecord("a", "n", "thing", None, "p", 0), Namespace("n", "home", "", 0))
+        self.slots = {"a": self.slot}
+        self.alarms, self.gone = [], []
+
+    def serves(self, namespace, pool):
+        return True
+
+    def alarm(self, slot, at_ms):
+        self.alarms.append(at_ms)
+
+    def mark(self, row):
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def save(self, row):
+        pass
+
+    async def erase(self, actor_id):
+        pass
+
+    async def commit(self, scope, ops):
+        pass
+
+
+@pytest.fixture
+def host(monkeypatch):
+    monkeypatch.setattr(module, "ActorTask", Task)
+    monkeypatch.setattr(Task, "fault", None)
+    return Host()
+
+
+@pytest.fixture
+def supervisor(host):
+    return Supervisor(host, host.gone.append, 0.05)
+
+
+async def test_a_generation_is_started_once_for_all_who_wait(host, supervisor):
+    first, second = await asyncio.gather(supervisor.ready(host.slot), supervisor.ready(host.slot))
+    assert first is second is host.slot.task
+    assert (host.slot.state, host.slot.live.task) == (SlotState.RUNNING, first)
+    assert host.slot.live.headers[1] == (b"x-rivet-actor-generation", b"1")
+
+
+async def test_a_start_that_fails_leaves_its_text_and_sleep_behind(host, supervisor, monkeypatch):
+    monkeypatch.setattr(Task, "fault", RuntimeError("broken"))
+    with pytest.raises(ActorError) as caught:
+        await supervisor.ready(host.slot)
+    assert caught.value.name == "guard.actor_wake_retries_exceeded"
+    assert (host.slot.state, host.slot.record.error) == (SlotState.ASLEEP, {"crashed": {"message": "broken"}})
+
+
+async def test_a_start_that_an_alarm_asked_for_is_tried_again_later(host, supervisor, monkeypatch):
+    monkeypatch.setattr(Task, "fault", RuntimeError("broken"))
+    supervisor.start(host.slot, by_alarm=True)
+    await host.slot.transition
+    assert len(host.alarms) == 1
+
+
+async def test_going_away_starts_again_and_destroying_does_not(host, supervisor):
+    first = await supervisor.ready(host.slot)
+    supervisor.stop(host.slot, StopReason.GOING_AWAY)
+    second = await supervisor.ready(host.slot)
+    assert (first.stops, second is first) == ([StopReason.GOING_AWAY], False)
+    await supervisor.destroy(host.slot)
+    assert (second.stops, host.gone, host.slot.state) == ([StopReason.DESTROY], [host.slot], SlotState.DESTROYED)
+
+
+async def test_after_its_end_it_stops_all_and_starts_nothing(host, supervisor):
+    task = await supervisor.ready(host.slot)
+    await supervisor.close()
+    assert (task.stops, host.slot.state) == ([StopReason.GOING_AWAY], SlotState.ASLEEP)
+    with pytest.raises(ActorError) as caught:
+        await supervisor.ready(host.slot)
+    assert caught.value.name == "guard.service_unavailable"
