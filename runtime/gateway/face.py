@@ -109,17 +109,19 @@ class ActorFace:
             # The order of checks is WIRE-313.
             args = self._decode(request, decode_action_request)
             params = _params(request)
-            output = await task.calls.call_action(request.route.name, args, params, request.to_actor(request.path, request.body))
+            output = await task.actions.call_action(request.route.name, args, params, request.to_actor(request.path, request.body))
             return self._encoded(live, request, encode_action_response(output, request.encoding))
         if kind is Kind.QUEUE:
             message = self._decode(request, decode_queue_request)
             params = _params(request)
-            result = await task.calls.send_queue(request.route.name, message, params, request.to_actor(request.path, request.body))
+            result = await task.queue_sends.send(request.route.name, message, params, request.to_actor(request.path, request.body))
             return self._encoded(live, request, encode_queue_response(result, request.encoding))
         if kind is Kind.REQUEST:
             # Absent parameters differ from null here only: a raw handler's guard sees which one it was.
             params = UNDEFINED if request.params is None else from_wire(jsontext.loads(request.params))
-            return raw_reply(await task.calls.fetch(request.to_actor(request.route.name, request.body or None), params), live.headers)
+            return raw_reply(
+                await task.raw_requests.fetch(request.to_actor(request.route.name, request.body or None), params), live.headers
+            )
         if kind is Kind.METRICS:
             return Reply(200, (METRICS_TYPE,), self._metrics.render())
         if kind is Kind.INSPECTOR:

@@ -104,11 +104,11 @@ class ActorView:
         if name not in self._actor.definition.actions:
             raise make_error("action.action_not_found", message=f"Action {name} not found", name=name)
         with self.working():
-            return await self._actor.calls.run_scheduled(name, args)
+            return await self._actor.actions.run_scheduled(name, args)
 
     async def call_action(self, name: str, args: list[Any]) -> Any:
         """Run an action as a client would, on a connection of its own (INSP-154)."""
-        return await self._actor.calls.call_action(name, args, None, None)
+        return await self._actor.actions.call_action(name, args, None, None)
 
     @property
     def queue_size(self) -> int:

@@ -129,7 +129,7 @@ class InspectedActor(Protocol):
         ...
 
     @property
-    def calls(self) -> Actions:
+    def actions(self) -> Actions:
         """Who runs actions."""
         ...
 

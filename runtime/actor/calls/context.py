@@ -1,4 +1,9 @@
-"""`Context`: what user code gets, one per invocation of an action, hook or handler."""
+"""`Context`: what user code gets, one per invocation of an action, hook or handler.
+
+Why one per invocation and not one per actor: connection, request, abort signal and time-out belong to the call, and a message taken from
+the queue is held by whoever took it (QUEUE-053). One is made for every action, so it has slots, and makes what few calls use at first use.
+What the runtime alone may do with it is private, because everything public here is an interface of user code.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from client import Client
+    from runtime.actor.calls.ports import ContextOwner, RunWakes
     from runtime.actor.connections.connection import Conn
     from runtime.actor.kv import KeyValue
-    from runtime.actor.lifecycle.task import ActorTask
     from runtime.http import Request
 
 
 class RunControl:
     """`c.run`: control over the run handler (RUN-012)."""
 
-    __slots__ = ("_task",)
+    __slots__ = ("_run",)
 
-    def __init__(self, task: ActorTask) -> None:
-        self._task = task
+    def __init__(self, run: RunWakes) -> None:
+        self._run = run
 
     async def set_wake_at(self, epoch_ms: int | None) -> None:
         """Have the run handler active at that time (epoch milliseconds), waking the actor if need be; None clears.
@@ -39,7 +44,7 @@ class RunControl:
             ActorError: actor.run_handler_unavailable without a run handler.
             ValueError: The time is negative or not whole.
         """
-        await self._task.run.set_wake_at(epoch_ms)
+        await self._run.set_wake_at(epoch_ms)
 
 
 class Context:
@@ -55,9 +60,9 @@ class Context:
 
     __slots__ = ("_queue", "_remove", "_signal", "_task", "conn", "request", "timed_out")
 
-    def __init__(self, task: ActorTask, conn: Conn | None = None, request: Request | None = None) -> None:
+    def __init__(self, task: ContextOwner, conn: Conn | None = None, request: Request | None = None) -> None:
         self._task = task
-        self.conn: Any = conn
+        self.conn: Any = conn  # typed `Conn | None` every action would have to narrow it first
         self.request = request
         self._queue: QueueApi | None = None
         self._signal: AbortSignal | None = None
@@ -142,7 +147,7 @@ class Context:
     @property
     def run(self) -> RunControl:
         """Control over the run handler."""
-        return RunControl(self._task)
+        return RunControl(self._task.run)
 
     @property
     def conns(self) -> Mapping[str, Conn]:
@@ -153,6 +158,7 @@ class Context:
     def abort_signal(self) -> AbortSignal:
         """Fires when grace begins, and for an action also when its time is up (SLEEP-030, TASK-104)."""
         if self._signal is None:
+            # A signal of its own, because it fires for this call's time-out, too; the actor's is for all of its calls.
             self._signal = AbortSignal()
             if self.timed_out:
                 self._signal.fire()
@@ -197,6 +203,7 @@ class Context:
         child = self._task.work.spawn(kind, work if inspect.iscoroutine(work) else _settle(work))
         if child is not None:
             return child
+        # Too late for new work (TASK-033): whoever awaits the result must not fail for it.
         refused: asyncio.Future[Any] = self._task.loop.create_future()
         refused.set_result(None)
         return refused
@@ -237,10 +244,12 @@ class Context:
             self._signal.fire()
 
     def _close(self) -> None:
+        # The actor's signal outlives the call, and would hold on to every context that ever listened.
         if self._remove is not None:
             self._remove()
             self._remove = None
 
 
 async def _settle(work: Awaitable[Any]) -> Any:
+    # Futures and other awaitables, which cannot be made into tasks.
     return await work

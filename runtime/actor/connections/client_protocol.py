@@ -10,11 +10,11 @@ import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.calls.limits import call_limited
 from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.connections.ports import ConnOwner
 from runtime.actor.connections.sockets import byte_size
 from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.limits import call_limited
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import decode_to_server, encode_to_client
 from runtime.protocol.errors import ValueTagError
@@ -46,7 +46,7 @@ class ClientOwner(ConnOwner, Protocol):
     """The actor that clients talk to."""
 
     @property
-    def calls(self) -> ActionStarter:
+    def actions(self) -> ActionStarter:
         """Its actions."""
         ...
 
@@ -186,7 +186,7 @@ class ClientConnection:
             return  # neither answered nor settled: the next generation gets it again (HIB-045)
         reply: asyncio.Future[Any] = self._owner.loop.create_future()
         try:
-            self._owner.calls.start_action(request.name, request.args, self._conn, reply)
+            self._owner.actions.start_action(request.name, request.args, self._conn, reply)
         except ActorError as exc:
             self._answer_error(request.id, exc)
             self._settle(index, size)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from runtime.actor.calls.actions import Actions
+from runtime.actor.calls.admission import Admissions
 from runtime.actor.calls.context import Context
-from runtime.actor.calls.dispatch import Calls
-from runtime.actor.calls.limits import call_limited
+from runtime.actor.calls.queue_sends import QueueSends
+from runtime.actor.calls.raw_requests import RawRequests
+from runtime.actor.calls.transient_calls import TransientCalls
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
@@ -25,6 +28,7 @@ from runtime.actor.lifecycle.start import run_start
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.stop import abandon, run_stop
 from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.limits import call_limited
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook
@@ -87,7 +91,11 @@ class ActorTask:
         self.saver.add_source(self.state)
         self.idle: IdleTimer = IdleTimer(self)
         self.run = RunSupervisor(self)
-        self.calls = Calls(self)
+        self.admissions = Admissions(self)
+        self.actions = Actions(self, self.admissions)
+        transient = TransientCalls(self, self.admissions)
+        self.queue_sends = QueueSends(self, transient)
+        self.raw_requests = RawRequests(self, transient)
         self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
@@ -223,7 +231,7 @@ class ActorTask:
                 if not reply.done():
                     reply.set_result(None)
 
-        self.calls.admit("dispatch_websocket_open", run, reply)
+        self.admissions.admit("dispatch_websocket_open", run, reply)
         await reply
 
     def send_event(self, event: str, apply: Callable[[], None]) -> None:

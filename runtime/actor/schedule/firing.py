@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.actor.schedule.records import Schedule
 
 
-class ScheduledCalls(Protocol):
+class ActionRunner(Protocol):
     """Who runs actions."""
 
     async def run_scheduled(self, name: str, args: list[Any]) -> Any:
@@ -37,7 +37,7 @@ class FiringOwner(Protocol):
         ...
 
     @property
-    def calls(self) -> ScheduledCalls:
+    def actions(self) -> ActionRunner:
         """Who runs the actions."""
         ...
 
@@ -75,7 +75,7 @@ class Firing:
         entry = None if item.spec is None else await self._history.started(item, scheduled_at, fired_at)
         error: Exception | None = None
         try:
-            await self._owner.calls.run_scheduled(item.action, [*item.args, fire])
+            await self._owner.actions.run_scheduled(item.action, [*item.args, fire])
         except Exception as caught:
             error = caught
             self._owner.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, **error_fields(caught))

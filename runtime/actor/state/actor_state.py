@@ -159,7 +159,7 @@ class ActorState:
             self._unflushed = True
             if not self._flush_due:
                 self._flush_due = True
-                self._loop.call_soon(self._flush_turn)
+                self._loop.call_soon(self.flush_turn)
 
     def flush(self) -> None:
         """Call `on_state_change` if anything changed since the last call; what it raises is raised (RUN-120, RUN-125)."""
@@ -181,12 +181,12 @@ class ActorState:
         except Exception as error:
             self._owner.log.error("onStateChange failed", error=repr(error))
 
-    def _flush_turn(self) -> None:
+    def flush_turn(self) -> None:
+        """`flush` within a call that it must not fail: what the hook raises is logged (RUN-127)."""
         self._flush_due = False
         try:
             self.flush()
         except Exception:
-            # A mid-action flush must not fail the action (RUN-127).
             self._owner.log.exception("onStateChange failed")
 
     # Save source.

@@ -197,7 +197,7 @@ class World:
         return await self.start()
 
     async def call(self, name, *args):
-        return await self.task.calls.call_action(name, list(args), None, None)
+        return await self.task.actions.call_action(name, list(args), None, None)
 
     def metrics_ending(self, suffix, **labels):
         """The values of the rendered samples with such a name and these labels."""

@@ -285,9 +285,9 @@ async def test_each_http_action_has_a_connection_of_its_own():
 
     async with World(Connected) as world:
         task = await world.start()
-        first = await task.calls.call_action("me", [], {"who": "a"}, None)
+        first = await task.actions.call_action("me", [], {"who": "a"}, None)
         await asyncio.sleep(0.01)
-        second = await task.calls.call_action("me", [], {"who": "b"}, None)
+        second = await task.actions.call_action("me", [], {"who": "b"}, None)
         await asyncio.sleep(0.01)
         assert first != second
         assert log == [
@@ -309,19 +309,19 @@ async def test_raw_requests():
 
     async with World(Web) as world:
         task = await world.start()
-        answer = await task.calls.fetch(Request("GET", "http://127.0.0.1/a", {}), None)
+        answer = await task.raw_requests.fetch(Request("GET", "http://127.0.0.1/a", {}), None)
         assert (answer.body, answer.status) == ("/a", 201)
         with caught("actor.action_timed_out"):
-            await task.calls.fetch(Request("GET", "http://127.0.0.1/slow", {}), None)
+            await task.raw_requests.fetch(Request("GET", "http://127.0.0.1/slow", {}), None)
         with pytest.raises(TypeError):
-            await task.calls.fetch(Request("GET", "http://127.0.0.1/wrong", {}), None)
+            await task.raw_requests.fetch(Request("GET", "http://127.0.0.1/wrong", {}), None)
 
 
 @virtual
 async def test_without_a_raw_handler_the_answer_is_404():
     async with World(Tool) as world:
         task = await world.start()
-        assert (await task.calls.fetch(Request("GET", "http://127.0.0.1/a", {}), None)).status == 404
+        assert (await task.raw_requests.fetch(Request("GET", "http://127.0.0.1/a", {}), None)).status == 404
 
 
 @virtual
@@ -332,7 +332,7 @@ async def test_dispatch_after_the_end_is_refused():
         with caught("actor.stopping"):
             task.accepting()
         with caught("actor.stopping"):
-            await task.calls.call_action("count", [], None, None)
+            await task.actions.call_action("count", [], None, None)
 
 
 @virtual
@@ -397,4 +397,4 @@ async def test_the_response_hook_shares_the_limit_over_http_and_is_not_run_for_a
         await asyncio.sleep(1)
         assert calls == [0.1, 0.6]
         # Without an HTTP request around it the hook has a second of its own.
-        assert await world.task.calls.run_scheduled("wait", [0.6]) == 0.6
+        assert await world.task.actions.run_scheduled("wait", [0.6]) == 0.6

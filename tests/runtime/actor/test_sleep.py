@@ -154,7 +154,7 @@ async def test_a_raw_request_keeps_it_awake():
 
     async with World(Web) as world:
         task = await world.start()
-        assert (await task.calls.fetch(Request("GET", "http://127.0.0.1/", {}), None)).body == "x"
+        assert (await task.raw_requests.fetch(Request("GET", "http://127.0.0.1/", {}), None)).body == "x"
         assert world.intents == []
         await world.asleep(within=0.6)
 
@@ -265,17 +265,17 @@ async def test_dispatch_in_grace_is_accepted_and_refused_afterwards():
         task = await world.start()
         stopping = asyncio.ensure_future(world.stop())
         await asyncio.sleep(0.5)
-        assert await task.calls.call_action("counts", [], None, None) == [1, 0]
+        assert await task.actions.call_action("counts", [], None, None) == [1, 0]
         await stopping
         with caught("actor.stopping"):
-            await task.calls.call_action("counts", [], None, None)
+            await task.actions.call_action("counts", [], None, None)
 
 
 @virtual
 async def test_accepted_dispatch_is_handed_over_before_grace_begins():
     async with World(Sleepy) as world:
         task = await world.start()
-        calling = asyncio.ensure_future(task.calls.call_action("counts", [], None, None))
+        calling = asyncio.ensure_future(task.actions.call_action("counts", [], None, None))
         stopping = asyncio.ensure_future(world.stop())
         assert await calling == [1, 0]
         await stopping

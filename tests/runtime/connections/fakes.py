@@ -86,7 +86,7 @@ class Owner:
         self.activity = Activity(lambda: None)
         self.work = WorkTracker(self.activity, self.metrics, self.log)
         self.started = []
-        self.calls = SimpleNamespace(start_action=lambda name, args, conn, reply: self.started.append((name, args, reply)))
+        self.actions = SimpleNamespace(start_action=lambda name, args, conn, reply: self.started.append((name, args, reply)))
         self.limits = {}
 
     def context(self, conn=None, request=None):

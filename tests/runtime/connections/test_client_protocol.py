@@ -76,7 +76,7 @@ async def test_an_action_that_fails_or_cannot_begin_names_the_actor():
     def full(*_):
         raise make_error("actor.stopping")
 
-    client.owner.calls.start_action = full
+    client.owner.actions.start_action = full
     client.send(ActionRequest(2, "refused", []))
     assert [(answer.action_id, answer.error.code, answer.error.actor.actor_id) for answer in client.got] == [
         (1, "forbidden", "actor1"), (2, "stopping", "actor1"),

@@ -40,7 +40,10 @@ class SlowToConnect(Actor):
 async def test_a_connect_hook_over_its_limit_fails_http_calls_too() -> None:
     async with World(SlowToConnect) as world:
         task = world.task(await world.create("slowToConnect"))
-        for call in (task.calls.call_action("ping", [], None, None), task.calls.fetch(Request("GET", "http://127.0.0.1/", {}), None)):
+        for call in (
+            task.actions.call_action("ping", [], None, None),
+            task.raw_requests.fetch(Request("GET", "http://127.0.0.1/", {}), None),
+        ):
             with pytest.raises(ActorError) as caught:
                 await call
             assert caught.value.name == "actor.callback_timed_out"
