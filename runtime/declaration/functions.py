@@ -23,8 +23,10 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class UserFunction:
     """A hook, an action or a guard, and how it is called.
 
-        shout = UserFunction.of(lambda text, end="!": text + end)
-        shout("a", "?", "surplus")   # a?
+        from runtime.declaration.functions import UserFunction
+
+        ask = UserFunction.of(lambda text, end="!": text + end)
+        assert ask("who", "?", "surplus") == "who?"
 
     Attributes:
         function: What is called.
