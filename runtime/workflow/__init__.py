@@ -34,9 +34,10 @@ from runtime.workflow.errors import (
     RollbackError,
     StepExhaustedError,
 )
-from runtime.workflow.options import Break, Continue, Result
+from runtime.workflow.loop import Break, Continue
 from runtime.workflow.receive import WorkflowMessage
 from runtime.workflow.step_context import StepContext
+from runtime.workflow.tries import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable

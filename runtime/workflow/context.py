@@ -12,12 +12,11 @@ from runtime.workflow.errors import BranchCancelled, EntryInProgressError, Evict
 from runtime.workflow.history import Location, path_text
 from runtime.workflow.join import run_join
 from runtime.workflow.loop import run_loop
-from runtime.workflow.options import Result, StepOptions
 from runtime.workflow.race import run_race
 from runtime.workflow.receive import WorkflowQueue
 from runtime.workflow.sleep import wait_until_deadline
-from runtime.workflow.step import run_step
-from runtime.workflow.tries import BLOCK_SOURCES, STEP_KINDS, try_block, try_step
+from runtime.workflow.step import StepOptions, run_step
+from runtime.workflow.tries import BLOCK_SOURCES, STEP_KINDS, Result, try_block, try_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

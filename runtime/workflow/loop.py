@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.protocol.values import UNDEFINED
 from runtime.workflow.errors import RollbackStop
 from runtime.workflow.history import COMPLETED, RUNNING, Entry, copied
-from runtime.workflow.options import Break, Continue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.workflow.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Loop on, with this state (WF-070)."""
+
+    state: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """End the loop with this value (WF-070, WF-075)."""
+
+    value: Any = None
 
 
 async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any, prune_interval: int, size: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
@@ -31,9 +32,26 @@ from runtime.workflow.step_context import StepContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.workflow.options import StepOptions
     from runtime.workflow.run import WorkflowRun
     from runtime.workflow.scope import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """Options of a step (section 5); durations are seconds. `timeout=None` or <= 0: one attempt may take for ever."""
+
+    max_retries: int = 3
+    retry_backoff_base: float = 0.1
+    retry_backoff_max: float = 30.0
+    timeout: float | None = 30.0
+    retry_on_timeout: bool = False
+    ephemeral: bool = False
+    rollback: Callable[..., Any] | None = None
+
+    def backoff_ms(self, attempts: int) -> int:
+        """Milliseconds from the start of failed attempt number `attempts` to the next one (WF-043)."""
+        seconds: float = min(self.retry_backoff_max, self.retry_backoff_base * 2 ** min(attempts, 64))
+        return round(seconds * 1000)
 
 
 async def run_step(scope: Scope, name: str, body: Callable[..., Any], options: StepOptions) -> Any:

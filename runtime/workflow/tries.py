@@ -6,10 +6,10 @@ after its code no longer fits its history would record nonsense (WF-063).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.workflow.errors import JoinError, RaceError, RollbackError, WorkflowFailure, describe
-from runtime.workflow.options import Result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +22,15 @@ STEP_KINDS = ("critical", "timeout", "exhausted")
 """Kinds of a step's final failure that `try_step` returns unless told otherwise (WF-060)."""
 BLOCK_SOURCES = ("step", "join", "race")
 """Sources of a block's failure that `try_` returns unless told otherwise (WF-065)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Outcome of `try_step` and `try_`: `value` when `ok`, else `failure` (WF-060, WF-065)."""
+
+    ok: bool
+    value: Any = None
+    failure: dict[str, Any] | None = None
 
 
 async def try_step(step: Awaitable[Any], catch: Sequence[str]) -> Result:
