@@ -65,7 +65,7 @@ class FakeActor:
         self.state = SimpleNamespace(value=state, replace=self._replace, flush=lambda: self.done.append("flush"))
         self.saver = SimpleNamespace(save_now=self.noting("saved"))
         self.conns = SimpleNamespace(view={})
-        self.calls = SimpleNamespace(run_scheduled=self.action, call_action=self.action)
+        self.actions = SimpleNamespace(run_scheduled=self.action, call_action=self.action)
         self.queue = Queue([])
         self.schedules = SimpleNamespace(
             pending=lambda: [Schedule("s", "run", [], 5)], recurring=list, remove=self.remove, history=SimpleNamespace(of=lambda *_: [])
@@ -96,10 +96,8 @@ class FakeActor:
     def accepting(self):
         """Always."""
 
-    async def action(self, name, args, params=None):
+    async def action(self, name, args, *_):
         return [name, *args]
-
-    call_action = action
 
     async def remove(self, schedule_id, *, recurring):
         return recurring
