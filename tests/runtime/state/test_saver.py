@@ -1,0 +1,108 @@
+"""The saver by itself. What becomes durable when, as actors see it, is in tests/runtime/actor/test_saving.py."""
+
+import asyncio
+
+import pytest
+
+from runtime.actor.state.saving import StateSaver
+from runtime.storage.base import Put
+from tests.runtime.parts import Owner, StorageFailure, virtual
+
+
+class Source:
+    def __init__(self, name):
+        self.name, self.dirty, self.outcomes = name, False, []
+
+    def collect(self):
+        if isinstance(self.dirty, Exception):
+            raise self.dirty
+        dirty, self.dirty = self.dirty, False
+        return [Put("t", self.name, b"")] if dirty else []
+
+    def settled(self, ok):
+        self.outcomes.append(ok)
+
+
+def build():
+    owner = Owner()
+    saver = StateSaver(owner)
+    sources = [Source(b"a"), Source(b"b")]
+    for source in sources:
+        saver.add_source(source)
+    return saver, owner, *sources
+
+
+@virtual
+async def test_requests_are_throttled_and_one_batch_holds_all_sources():
+    saver, owner, a, b = build()
+    a.dirty = b.dirty = True
+    saver.request()
+    saver.request()
+    await asyncio.sleep(0.9)
+    assert owner.batches == []
+    await asyncio.sleep(0.2)
+    assert [[op.key for op in batch] for batch in owner.batches] == [[b"a", b"b"]]
+    assert (a.outcomes, b.outcomes) == ([True], [True])
+
+
+@virtual
+async def test_the_earliest_request_counts():
+    saver, owner, a, _ = build()
+    a.dirty = True
+    saver.request(0.1)
+    saver.request(0.5)
+    await asyncio.sleep(0.2)
+    assert len(owner.batches) == 1
+
+
+@virtual
+async def test_who_comes_during_a_save_waits_for_the_next():
+    saver, owner, a, _ = build()
+    owner.held = asyncio.Event()
+    a.dirty = True
+    first = asyncio.create_task(saver.save_now())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    a.dirty = True
+    second = asyncio.create_task(saver.save_now([Put("t", b"extra", b"")]))
+    await asyncio.sleep(0)
+    owner.held.set()
+    await asyncio.gather(first, second)
+    assert [[op.key for op in batch] for batch in owner.batches] == [[b"a"], [b"a", b"extra"]]
+
+
+@virtual
+async def test_a_failed_save_is_told_to_all_and_tried_again_at_once():
+    saver, owner, a, b = build()
+    owner.failing = 1
+    a.dirty = True
+    with pytest.raises(StorageFailure):
+        await saver.save_now()
+    assert (a.outcomes, b.outcomes) == ([False], [False])
+    a.dirty = True
+    await asyncio.sleep(0.01)
+    assert len(owner.batches) == 1
+
+
+@virtual
+async def test_a_source_that_cannot_be_serialized_gives_the_rows_of_the_others_back():
+    saver, _, a, b = build()
+    a.dirty, b.dirty = True, TypeError("not storable")
+    with pytest.raises(TypeError):
+        await saver.save_now()
+    assert (a.outcomes, b.outcomes) == ([False], [False])
+    saver.stop_timer()
+
+
+@virtual
+async def test_after_the_timer_is_stopped_only_explicit_saves_happen():
+    saver, owner, a, _ = build()
+    saver.request()
+    saver.stop_timer()
+    saver.request(0)
+    a.dirty = True
+    await asyncio.sleep(5)
+    assert owner.batches == []
+    await saver.save_now()
+    await saver.idle()
+    assert len(owner.batches) == 1
