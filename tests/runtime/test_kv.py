@@ -5,13 +5,47 @@ import asyncio
 import pytest
 
 from runtime.actor.database.provider import raw_database
+from runtime.actor.kv import KeyValue
 from runtime.errors import ActorError
+from runtime.hosting.standalone.actor_storage import GenerationStorage
+from runtime.storage.memory import MemoryStorage
+from tests.runtime import parts
 from tests.runtime.owner import Owner
+
+
+class Entries(parts.Owner):
+    """An actor with a storage, and a gate that counts who passes."""
+
+    def __init__(self):
+        disk = MemoryStorage()
+        super().__init__(passed=0, open=disk.open, storage=GenerationStorage(disk, "actor1", 1))
+        self.database = self
+
+    async def gate(self):
+        self.passed += 1
+
+    async def commit(self, ops):
+        await self.storage.commit(ops)
 
 
 @pytest.fixture
 async def kv():
-    return (await Owner().start()).kv
+    owner = Entries()
+    await owner.open()
+    return KeyValue(owner)
+
+
+async def test_every_call_passes_the_gate():
+    owner = Entries()
+    await owner.open()
+    kv = KeyValue(owner)
+    await kv.put("k", "v")
+    await kv.get("k")
+    await kv.list("")
+    await kv.batch_put([(b"k%d" % number, b"") for number in range(129)])
+    await kv.batch_get([b"k"])
+    await kv.delete_range("a", "b")
+    assert owner.passed == 7
 
 
 async def test_text_and_bytes_address_the_same_entry(kv):

@@ -24,7 +24,9 @@ class Stopping(Owner):
         self.abort = AbortSignal()
         self.abort.add_listener(lambda: self.steps.append("abort"))
         note, wait = self._note, self._wait
-        self.schedules = SimpleNamespace(suspend=note("schedules.suspend"), sync_alarm=wait("schedules.sync_alarm"), drain=wait("schedules.drain"))
+        self.schedules = SimpleNamespace(
+            suspend=note("schedules.suspend"), sync_alarm=wait("schedules.sync_alarm"), drain=wait("schedules.drain")
+        )
         self.idle = SimpleNamespace(disarm=note("idle.disarm"))
         self.conns = Conns(
             begin_stop=note("conns.begin_stop"), close_raw_sockets=note("conns.close_raw_sockets"), freeze=note("conns.freeze"),

@@ -82,5 +82,3 @@ async def test_the_run_handler_holds_sleep_and_not_destruction():
     owner.run.active = True
     assert is_over(owner, StopKind.DESTROY)
     assert not is_over(owner, StopKind.SLEEP)
-
-

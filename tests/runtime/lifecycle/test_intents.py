@@ -10,7 +10,9 @@ from tests.runtime.parts import Owner, failing
 
 def asking(state="started", reason=None):
     sent = []
-    host = SimpleNamespace(request_sleep=lambda *who: sent.append(("sleep", *who)), request_destroy=lambda *who: sent.append(("destroy", *who)))
+    host = SimpleNamespace(
+        request_sleep=lambda *who: sent.append(("sleep", *who)), request_destroy=lambda *who: sent.append(("destroy", *who))
+    )
     state_of_actor = SimpleNamespace(flush_quietly=lambda: sent.append("flush"))
     owner = Owner(state_name=LifecycleState(state), stop_reason=reason, host=host, state=state_of_actor)
     owner.sleep_requested = owner.destroy_requested = False

@@ -1,0 +1,183 @@
+"""The book by itself. What actors and clients see of schedules is in tests/runtime/actor/test_schedule.py."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from runtime import clock
+from runtime.actor.schedule.book import ScheduleBook
+from runtime.actor.schedule.cron import every_spec, first_run
+from runtime.actor.schedule.records import Schedule
+from runtime.actor.schedule.user_api import CronApi, ScheduleApi
+from runtime.declaration.options import Options
+from runtime.storage.base import Put
+from tests.runtime.parts import Owner, StorageFailure, failing, settle, virtual
+
+
+class Planning(Owner):
+    """`fired`: actions that were run, `alarms`: what the control plane was told, `woken`: how often the run handler was."""
+
+    def __init__(self, batches=(), **more):
+        super().__init__(batches=list(batches), fired=[], alarms=[], woken=0, **more)
+        self.host = self.run = self.calls = self
+        self.book = ScheduleBook(self)
+        self.book.load(self.loaded())
+        self.book.resume()
+
+    async def set_alarm(self, actor_id, at_ms):
+        self.alarms.append(at_ms)
+
+    async def run_scheduled(self, name, args):
+        self.fired.append(name)
+
+    def ensure_active(self):
+        self.woken += 1
+
+
+@virtual
+async def test_one_shots_fire_in_time_and_are_gone_before():
+    owner = Planning()
+    await owner.book.after(2, "second", [])
+    await owner.book.after(1, "first", [])
+    await asyncio.sleep(1.5)
+    assert owner.fired == ["first"]
+    await asyncio.sleep(1)
+    assert owner.fired == ["first", "second"]
+    assert owner.book.pending() == []
+    assert not any(table == "schedule" for table, _ in owner.rows)
+    assert owner.alarms[-1] is None
+
+
+@virtual
+async def test_a_suspended_book_leaves_what_is_due_to_the_next_generation():
+    owner = Planning()
+    await owner.book.after(1, "late", [])
+    owner.book.suspend()
+    await asyncio.sleep(2)
+    assert owner.fired == []
+    following = Planning(owner.batches)
+    await settle()
+    assert following.fired == ["late"]
+
+
+@virtual
+async def test_each_start_tells_the_alarm_and_no_row_is_written_for_it():
+    owner = Planning()
+    await owner.book.after(100, "x", [])
+    following = Planning(owner.batches)
+    await settle()
+    assert following.alarms == owner.alarms
+    assert following.batches == owner.batches
+    following.book.suspend()
+    owner.book.suspend()
+
+
+@virtual
+async def test_the_limit_counts_what_is_being_stored():
+    owner = Planning(options=Options(max_schedules=2))
+    results = await asyncio.gather(*(owner.book.after(50, "x", []) for _ in range(3)), return_exceptions=True)
+    assert [isinstance(result, str) for result in results] == [True, True, False]
+    assert await owner.book.remove(results[0], recurring=False)
+    assert not await owner.book.remove(results[0], recurring=False)
+    await owner.book.after(50, "x", [])
+    owner.book.suspend()
+
+
+@virtual
+async def test_a_failed_write_changes_nothing():
+    owner = Planning()
+    owner.failing = 1
+    with pytest.raises(StorageFailure):
+        await owner.book.after(1, "x", [])
+    assert owner.book.pending() == []
+    kept = await owner.book.after(50, "x", [])
+    owner.failing = 1
+    with pytest.raises(StorageFailure):
+        await owner.book.remove(kept, recurring=False)
+    assert [item.id for item in owner.book.pending()] == [kept]
+    owner.book.suspend()
+
+
+@virtual
+async def test_a_claim_that_is_not_durable_fires_all_the_same():
+    owner = Planning()
+    await owner.book.after(1, "x", [])
+    owner.failing = 1
+    await asyncio.sleep(2)
+    assert owner.fired == ["x"]
+
+
+@virtual
+async def test_a_wake_time_takes_part_in_the_alarm_and_wakes_the_handler_once():
+    owner = Planning()
+    at = clock.now_ms() + 1000
+    await owner.book.set_run_wake(at)
+    assert (owner.alarms, owner.book.next_trigger) == ([at], at)
+    await asyncio.sleep(1.5)
+    assert owner.woken == 1
+    assert owner.book.next_trigger is None
+
+
+@virtual
+async def test_a_row_that_cannot_be_read_is_left_alone():
+    owner = Planning([[Put("schedule", b"odd", b"\xff")]])
+    assert owner.book.pending() == []
+    assert owner.log.records[0][1] == "stored schedule is invalid"
+    assert ("schedule", b"odd") in owner.rows
+
+
+@virtual
+async def test_replacing_a_job_keeps_its_next_run_unless_its_cadence_changes():
+    owner = Planning()
+
+    async def put(seconds):
+        spec = every_spec(seconds * 1000)
+        await owner.book.put(Schedule("tick", "act", [], first_run(spec), spec))
+        return owner.book.find("tick", recurring=True).trigger_at
+
+    first = await put(60)
+    await asyncio.sleep(1)
+    assert await put(60) == first
+    assert await put(30) < first
+    owner.book.suspend()
+
+
+class Book:
+    """What the two interfaces ask of the book."""
+
+    def __init__(self):
+        self.put_items, self.history = [], SimpleNamespace(of=lambda name, limit: [name, limit])
+
+    async def put(self, item):
+        self.put_items.append(item)
+
+    def find(self, item_id, *, recurring):
+        return self.put_items[0] if recurring and self.put_items else None
+
+
+async def test_views_have_the_names_of_the_wire():
+    book = Book()
+    await CronApi(book).set(name="tick", expression="0 0 * * *", action="act", args=["a"])
+    view = await CronApi(book).get("tick")
+    assert view.pop("nextRunAt") > clock.now_ms()
+    assert view == {
+        "name": "tick", "action": "act", "args": ["a"], "maxHistory": 100, "kind": "cron", "expression": "0 0 * * *", "timezone": "UTC",
+    }  # fmt: skip
+    assert await ScheduleApi(book).get("tick") is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda cron: cron.every(name="", interval=60, action="a"), "invalid_name"),
+        (lambda cron: cron.every(name="a", interval=1, action="a"), "invalid_interval"),
+        (lambda cron: cron.set(name="a", expression="* *", action="a"), "invalid_cron_expression"),
+        (lambda cron: cron.every(name="a", interval=60, action="a", max_history=-1), "invalid_max_history"),
+        (lambda cron: cron.history("a", limit=0), "invalid_max_history"),
+    ],
+)
+async def test_what_is_wrong_never_reaches_the_book(call, error):
+    book = Book()
+    assert await failing(call(CronApi(book))) == f"schedule.{error}"
+    assert book.put_items == []

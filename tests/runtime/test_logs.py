@@ -1,0 +1,50 @@
+import asyncio
+from types import SimpleNamespace
+
+from structlog.testing import capture_logs
+
+from runtime.errors import make_error
+from runtime.logs import Allowance, LimitedLog, actor_logger, debugging, error_fields
+from tests.runtime.parts import Log, virtual
+
+
+def test_records_of_an_actor_say_whose_they_are():
+    with capture_logs() as records:
+        actor_logger(SimpleNamespace(actor_id="id", name="counter", key=("a", "b"), generation=3)).warning("text")
+    assert records == [{"event": "text", "log_level": "warning", "actor_id": "id", "actor": "counter", "key": "a/b", "generation": 3}]
+
+
+def test_an_actor_without_a_key_has_records_too():
+    with capture_logs() as records:
+        actor_logger(SimpleNamespace(actor_id="id", name="counter", key=None, generation=1)).warning("text")
+    assert isinstance(records[0]["key"], str)
+    assert debugging(SimpleNamespace(is_enabled_for=lambda level: level > 10)) is False
+
+
+def test_errors_are_noted_in_full():
+    silent = ValueError()
+    assert error_fields(silent) == {"error": "ValueError", "exc_info": silent}
+    known = make_error("actor.overloaded", channel="dispatch_inbox", operation="x", capacity=1)
+    assert error_fields(known)["code"] == "overloaded"
+    assert error_fields(known)["metadata"]["capacity"] == 1
+
+
+@virtual
+async def test_three_in_half_a_minute_and_the_next_says_how_many_were_left_out():
+    log = Log()
+    limited = LimitedLog(log, "refused")
+    for _ in range(5):
+        limited.report(state="x")
+    assert [fields["suppressed"] for _, _, fields in log.records] == [0, 0, 0]
+    await asyncio.sleep(31)
+    limited.report(state="x")
+    assert log.records[-1] == ("warning", "refused", {"state": "x", "suppressed": 2})
+
+
+@virtual
+async def test_what_all_actors_share_limits_each():
+    log, process = Log(), Allowance()
+    for _ in range(5):
+        LimitedLog(log, "refused", process).report()
+    assert len(log.records) == 3
+    assert process.suppressed == 2
