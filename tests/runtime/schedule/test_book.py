@@ -20,7 +20,7 @@ class Planning(Owner):
 
     def __init__(self, batches=(), **more):
         super().__init__(batches=list(batches), fired=[], alarms=[], woken=0, **more)
-        self.host = self.run = self.calls = self
+        self.host = self.run = self.actions = self
         self.book = ScheduleBook(self)
         self.book.load(self.loaded())
         self.book.resume()

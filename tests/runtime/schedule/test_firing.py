@@ -28,7 +28,7 @@ class History:
 
 
 def build(run):
-    owner, history, gone = Owner(calls=SimpleNamespace(run_scheduled=run)), History(), []
+    owner, history, gone = Owner(actions=SimpleNamespace(run_scheduled=run)), History(), []
 
     async def action_is_gone(item):
         gone.append(item.id)
