@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import typer.main
 
@@ -25,3 +27,11 @@ GROUPS = {inner for name in ("baseline", "report") for inner in COMMANDS[name].c
 def test_nothing_is_missing(page, names):
     text = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
     assert {name for name in names if name not in text} == set()
+
+
+def test_the_architecture_has_every_room():
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    houses = ("runtime", "runtime/actor", "runtime/hosting", "harness")
+    rooms = [path.parent for house in houses for path in (ROOT / house).glob("*/__init__.py")]
+    assert len(rooms) > 20
+    assert [str(room) for room in rooms if not re.search(rf"\b{room.name}\b", text)] == []
