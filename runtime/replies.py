@@ -38,6 +38,7 @@ def json_reply(value: object, status: int = 200) -> Reply:
 def error_reply(error: ActorError, status: int) -> Reply:
     """A manager or gateway error: always JSON, never masked (WIRE-008, WIRE-837)."""
     body: dict[str, Any] = {"group": error.group, "code": error.code, "message": error.message}
+    # No metadata is told by no member, not by a null (WIRE-008).
     if error.metadata is not UNDEFINED and error.metadata is not None:
         body["metadata"] = error.metadata
     return json_reply(body, status)

@@ -40,6 +40,7 @@ DEFAULT_PORT = 6420
 KEEP_ALIVE = 24 * 3600
 BACKLOG = 2048
 MAX_FRAME = 64 * 1024 * 1024
+# For clients that take their last answer slowly; whoever takes longer is cut.
 DRAIN_TIMEOUT = 5.0
 DRAIN_POLL = 0.002
 

@@ -33,6 +33,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         BodyTooLarge: It is longer than `limit` bytes.
         ClientGone: The client disconnected first.
     """
+    # Most bodies come in one message, and those are neither collected nor joined.
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.disconnect":
@@ -40,6 +41,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     if message.get("more_body"):
         parts, size = [body], len(body)
         while message.get("more_body"):
+            # Looked at while it arrives: a body without end must not be collected first and refused then.
             if size > limit:
                 raise BodyTooLarge
             message = await receive()
@@ -56,6 +58,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 async def send_reply(send: Send, reply: Reply, extra: Headers = ()) -> None:
     """Send a reply with `extra` headers in one piece (WIRE-253)."""
     headers = [*reply.headers, *extra]
+    # A length would announce a body that these must not have.
     if reply.status not in BODYLESS:
         headers.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

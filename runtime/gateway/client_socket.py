@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 MAX_KEPT_BYTES = 128 * 1024 * 1024
+# Indexes have 16 bits: with more than one lap in waiting an acknowledgement would be ambiguous.
 MAX_KEPT_MESSAGES = 65_535
 MAX_KEPT_AGE = 30.0
 AGE_CHECK_INTERVAL = 15.0
+# A control frame holds 125 bytes, and two of them are the close code.
 MAX_REASON_BYTES = 123
+# These two never travel in a frame: the server makes them up.
 ABNORMAL_CLOSURE = 1006
 NO_STATUS = 1005
+# Fresh per process: request ids begin anew with it, and a stored connection of the last one must match no socket of this one.
 GATEWAY_ID = os.urandom(4)
 """Identifies this process's gateway in persisted connection records (HIB section 3.2)."""
 
@@ -83,6 +87,7 @@ class ClientSocket:
         self._table = table
         self._transport = transport
         self._sink: SocketSink | None = None
+        # Counted without wrapping: kept messages are compared by number, and after a lap an old one would look new.
         self._numbered = 0
         self._kept: deque[tuple[int, float, str | bytes]] = deque()
         self._kept_bytes = 0
@@ -123,6 +128,7 @@ class ClientSocket:
             return
         self._numbered += 1
         sink = self._sink
+        # What a socket of the other kind got dies with its generation; before one is attached nobody knows which kind this is.
         if self.hibernatable or sink is None:
             if self._kept_bytes + size > MAX_KEPT_BYTES or len(self._kept) >= MAX_KEPT_MESSAGES:
                 self.fail(make_error("guard.websocket_pending_limit_reached"))
@@ -167,10 +173,12 @@ class ClientSocket:
         self._stop_age_timer()
         if hibernatable:
             self.acknowledge(watermark)
+            # A copy is handed over: the sink may acknowledge while it is being fed.
             waiting = list(self._kept)
         else:
             waiting, self._kept, self._kept_bytes = list(self._kept), deque(), 0
         for number, _, data in waiting:
+            # Any of the messages may have made the sink close the socket.
             if self._sink is sink:
                 sink.on_message(number & 0xFFFF, data)
         self._flowing.set()
@@ -220,6 +228,7 @@ class ClientSocket:
     def _end(self, code: int, reason: str) -> None:
         if self.state is SocketState.CLOSED:
             return
+        # Closed before anybody is told: whatever the sink does then must find a closed socket.
         sink, self._sink = self._sink, None
         asleep = self.state is SocketState.HIBERNATING
         self._finish(code, reason)
@@ -240,6 +249,8 @@ class ClientSocket:
         self._transport.close(code, reason)
 
     def _watch_age(self) -> None:
+        # One timer per socket that waits, not one per message: the oldest is in front. Attached sockets have none, a slow actor keeps its
+        # clients.
         if self._age_timer is None and self._kept:
             self._age_timer = clock.call_later(AGE_CHECK_INTERVAL, self._check_age)
 

@@ -92,6 +92,7 @@ class ActorFace:
         """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835)."""
         try:
             return await self._answer(live, request)
+        # Apart from the other errors: what is inside has a status of its own in the catalogue, and it is not 400.
         except Undecodable as fault:
             return _failure(live, request, fault.error, 400)
         except ActorError as error:
@@ -123,6 +124,7 @@ class ActorFace:
                 await task.raw_requests.fetch(request.to_actor(request.route.name, request.body or None), params), live.headers
             )
         if kind is Kind.METRICS:
+            # The figures are those of the process: no header names an actor (WIRE-303).
             return Reply(200, (METRICS_TYPE,), self._metrics.render())
         if kind is Kind.INSPECTOR:
             with task.work.region(WorkKind.HTTP):

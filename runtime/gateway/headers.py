@@ -15,6 +15,7 @@ class RequestHeaders(Mapping[str, str]):
     Decoded when first read: most actions never look at their headers.
     """
 
+    # One per request: a dictionary of attributes would cost more than the headers.
     __slots__ = ("_decoded", "_raw")
 
     def __init__(self, raw: RawHeaders) -> None:

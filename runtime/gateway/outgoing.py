@@ -50,6 +50,7 @@ class WebSocketTransport:
         size = byte_size(data)
         # One message alone may be larger than the bound: messages have a limit of their own, and an empty queue must take any of them.
         if self._queue and self._queued_bytes + size > MAX_QUEUED_BYTES:
+            # What waited goes: the close frame shall be the next thing a client sees that reads again.
             self._queue.clear()
             self.on_overflow()
             return
@@ -63,6 +64,7 @@ class WebSocketTransport:
             self._closing = True
             self._queue.append({"type": "websocket.close", "code": code, "reason": reason})
             self._wanted.set()
+            # A client that stopped reading would hold its socket for ever.
             self._deadline = clock.call_later(FLUSH_TIMEOUT, self._done.set)
 
     def lost(self) -> None:

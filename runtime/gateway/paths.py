@@ -36,6 +36,7 @@ METHODS: dict[Kind, str] = {
 }
 """The only method of a route (WIRE-301); routes not listed take any."""
 
+# Names come from callers: bounded in number and length, or anybody could fill the memory with them.
 MAX_CACHED_LENGTH = 256
 _FIXED = {"/": Kind.BANNER, "/health": Kind.HEALTH, "/metadata": Kind.METADATA, "/metrics": Kind.METRICS}
 
@@ -60,6 +61,7 @@ def _parse(path: str) -> ActorPath:
     for prefix, kind in (("/action/", Kind.ACTION), ("/queue/", Kind.QUEUE)):
         if path.startswith(prefix):
             segment = path[len(prefix) :]
+            # An escaped slash is part of a name, a plain one makes another path.
             return _named(kind, segment) if segment and "/" not in segment else ActorPath(Kind.UNKNOWN)
     if path == "/request" or path.startswith("/request/"):
         return ActorPath(Kind.REQUEST, path[8:] or "/")
@@ -72,6 +74,7 @@ _cached = lru_cache(maxsize=4096)(_parse)
 
 
 def _named(kind: Kind, segment: str) -> ActorPath:
+    # `unquote_to_bytes` would leave a broken escape as it stands and make up a name that nobody sent (WIRE-255).
     if _BAD_ESCAPE.search(segment):
         return ActorPath(Kind.UNREADABLE)
     try:

@@ -57,6 +57,7 @@ class LeakyBucket:
         self._filled = 0.0
         self._leaked_at = clock.monotonic()
 
+    # Asking and filling are two steps: the reader of a socket waits in between.
     def delay(self) -> float:
         """Seconds until one more unit fits, 0 when it does now."""
         now = clock.monotonic()
@@ -131,6 +132,7 @@ class RequestLimit:
         crowded = limits.requests_in_flight is not None and caller.in_flight >= limits.requests_in_flight
         if crowded or (limits.requests is not None and caller.count >= limits.requests):
             raise make_error("guard.rate_limit", method=method, path=path.decode("latin-1"), ip=address)
+        # A refused request costs nothing: who keeps asking is let in with the next window all the same.
         caller.count += 1
 
     @contextmanager
@@ -159,6 +161,7 @@ class RequestLimit:
 
     def _sweep(self, now: float) -> None:
         window = self._limits.request_window
+        # No address within its window is forgotten: that would be a fresh budget.
         self._callers = {
             address: caller for address, caller in self._callers.items() if caller.in_flight or now - caller.began < window
         }  # fmt: skip

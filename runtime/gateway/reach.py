@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runtime.errors import ActorError
     from runtime.replies import Headers
 
+# `actor.destroying` is not among them: nothing follows.
 PASSING_REFUSALS = frozenset({"actor.stopping", "actor.starting", "actor.not_ready"})
 
 

@@ -52,11 +52,13 @@ class SocketTable:
     def actor_gone(self, actor_id: str) -> None:
         """The actor was destroyed: close what is attached to it or hibernates (HIB-062, WIRE-631)."""
         for socket in list(self._sockets.get(actor_id, {}).values()):
+            # Who is still opening gets its error from the reach, with the ray of its own request.
             if socket.state is not SocketState.OPENING:
                 socket.close(1000, "actor.stopped")
 
     def wake(self, actor_id: str) -> None:
         """Start the actor in the background; at most one wake per actor is under way."""
+        # A wake now would start an actor that the shutdown has just stopped.
         if self._closing:
             return
         if actor_id in self._wakes:
@@ -73,6 +75,7 @@ class SocketTable:
                 if actor_id not in self._wanted_again:
                     return
         except Exception as exc:
+            # A wake has no caller: the sockets that wait for it are the only ones to tell.
             error = exc if isinstance(exc, ActorError) else make_error("core.internal_error")
             for socket in self.hibernating(actor_id):
                 socket.close(1011, failure_reason(error, socket.upgrade.ray_id))

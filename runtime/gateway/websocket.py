@@ -46,6 +46,7 @@ async def serve_websocket(
     socket = ClientSocket(upgrade, sockets, transport)
     transport.on_overflow = lambda: socket.fail(make_error("guard.websocket_pending_limit_reached"))
     bucket = None if limits.message_burst is None else LeakyBucket(limits.message_burst, limits.message_interval)
+    # Reads from the start: a client that leaves while its actor starts is noticed, and what it sends first waits in the socket.
     reader = asyncio.create_task(_read(socket, transport, receive, bucket))
     try:
         await _open(reach, socket)
@@ -59,6 +60,7 @@ async def serve_websocket(
 
 async def refuse_websocket(error: ActorError, ray_id: str, receive: Receive, send: Send, headers: Headers = ()) -> None:
     """Accept and close with 1011 `group.code#ray`: how every gateway failure reaches a WebSocket client (WIRE-262, WIRE-264)."""
+    # A refused handshake would reach a browser without a word of the reason; a close frame carries it.
     if await accept_websocket(receive, send, headers):
         await send({"type": "websocket.close", "code": 1011, "reason": failure_reason(error, ray_id)})
 
@@ -82,6 +84,7 @@ async def _open(reach: Reach, socket: ClientSocket) -> None:
     try:
         while True:
             live = await reach.live(upgrade.actor_id, skip_ready_wait=upgrade.skip_ready_wait, refused_by=refused_by)
+            # The client may have left while a generation was being found.
             if socket.closed:
                 return
             try:
@@ -108,6 +111,7 @@ async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Re
         message = await receive()
         if message["type"] == "websocket.receive":
             if bucket is not None:
+                # Waited out, not refused: what is not received stays with the server, and nothing is lost (WIRE-268).
                 if (delay := bucket.delay()) > 0:
                     await clock.sleep(delay)
                     bucket.delay()

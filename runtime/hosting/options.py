@@ -11,6 +11,7 @@ TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
 TEST_TOKEN = "token"
 
 
+# One flat class, although limits, pools and tokens are different things: programs name them as keyword arguments of one call.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
     """Options of a process that hosts actors. Sizes are bytes, durations seconds (WIRE-980, section 12)."""

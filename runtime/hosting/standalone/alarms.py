@@ -42,6 +42,7 @@ class AlarmClock:
         elif self._times.get(actor_id) != at_ms:
             self._times[actor_id] = at_ms
             heapq.heappush(self._heap, (at_ms, actor_id))
+            # An actor that moves its alarm again and again must not grow the heap.
             if len(self._heap) > 64 + 2 * len(self._times):
                 self._heap = [(at, actor) for actor, at in self._times.items()]
                 heapq.heapify(self._heap)
@@ -58,6 +59,7 @@ class AlarmClock:
         while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         first = self._heap[0][0] if self._heap else None
+        # Most alarms are not the first one: they must not cost a timer.
         if first == self._armed_for:
             return
         if self._timer is not None:
@@ -79,6 +81,7 @@ class AlarmClock:
             if self._times.get(actor_id) == at:
                 del self._times[actor_id]
                 due.append(actor_id)
+        # Told last, when heap and timer are in order: who is told sets alarms.
         self._arm()
         for actor_id in due:
             self._due(actor_id)

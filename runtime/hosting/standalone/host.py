@@ -80,9 +80,11 @@ class StandaloneHost:
 
     async def close(self) -> None:
         """Stop all actors (going away), close sockets and clients, write everything, close the storage. May be repeated."""
+        # Called twice in a server: before it cuts connections, and by the lifespan.
         if not self._opened:
             return
         self._opened = False
+        # First what starts actors, then the actors, then what they wrote through.
         self._alarms.stop()
         await self._supervisor.close()
         await self.sockets.close()
@@ -94,6 +96,7 @@ class StandaloneHost:
         namespace = self.namespaces.by_id(record.namespace_id)
         if namespace is None:
             raise ValueError(f"actor {record.actor_id} belongs to an unknown namespace {record.namespace_id}")
+        # The record of a process that was killed still looks awake.
         record.connectable_ts = None
         record.sleep_ts = record.sleep_ts or self.started_ms
         self._directory.add(ActorSlot(record, namespace))
@@ -118,6 +121,7 @@ class StandaloneHost:
         if slot is None:
             return await self._create(namespace, name, key, pool, input_cbor), True
         if slot.created is not None:
+            # Asked again, not trusted: that creation may have failed, and then the key is free.
             await slot.created.wait()
             return await self.get_or_create(namespace, name, key, pool, input_cbor)
         return slot, False
@@ -212,6 +216,7 @@ class StandaloneHost:
 
     def _intent(self, actor_id: str, generation: int, reason: StopReason) -> None:
         slot = self.slots.get(actor_id)
+        # A late word of an older generation must not stop its successor.
         if slot is not None and slot.record.generation == generation and slot.state is not SlotState.ASLEEP:
             self._supervisor.stop(slot, reason)
 

@@ -26,6 +26,7 @@ MAX_DISPLAY_NAME = 128
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
+# By identity: rows are keys of the write-behind while they change.
 @dataclass(slots=True, eq=False)
 class Namespace:
     """One namespace. `pools` maps a pool name to its configuration per datacenter, `names` holds the actor names ever created."""
@@ -39,6 +40,7 @@ class Namespace:
 
     def ops(self) -> Sequence[Op]:
         """The write of the present value."""
+        # Names are sorted: equal sets give equal rows.
         row = [self.namespace_id, self.name, self.display_name, self.create_ts, self.pools, sorted(self.names)]
         return [Put(TABLE, self.namespace_id.encode(), cbor2.dumps(row))]
 
@@ -114,6 +116,7 @@ class NamespaceBook:
 
     async def _insert(self, name: str, display_name: str) -> Namespace:
         namespace = Namespace(new_id(), name, display_name, clock.now_ms())
+        # Known before it is durable: a second creation of the name must be refused meanwhile.
         self._add(namespace)
         try:
             await self._rows.save(namespace)

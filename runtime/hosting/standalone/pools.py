@@ -39,6 +39,7 @@ def pool_from_json(body: dict[str, Any]) -> dict[str, Any]:
             raise make_error("datacenter.not_found")
         if not isinstance(value, dict) or not ("normal" in value or "serverless" in value):
             raise make_error("api.bad_request", reason="a runner config needs `normal` or `serverless`")
+        # Members that this host does not know are kept: the caller reads back what it wrote.
         kept = dict(value)
         if "normal" in kept:
             if not isinstance(kept["normal"], dict):
@@ -66,6 +67,7 @@ def envoy_to_json(namespace: Namespace, pool: str, *, key: str, slots: int, star
         "stop_ts": None,
         "last_ping_ts": now_ms,
         "last_connected_ts": started_ms,
+        # There is no connection to an engine whose round trip could be measured.
         "last_rtt": 0,
         "metadata": {},
     }

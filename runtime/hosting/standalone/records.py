@@ -23,6 +23,7 @@ DESTROYED_TABLE = "actors_destroyed"
 ERASING_TABLE = "actors_erasing"
 
 
+# By identity: rows are keys of the write-behind while they change.
 @dataclass(slots=True, eq=False)
 class ActorRecord:
     """One actor. Timestamps are milliseconds; `key` is serialized (WIRE-160), None without a key; `input` is CBOR (WIRE-170).
@@ -52,6 +53,7 @@ class ActorRecord:
         value = cbor2.dumps([getattr(self, name) for name in _COLUMNS])
         if self.destroy_ts is None:
             return [Put(LIVE_TABLE, row, value)]
+        # One batch: a crash in between would leave the actor twice or not at all.
         return [Delete(LIVE_TABLE, row), Put(DESTROYED_TABLE, row, value), Put(ERASING_TABLE, row, b"")]
 
     def to_json(self) -> dict[str, Any]:
@@ -104,6 +106,7 @@ async def find_destroyed(storage: Storage, actor_id: str) -> ActorRecord | None:
 async def erase_data(storage: Storage, actor_id: str) -> None:
     """Remove the data of a destroyed actor (DESTROY-044); safe to repeat."""
     await storage.erase(actor_id)
+    # Crossed off last: data that a crash leaves behind is found again at the next start.
     await storage.commit(HOST_SCOPE, [Delete(ERASING_TABLE, actor_id.encode())])
 
 

@@ -46,6 +46,7 @@ class ActorSlot:
         live: How the gateway reaches the generation while it runs: made once, not per request.
     """
 
+    # Most slots are asleep, and there may be very many: no dictionary, and no list before somebody waits.
     __slots__ = (
         "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "live", "namespace", "order", "record", "state",
         "stop_reason", "task", "transition", "wake",
@@ -103,6 +104,7 @@ class ActorSlot:
 
     def announce(self, event: ActorTask | SlotEvent) -> None:
         """Release everybody who waits in `next_event`."""
+        # Who is released may wait for the next event at once.
         waiters, self._waiters = self._waiters, None
         for future in waiters or ():
             if not future.done():

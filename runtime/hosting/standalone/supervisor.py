@@ -108,6 +108,7 @@ class Supervisor:
             self.wake(slot)
             waited = True
             try:
+                # For each start, not for all: one that fails at once leaves the whole time to the next.
                 async with asyncio.timeout(self._ready_timeout):
                     outcome = await slot.next_event()
             except TimeoutError:
@@ -151,6 +152,7 @@ class Supervisor:
         if slot.state is SlotState.RUNNING:
             self._begin_stop(slot, reason)
         elif slot.state is SlotState.STARTING:
+            # The first order counts, but a destroy takes the place of a sleep.
             if slot.order is None or (destroy and slot.order.kind is not StopKind.DESTROY):
                 slot.order = reason
         elif slot.state is SlotState.STOPPING:
@@ -175,6 +177,7 @@ class Supervisor:
         for slot in list(self._host.slots.values()):
             if slot.state in (SlotState.RUNNING, SlotState.STARTING):
                 self.stop(slot, StopReason.GOING_AWAY)
+        # A start under way turns into a stop when it ends: tasks follow tasks.
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -221,11 +224,13 @@ class Supervisor:
         record.connectable_ts = clock.now_ms()
         record.start_ts = record.start_ts or record.connectable_ts
         record.error = None
+        # From here on the actor has it in its own storage (START-026).
         record.input = None
         slot.alarm_failures = 0
         slot.live = Live(task, actor_headers(record.actor_id, record.generation, record.key))
         slot.state = SlotState.RUNNING
         self._host.rows.mark(record)
+        # Before a stop that was ordered meanwhile: whoever waited was waiting for this generation.
         slot.announce(task)
         order, slot.order = slot.order, None
         if order is not None:
@@ -267,6 +272,7 @@ class Supervisor:
         try:
             await slot.task.stop(reason)
         except Exception as error:
+            # Over nevertheless: an actor must not be stuck in a generation that cannot even stop.
             failure = failure or error
             log.exception("actor stopped with an error", actor_id=slot.actor_id)
         await self._stopped(slot, reason, failure)
@@ -313,6 +319,7 @@ class Supervisor:
         try:
             await self._host.rows.save(record)
         except Exception:
+            # The row stays changed and is written with the next batch; keeping the actor would not make it durable sooner.
             log.exception("a destroy is not yet durable", actor_id=record.actor_id)
         slot.state = SlotState.DESTROYED
         slot.task = None

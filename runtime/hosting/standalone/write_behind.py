@@ -54,6 +54,7 @@ class WriteBehind:
 
     async def save(self, row: Row) -> None:
         """Return when the present value of `row` is durable; raises what the storage raised."""
+        # One waiter that is cancelled must not take the batch from all the others.
         await asyncio.shield(self.mark(row))
 
     def forget(self, row: Row) -> None:
@@ -70,6 +71,7 @@ class WriteBehind:
     async def _write(self) -> None:
         try:
             while self._dirty:
+                # Swapped before the write: a row that changes meanwhile belongs to the next batch, with its newer value.
                 rows, self._dirty = self._dirty, {}
                 batch = self._batch
                 assert batch is not None
@@ -81,6 +83,7 @@ class WriteBehind:
                     fresh, self._dirty = self._dirty, rows | self._dirty
                     batch.set_exception(error)
                     batch.exception()  # most batches have no waiter: marked as seen
+                    # Again with the next change and not at once: a full disk would make this a loop.
                     if not fresh:
                         return
                 else:

@@ -23,7 +23,7 @@ class FakeTask:
     def __init__(self, answer=None):
         self.identity = self
         self.actor_id, self.specifier = "a1", ActorSpecifier("a1", 1, "")
-        self.work = self
+        self.work = self.actions = self.queue_sends = self.raw_requests = self
         self.answer = answer
         self.asked = []
         self.regions = 0
@@ -38,7 +38,7 @@ class FakeTask:
             raise self.answer
         return self.answer
 
-    call_action = fetch = _answered
+    call_action = send = fetch = _answered
 
 
 class Figures:

@@ -45,6 +45,7 @@ class GatewayApp:
         if kind == "lifespan":
             await self._lifespan(receive, send)
             return
+        # Whoever mounts this application knows its address, the application does not: the first request tells.
         if self.host.endpoint is None:
             self.host.endpoint = own_url(scope)
         if kind == "http":
@@ -66,6 +67,7 @@ class GatewayApp:
         try:
             await self.host.open()
         except Exception as error:
+            # Told in the words of ASGI: a server takes an exception here for an application without a lifespan.
             log.exception("host could not be opened")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

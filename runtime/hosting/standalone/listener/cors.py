@@ -18,6 +18,7 @@ ANY_ORIGIN: Headers = ((ALLOW_ORIGIN, b"*"), ALLOW_CREDENTIALS, EXPOSE_ALL)
 
 def gateway_headers(origin: bytes | None) -> Headers:
     """What every gateway response carries (WIRE-261)."""
+    # No browser asks without an origin: the wildcard lets nobody in.
     if origin is None:
         return ANY_ORIGIN
     return ((ALLOW_ORIGIN, origin), ALLOW_CREDENTIALS, EXPOSE_ALL, (b"vary", b"Origin"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -53,9 +52,11 @@ class HttpEntry:
         try:
             self._requests.count(caller, scope["method"], path)
         except ActorError as error:
+            # Without them a browser would see a failed request and no 429.
             allowed = cors.gateway_headers(headers.get(b"origin")) if path.startswith(GATEWAY) else ()
             await send_reply(send, error_reply(error, gateway_status(error)), (ray, *allowed))
             return
+        # Counted until the answer is sent: a slow reader holds its place among those in flight.
         with self._requests.running(caller):
             await self._answer(scope, path, headers, ray, receive, send)
 
@@ -72,10 +73,9 @@ class HttpEntry:
                     reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
                 else:
                     reply, extra = await self._by_header(scope, path, headers, target, receive)
+        # Nobody is left to answer.
         except ClientGone:
             return
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("request failed", path=path.decode("latin-1"))
             reply, extra = error_reply(internal_error(), 500), ()
@@ -93,6 +93,7 @@ class HttpEntry:
             if route is None:
                 raise make_error("api.not_found")
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
+            # The body comes first: a request that never becomes whole must create no actor.
             body = await read_body(receive, MAX_BODY)
             actor_id = await self._router.resolve(route)
             live = await self._reach.live(actor_id, skip_ready_wait=skip)

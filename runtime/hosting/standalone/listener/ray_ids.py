@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+# Two digits by one look-up: ids are made for every response.
 _PAIRS = tuple(low + high for high in _DIGITS for low in _DIGITS)
 _BASE = len(_PAIRS)
 

@@ -68,6 +68,7 @@ class Router:
         route = parse_gateway_path(raw_path, raw_query)
         if isinstance(route, DirectRoute):
             if len(self._parsed) >= MAX_CACHED:
+                # Emptied at once: to know the oldest, every hit would have to move its entry.
                 self._parsed.clear()
             if len(raw_path) + len(raw_query) <= MAX_CACHED_LENGTH:
                 self._parsed[raw_path, raw_query] = route
@@ -81,6 +82,7 @@ class Router:
                 `get_or_create` raises.
         """
         if isinstance(route, DirectRoute):
+            # By far the most requests: an id that is known is well formed.
             if route.actor_id in self._addressees.slots:
                 return route.actor_id
             return check_actor_id(route.actor_id)
@@ -107,6 +109,7 @@ def check_actor_id(text: str) -> str:
         raise make_error("core.internal_error") from None
     if parsed.label != LOCAL_LABEL:
         raise make_error("datacenter.not_found")
+    # Ids are made and kept in lower case.
     return text.lower()
 
 

@@ -24,5 +24,6 @@ def is_gateway(path: bytes) -> bool:
 def no_route(headers: RawHeaders, path: bytes) -> ActorError:
     """`guard.no_route` (WIRE-003)."""
     host = (headers.get(b"host") or b"").decode("latin-1")
+    # An IPv6 address in brackets may come without a port, and its colons separate none.
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return make_error("guard.no_route", host=name, path=path.decode("latin-1"))

@@ -52,6 +52,7 @@ class WebSocketEntry:
         try:
             self._requests.count(address(scope), "GET", path)
             if is_gateway(path):
+                # Before the route is read: refusals carry them, too (WIRE-261).
                 extra = (*extra, *cors.gateway_headers(origin))
                 actor_id, stripped, skip = await self._upgrade_by_path(scope, path, headers)
             else:
@@ -83,6 +84,7 @@ class WebSocketEntry:
         target = entry_value(entries, TARGET_PREFIX)
         if path in HEALTH_SOCKET:
             raise no_route(headers, path)
+        # Upgrades have no 404: what is not for an actor is an internal error (WIRE-006).
         if target is None or target == REST_TARGET:
             raise internal_error()
         if target != ACTOR_TARGET:

@@ -91,6 +91,7 @@ class ActorEndpoints:
         name, key = query.text("name"), query.text("key")
         limit, before = query.limit(), query.before()
         include_destroyed = query.flag("include_destroyed")
+        # Who knows an id or a key asks about one actor; the rest is a list of what others made (WIRE-027).
         if not ids and key is None:
             self._authorize(request)
         namespace = self._namespace(query)
@@ -102,12 +103,14 @@ class ActorEndpoints:
             raise make_error("validation.invalid_input", message=NO_FILTER if key is None else KEY_WITHOUT_NAME)
         found = [slot.record for slot in self._host.slots.values() if slot.namespace is namespace and slot.record.name == name]
         if include_destroyed:
+            # Read from storage: memory must not grow with every actor that ever was.
             buried = await records.load_destroyed(self._host.storage)
             found += [item for item in buried if item.namespace_id == namespace.namespace_id and item.name == name]
         if key is not None:
             found = [record for record in found if record.key == key]
         if before is not None:
             found = [record for record in found if record.create_ts < before]
+        # Newest first, and the cursor is a time: what shares its millisecond with the last of a page is not on the next one.
         found.sort(key=lambda record: record.create_ts, reverse=True)
         return _page(found, limit)
 
@@ -140,6 +143,7 @@ class ActorEndpoints:
         if slot is not None:
             await self._host.destroy(slot)
         else:
+            # Destroyed before: the caller has what it wanted.
             record = await records.find_destroyed(self._host.storage, request.params[0].lower())
             if record is None or record.namespace_id != namespace.namespace_id:
                 raise make_error("actor.not_found")
@@ -182,6 +186,7 @@ class ActorEndpoints:
         token = await stored_token(GenerationStorage(self._host.storage, slot.actor_id, slot.record.generation)) if shown else None
         if token is None:
             raise make_error("actor.kv_key_not_found")
+        # The first start made the token, so that is when it last changed.
         started = slot.record.start_ts or slot.record.create_ts
         return json_reply({"value": base64.b64encode(token.encode()).decode(), "update_ts": started})
 

@@ -16,6 +16,7 @@ MAX_BODY = 2 * 1024 * 1024
 MAX_INPUT = 4_194_304
 
 
+# Unknown members are refused in every body: a misspelt one must not be taken for an absent one.
 class CreateActor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Body of POST /actors."""
 
@@ -72,10 +73,12 @@ def decode_input(text: str | None) -> bytes | None:
     """The creation input as CBOR (WIRE-170..172)."""
     if text is None:
         return None
+    # Measured as it travels: what is too long must not be decoded to find that out.
     if len(text) > MAX_INPUT:
         raise make_error("actor.input_too_large", max_size=MAX_INPUT)
     try:
         data = base64.b64decode(text, validate=True)
+        # Checked here and kept as it came: the start of the actor decodes it.
         cbor.loads(data)
     except (binascii.Error, ValueError):
         raise bad_request("`input` must be base64 of CBOR") from None

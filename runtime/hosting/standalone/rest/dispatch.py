@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.replies import RawHeaders
 
 log = structlog.get_logger(__name__)
+# Every other error of the manager is 400, whatever its status elsewhere (WIRE-026).
 STATUS = {"api.not_found": 404, "api.unauthorized": 401, "api.forbidden": 403, "core.internal_error": 500}
 NO_CORS = frozenset({"/health"})
 
@@ -64,6 +65,7 @@ class RestApi:
             "/runner-configs": {"GET": pools.runner_configs},
             "/runner-configs/{}": {"PUT": pools.put_runner_config, "DELETE": pools.delete_runner_config},
         }
+        # Looked up first: `/actors/names` is an actor id to the pattern.
         self._literal = {path: methods for path, methods in routes.items() if "{}" not in path}
         self._patterns = [(path.split("/"), methods) for path, methods in routes.items() if "{}" in path]
 
@@ -78,6 +80,7 @@ class RestApi:
             reply = await self._dispatch(method, path, query, headers, receive)
         except ActorError as error:
             reply = error_reply(error, STATUS.get(f"{error.group}.{error.code}", 400))
+        # Nobody is left to answer: the entry lets the request go.
         except ClientGone:
             raise
         except Exception:
@@ -92,6 +95,7 @@ class RestApi:
         if token is None:
             return
         given = request.header(b"authorization") or b""
+        # In constant time: how much of a guess is right must not show.
         if not (given.startswith(b"Bearer ") and hmac.compare_digest(given[7:], token.encode())):
             raise make_error("api.forbidden")
 
@@ -99,6 +103,7 @@ class RestApi:
         methods, params = self._find(path.decode("latin-1"))
         if methods is None:
             raise make_error("api.not_found")
+        # The server leaves the body out.
         handler = methods.get("GET" if method == "HEAD" else method)
         if handler is None:
             return Reply(405, ((b"allow", ", ".join(methods).encode()),))
@@ -118,6 +123,7 @@ class RestApi:
         for pattern, methods in self._patterns:
             if len(pattern) == len(parts) and all(want in ("{}", part) for want, part in zip(pattern, parts, strict=True)):
                 found = [part for want, part in zip(pattern, parts, strict=True) if want == "{}"]
+                # An empty segment names nothing: `/actors/` is no endpoint.
                 if all(found):
                     return methods, tuple(unquote_to_bytes(part).decode("utf-8", "replace") for part in found)
         return None, ()

@@ -39,6 +39,7 @@ class NamespaceEndpoints:
             one = self._host.namespaces.get(name)
             return json_reply({"namespaces": [one.to_json()] if one else [], **NO_CURSOR})
         ids = [text for text in (query.text("namespace_ids") or "").split(",") if text] + query.items("namespace_id")
+        # Ids that are unknown are left out; one that is malformed is a fault.
         if ids:
             found = [self._host.namespaces.by_id(check_id(text)) for text in ids]
             return json_reply({"namespaces": [item.to_json() for item in found if item is not None], **NO_CURSOR})

@@ -47,6 +47,7 @@ class PoolEndpoints:
     def __init__(self, host: PoolsHost, authorize: Authorize) -> None:
         self._host = host
         self._authorize = authorize
+        # It names the process: a new one with every start, the same for every pool.
         self._envoy_key = f"envoy-{new_id()}"
 
     async def envoys(self, request: RestRequest) -> Reply:
@@ -86,11 +87,13 @@ class PoolEndpoints:
         body = decode_body(PutRunnerConfig, request.header(b"content-type"), request.body)
         namespace, pool = self._entered(request, query), request.params[0]
         config = pool_from_json(body.datacenters)
+        # Only a serverless endpoint is somewhere: other members may change without anybody having to connect anew.
         changed = _endpoints(namespace.pools.get(pool, {})) != _endpoints(config)
         if config:
             namespace.pools[pool] = config
         else:
             namespace.pools.pop(pool, None)
+        # Durable before actors are started on the strength of it.
         await self._host.namespaces.save(namespace)
         self._host.pool_configured(namespace, pool)
         return json_reply({"endpoint_config_changed": changed})

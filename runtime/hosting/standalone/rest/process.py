@@ -46,6 +46,7 @@ class ProcessEndpoints:
     async def datacenters(self, request: RestRequest) -> Reply:
         """GET /datacenters."""
         self._authorize(request)
+        # What the caller used is the best guess while nothing told the address.
         host = (request.header(b"host") or b"localhost").decode("latin-1")
         entry = {"label": DATACENTER_LABEL, "name": DATACENTER, "url": self._host.endpoint or f"http://{host}"}
         return json_reply({"datacenters": [entry], "pagination": {"cursor": None}})

@@ -46,12 +46,14 @@ class Query:
         for name, value in pairs:
             if allowed is not None and name not in allowed:
                 raise bad_request(f"unknown query parameter `{name}`")
+            # Two values would leave open which one counts.
             if name in self._values and allowed is not None and name not in repeatable:
                 raise bad_request(f"duplicate query parameter `{name}`")
             self._values.setdefault(name, []).append(value)
 
     def text(self, name: str) -> str | None:
         """An optional parameter; empty counts as absent."""
+        # Forms send empty fields: those ask for nothing (WIRE-025).
         return self._values.get(name, [""])[0] or None
 
     def required(self, name: str) -> str:
@@ -76,6 +78,7 @@ class Query:
         value = self.text("limit")
         if value is None:
             return DEFAULT_LIMIT
+        # `int` takes more than that: signs, spaces, underscores, digits of other scripts.
         if not (value.isascii() and value.isdigit()):
             raise bad_request("query parameter `limit` must be a non-negative integer")
         return int(value)
@@ -114,6 +117,7 @@ class RestRequest:
         """The query, which may hold only these parameters (and `namespace`)."""
         names = {*allowed, *repeatable, *(("namespace",) if namespaced else ())}
         query = Query(self.raw_query, frozenset(names), frozenset(repeatable))
+        # Missed before the endpoint looks at its own parameters (WIRE-022).
         if namespaced:
             query.required("namespace")
         return query
