@@ -1,8 +1,7 @@
 """The storage seam: durable ordered rows per actor, committed in atomic batches.
 
-Why rows of (table, key, value) and not one SQL schema per concept: every owner (state, queue, schedules,
-connections, key-value, workflow) encodes its own rows, one batch of any of them is atomic (DB-023..027), and
-a store needs five methods to be complete.
+Why rows of (table, key, value) and not one SQL schema per concept: every owner (state, queue, schedules, connections, key-value, workflow)
+encodes its own rows, one batch of any of them is atomic (DB-023..027), and a store needs five methods to be complete.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 HOST_SCOPE = ""
 """The scope of rows that belong to the host (actor records, namespaces, pools), not to an actor."""
 
+# These two grow with use and without bound: a wake that read them would take the longer the older its actor is.
 LAZY_TABLES = frozenset({"kv", "workflow"})
 """Tables that `Storage.load` leaves out because their owners read them on demand."""
 
@@ -57,6 +57,7 @@ def check_batch(ops: Sequence[Op]) -> None:
     """
     for op in ops:
         if isinstance(op, Put):
+            # SQLite would take a `str` as text, and never find it again under the same bytes.
             parts: tuple[object, ...] = (op.key, op.value)
         elif isinstance(op, Delete):
             parts = (op.key,)
@@ -85,9 +86,7 @@ class Storage(Protocol):
         ...
 
     async def commit(self, scope: str, ops: Sequence[Op]) -> None:
-        """Apply `ops` in order as one atomic batch; returns when durable. Batches of one scope keep their
-        order.
-        """
+        """Apply `ops` in order as one atomic batch; returns when durable. Batches of one scope keep their order."""
         ...
 
     async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
@@ -108,9 +107,7 @@ class Storage(Protocol):
         ...
 
     async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
-        """Every row of the scope except `LAZY_TABLES`, by table, in key order: what a start needs in one
-        read.
-        """
+        """Every row of the scope except `LAZY_TABLES`, by table, in key order: what a start needs in one read."""
         ...
 
     async def erase(self, scope: str) -> None:

@@ -34,13 +34,16 @@ class DirectoryLock:
 
     def acquire(self) -> None:
         """Take the lock or raise `StorageLockedError`; never waits."""
+        # The file is never removed: between two processes that remove and create it each could hold a lock of its own.
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            # A lock of the kernel and not the existence of a file: after `kill -9` nobody has to clean up.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(descriptor, 32).decode(errors="replace").strip()
             os.close(descriptor)
             raise StorageLockedError(self._directory, owner) from None
+        # Who holds it is only for the message of the next one that tries.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         self._descriptor = descriptor

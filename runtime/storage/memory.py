@@ -1,8 +1,7 @@
 """Storage in memory: the same ordering and atomicity as SQLite, lost with the process.
 
-One `MemoryStorage` object is one "disk": closing and opening it again keeps its data, so that a host restart
-can be simulated inside one process. Every write copies its bytes, and a batch is checked completely before
-the first of its operations is applied.
+One `MemoryStorage` object is one "disk": closing and opening it again keeps its data, so that a host restart can be simulated inside one
+process. Every write copies its bytes, and a batch is checked completely before the first of its operations is applied.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ class _Table:
     def bounds(self, start: bytes, end: bytes | None) -> tuple[int, int]:
         low = bisect_left(self.keys, start)
         high = len(self.keys) if end is None else bisect_left(self.keys, end)
+        # A range whose end is before its start is empty, as it is in SQL.
         return low, max(low, high)
 
     def apply(self, op: Op) -> None:
@@ -54,13 +54,12 @@ class _Table:
 
 
 class MemoryStorage:
-    """`Storage` without files. Actor databases are named in-memory SQLite databases that live until `erase`
-    or the end of the object.
-    """
+    """`Storage` without files. Actor databases are named in-memory SQLite databases that live until `erase` or the end of the object."""
 
     def __init__(self) -> None:
         self._scopes: dict[str, dict[str, _Table]] = {}
         self._anchors: dict[str, sqlite3.Connection] = {}
+        # Names of memory databases are of the whole process: two storages must not share an actor of the same id.
         self._name = f"actors-{next(_names)}"
         self._open = False
 
@@ -84,8 +83,7 @@ class MemoryStorage:
         tables = self._scopes.setdefault(scope, {})
         for op in ops:
             tables.setdefault(op.table, _Table()).apply(op)
-        # A durable store never answers in the same tick; neither does this one, so that code under test meets
-        # the same interleavings.
+        # A durable store never answers in the same tick; neither does this one, so that code under test meets the same interleavings.
         await asyncio.sleep(0)
 
     async def get(self, scope: str, table: str, key: bytes) -> bytes | None:
@@ -129,6 +127,7 @@ class MemoryStorage:
         """Remove every row and the database of the scope."""
         self._check_open()
         self._scopes.pop(scope, None)
+        # The last connection that is closed takes the database with it.
         anchor = self._anchors.pop(scope, None)
         if anchor is not None:
             anchor.close()

@@ -1,8 +1,7 @@
 """Storage in one directory: a SQLite file for all runtime rows, one more per actor that uses a database.
 
-Why one file for all rows: a commit costs a write to the log whatever its size, so all batches that wait when
-the writer becomes free go into one transaction (group commit). Each caller is answered after COMMIT. A batch
-that fails is retried alone, so that it fails alone.
+Why one file for all rows: a commit costs a write to the log whatever its size, so all batches that wait when the writer becomes free go
+into one transaction (group commit). Each caller is answered after COMMIT. A batch that fails is retried alone, so that it fails alone.
 
 Durability, with the default `synchronous="normal"`: an acknowledged batch survives the death of the process
 (`kill -9`) at any moment, because COMMIT has handed it to the operating system. When the machine loses power
@@ -106,6 +105,7 @@ class SQLiteStorage:
 
     async def close(self) -> None:
         """Write what is waiting, close the file and release the directory."""
+        # Whoever waits for a commit when the process stops was promised an answer; more may be queued meanwhile.
         while self._writing is not None or self._waiting:
             if self._writing is not None:
                 await asyncio.wait([self._writing])
@@ -113,16 +113,16 @@ class SQLiteStorage:
         writer, readers, self._writer, self._readers = self._writer, self._readers, None, None
         if writer is None or readers is None:
             return
+        # Readers first: the writer closes every connection, and a read under way would use a closed one.
         await asyncio.to_thread(readers.shutdown)
         await asyncio.get_running_loop().run_in_executor(writer, self._close_file)
         writer.shutdown()
 
     async def commit(self, scope: str, ops: Sequence[Op]) -> None:
-        """Apply `ops` as one atomic batch and return when it is durable (DB-023..027). A cancelled caller
-        does not take it back.
-        """
+        """Apply `ops` as one atomic batch and return when it is durable (DB-023..027). A cancelled caller does not take it back."""
         check_batch(ops)
         if ops:
+            # A copy: the caller may go on with its list while the batch waits.
             await self._enqueue(scope, tuple(ops))
 
     async def erase(self, scope: str) -> None:
@@ -157,6 +157,7 @@ class SQLiteStorage:
     async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
         """Every row of the scope except `LAZY_TABLES`, by table, in key order."""
         tables: dict[str, list[tuple[bytes, bytes]]] = {}
+        # The parts of the query come one after another; tables, too, are promised in order.
         for table, key, value in sorted(await self._read(_LOAD, (scope, *sorted(LAZY_TABLES)))):
             tables.setdefault(table, []).append((key, value))
         return tables
@@ -165,6 +166,7 @@ class SQLiteStorage:
         """The file of the scope's own database; its directory exists."""
         folder = self.directory / "actors"
         folder.mkdir(parents=True, exist_ok=True)
+        # Quoted, because an id is chosen elsewhere and must not name a path outside of the folder.
         return str(folder / f"{quote(scope, safe='')}.sqlite3")
 
     # Writing: the event loop collects, one thread applies.
@@ -180,6 +182,7 @@ class SQLiteStorage:
     def _start_writing(self) -> None:
         if self._writing is not None or not self._waiting or self._writer is None:
             return
+        # Everything that came while the last group was written is the next group: the busier, the larger.
         batches, self._waiting = self._waiting, []
         self._writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, batches)
         self._writing.add_done_callback(lambda future: self._written(batches, future))
@@ -189,6 +192,7 @@ class SQLiteStorage:
         failure = asyncio.CancelledError() if future.cancelled() else future.exception()
         outcomes = [failure] * len(batches) if failure is not None else future.result()
         for batch, error in zip(batches, outcomes, strict=True):
+            # The caller was cancelled; its batch is durable all the same.
             if batch.done.done():
                 continue
             if error is None:
@@ -203,7 +207,9 @@ class SQLiteStorage:
         except Exception as error:
             if len(batches) == 1:
                 return [error]
+            # One by one in the same order: only the batch that cannot be stored fails, and later ones do not overtake.
             return [outcome for batch in batches for outcome in self._write([batch])]
+        # After COMMIT: an erase that fails leaves the actor whole. Files that a crash leaves in between go when the host erases again.
         return [self._remove_database(batch.scope) if batch.ops is None else None for batch in batches]
 
     def _transaction(self, batches: list[_Batch]) -> None:
@@ -237,6 +243,7 @@ class SQLiteStorage:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._select, sql, params)
 
     def _select(self, sql: str, params: Sequence[object]) -> list[Any]:
+        # A connection per thread: SQLite would make readers that share one wait for each other.
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
@@ -289,6 +296,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(SCHEMA):
         raise StorageVersionError(version, len(SCHEMA))
+    # The step and its number in one transaction, so that a crash in between repeats no step.
     for number, step in enumerate(SCHEMA[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -48,6 +48,7 @@ class ActorDatabase:
         self._provider = provider
         self._log = log
         self._on_broken = on_broken
+        # Made at once and not with the session: entries pass the gate whether or not the actor has a database (KV-032).
         self._coordinator = Coordinator()
         self._opening: asyncio.Task[DatabaseSession] | None = None
         self._client: DatabaseClient | None = None
@@ -68,14 +69,14 @@ class ActorDatabase:
         return self._client
 
     async def migrate(self) -> None:
-        """Open, create the client and run the provider's migration; does nothing without a provider (DB-200,
-        DB-203).
+        """Open, create the client and run the provider's migration; does nothing without a provider (DB-200, DB-203).
 
         On failure or cancellation the database is closed again (DB-204, DB-313).
         """
         if self._provider is None:
             return
         try:
+            # Opened before the first hook, so that one that cannot be opened fails the start and not the first statement.
             session = await self._session()
             self._client = await settle(self._provider.create_client(session))
             await session.transaction(self._migrate, timeout=MIGRATION_TIMEOUT, name=MIGRATION_NAME)
@@ -85,6 +86,7 @@ class ActorDatabase:
 
     async def inspector_client(self) -> DatabaseClient:
         """A client for the inspector; works without a provider (DB-003)."""
+        # A client of its own: the warning about manual transactions speaks to the author of the actor, not to an operator.
         return DatabaseClient(await self._session(), warn_on_manual_transactions=False)
 
     async def gate(self) -> None:
@@ -96,6 +98,7 @@ class ActorDatabase:
         """
         if self._closed:
             raise make_error("sqlite.transaction_closed")
+        # Nearly always nobody holds the gate, and then no future is made for it.
         if not self._coordinator.busy:
             return
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,11 +109,13 @@ class ActorDatabase:
         except DatabaseClosedError:
             raise make_error("sqlite.transaction_closed") from None
         finally:
+            # A caller that was cancelled must not keep its place in a queue that is bounded.
             self._coordinator.withdraw(waiter)
 
     def fence(self) -> None:
         """Refuse every statement that has not started, for good (DB-304)."""
         self._closed = True
+        # One that is still being opened is fenced by `_open`, as soon as it is there.
         if self._opening is not None and self._opening.done() and not self._opening.cancelled() and not self._opening.exception():
             self._opening.result().fence()
         self._coordinator.close(DatabaseClosedError)
@@ -124,6 +129,7 @@ class ActorDatabase:
         self.fence()
         if self._opening is None:
             return
+        # `wait`, because an opening that failed was reported to whoever asked for the database.
         await asyncio.wait([self._opening])
         if not self._opening.cancelled() and self._opening.exception() is None:
             await self._opening.result().close()
@@ -133,6 +139,7 @@ class ActorDatabase:
             raise DatabaseClosedError
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name=f"open database of {self._actor_id}")
+        # One opening serves all who ask: a caller that gives up must not cancel it for the others.
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> DatabaseSession:
@@ -144,6 +151,7 @@ class ActorDatabase:
 
     async def _migrate(self, tx: Transaction) -> None:
         assert self._provider is not None
+        # A migration that ends the transaction by hand takes the savepoint with it: RELEASE then fails, and so does the start (DB-203).
         await tx.run(lambda connection: connection.execute(f"SAVEPOINT {_SAVEPOINT}") and None)
         await settle(self._provider.on_migrate(tx))
         await tx.run(lambda connection: connection.execute(f"RELEASE {_SAVEPOINT}") and None)

@@ -32,16 +32,19 @@ def bootstrap(connection: sqlite3.Connection) -> None:
         StorageVersionError: The database was written by a newer runtime.
         RuntimeError: The legacy import state is not one this runtime knows.
     """
+    # IMMEDIATE takes the lock for writing first: what is read below is still true when it is written back.
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS _rivet_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
         stored = dict(connection.execute("SELECT key, value FROM _rivet_meta").fetchall())
         version = int.from_bytes(stored["schema_version"], "little", signed=True) if "schema_version" in stored else 0
+        # A newer layout may mean its rows otherwise: refuse before anything is touched (DB-012).
         if version > SCHEMA_VERSION:
             raise StorageVersionError(version, SCHEMA_VERSION)
         # There is no legacy data to import here, so an import that was cut off elsewhere is simply done.
         if stored.get("kv_import_state", b"done") not in (b"done", b"importing"):
             raise RuntimeError(f"unknown kv_import_state {stored['kv_import_state']!r}")
+        # An up-to-date database is only read: a wake costs no write, and the connection need not be replaced (DB-129).
         if version < SCHEMA_VERSION or stored.get("kv_import_state") != b"done":
             rows = [
                 ("schema_version", SCHEMA_VERSION.to_bytes(8, "little", signed=True)),
@@ -65,6 +68,8 @@ def reserved_names_guarded(connection: sqlite3.Connection, sql: str) -> Iterator
         ValueError: The statement creates, alters or writes a reserved name.
     """
     lowered = sql.lower()
+    # With an authorizer SQLite asks for every column of a statement, so it is set for suspicious texts alone. A false alarm, such as
+    # the name in a text value, does no harm: refused is what SQLite says it touches, not what the text contains.
     if not any(name in lowered for name in RESERVED):
         yield
         return
@@ -74,8 +79,7 @@ def reserved_names_guarded(connection: sqlite3.Connection, sql: str) -> Iterator
         if action in _READING:
             return sqlite3.SQLITE_OK
         names = [name for name in (first, second) if name is not None and name.lower().startswith(RESERVED)]
-        # The new name of ALTER TABLE ... RENAME is not shown here, so no ALTER that mentions a reserved name
-        # passes.
+        # The new name of ALTER TABLE ... RENAME is not shown here, so no ALTER that mentions a reserved name passes.
         if action == sqlite3.SQLITE_ALTER_TABLE:
             names = names or [second or ""]
         refused.extend(names)
@@ -84,6 +88,7 @@ def reserved_names_guarded(connection: sqlite3.Connection, sql: str) -> Iterator
     connection.set_authorizer(authorize)
     try:
         yield
+    # SQLite says no more than "not authorized"; which name it was helps the author.
     except sqlite3.DatabaseError:
         if refused:
             raise ValueError(f"the name {refused[0]} is reserved for the runtime") from None

@@ -23,16 +23,15 @@ MANUAL_TRANSACTION_WARNING = (
 
 
 class DatabaseClient:
-    """SQL on the actor's own SQLite database. One client per generation; it is refused after the generation
-    ended (DB-307).
+    """SQL on the actor's own SQLite database. One client per generation; it is refused after the generation ended (DB-307).
 
-        rows = await c.db.execute("SELECT id, value FROM items WHERE id > ?", 10)   # [{"id": 11, "value": "a"}]
-        await c.db.execute("INSERT INTO items (value) VALUES (:value)", {"value": "b"})
+    rows = await c.db.execute("SELECT id, value FROM items WHERE id > ?", 10)   # [{"id": 11, "value": "a"}]
+    await c.db.execute("INSERT INTO items (value) VALUES (:value)", {"value": "b"})
 
-        async def move(tx):
-            await tx.execute("UPDATE accounts SET amount = amount - 1 WHERE id = ?", source)
-            await tx.execute("UPDATE accounts SET amount = amount + 1 WHERE id = ?", target)
-        await c.db.transaction(move)
+    async def move(tx):
+        await tx.execute("UPDATE accounts SET amount = amount - 1 WHERE id = ?", source)
+        await tx.execute("UPDATE accounts SET amount = amount + 1 WHERE id = ?", target)
+    await c.db.transaction(move)
     """
 
     def __init__(self, session: DatabaseSession, *, warn_on_manual_transactions: bool = True) -> None:
@@ -47,10 +46,9 @@ class DatabaseClient:
     def execute(self, sql: str, *args: Any) -> Submitted[list[Row]]:
         """Run SQL and return its rows as dicts.
 
-        `args` are values for `?`, or one mapping for `:name`, `@name`, `$name`. Without values the text may
-        be a script; it returns the rows of its last statement that has columns and is not wrapped in a
-        transaction. The statement is submitted by the call itself, so calls that do not await each other keep
-        their order. Implements DB-110..143.
+        `args` are values for `?`, or one mapping for `:name`, `@name`, `$name`. Without values the text may be a script; it returns the
+        rows of its last statement that has columns and is not wrapped in a transaction. The statement is submitted by the call itself, so
+        calls that do not await each other keep their order. Implements DB-110..143.
 
         Raises:
             ActorError: core/internal_error with SQLite's text in `metadata["error"]`;
@@ -58,6 +56,7 @@ class DatabaseClient:
             TypeError, ValueError: Values that cannot be bound (DB-113, DB-117).
             DatabaseClosedError: The generation's database was closed (DB-308).
         """
+        # Here and not in the session: what the runtime and its transactions run there is never by hand (DB-350).
         if self._warn and is_manual_transaction(sql):
             self._warn_once(sql)
         return Submitted.of(lambda: self._session.execute(sql, args))
@@ -71,8 +70,8 @@ class DatabaseClient:
     ) -> T:
         """Run `callback(tx)` in one transaction and return its value after COMMIT (DB-145..172).
 
-        Everything else on this database waits until it ends. If the callback raises, everything is rolled
-        back and the error goes on unchanged.
+        Everything else on this database waits until it ends. If the callback raises, everything is rolled back and the error goes on
+        unchanged.
 
         Args:
             callback: Must use `tx`, never `c.db`.
@@ -96,5 +95,6 @@ class DatabaseClient:
     def _warn_once(self, sql: str) -> None:
         # A script is not a manual cross-call transaction (DB-352).
         if ";" not in sql.rstrip("; \t\r\n"):
+            # One warning per client: the second statement of a habit says nothing new.
             self._warn = False
             self._session.log.warning(MANUAL_TRANSACTION_WARNING)

@@ -1,9 +1,7 @@
-"""The gate that orders ordinary statements against coordinated transactions (section 6 of the storage
-specification).
+"""The gate that orders ordinary statements against coordinated transactions (section 6 of the storage specification).
 
-Without an open transaction everything passes at once, in call order. While one is open, everything else waits
-in one queue and is admitted in that order when it ends. The gate is plain bookkeeping on the event loop:
-order of execution comes from the one thread behind it.
+Without an open transaction everything passes at once, in call order. While one is open, everything else waits in one queue and is admitted
+in that order when it ends. The gate is plain bookkeeping on the event loop: order of execution comes from the one thread behind it.
 """
 
 from __future__ import annotations
@@ -56,25 +54,30 @@ class Coordinator:
 
     def release(self, transaction: Waiter) -> None:
         """End the open transaction and serve those behind it, up to the next transaction (DB-153)."""
+        # Also called for a transaction that gave up before its turn.
         if self._active is not transaction:
             return
         self._active = None
         while self._waiting and self._active is None:
+            # One that is exclusive becomes the active one, and with it the loop ends.
             self._start(self._waiting.popleft())
 
     def withdraw(self, waiter: Waiter) -> None:
         """Forget an operation whose caller gave up before it started."""
+        # Called for every operation when it is over, and nearly all of them never waited.
         if waiter in self._waiting:
             self._waiting.remove(waiter)
 
     def fail_waiting(self, reason: BaseException) -> None:
         """Fail everything that waits now; it will not run (DB-165)."""
+        # Emptied first: whoever is failed may try again at once, and that is a new operation.
         waiting, self._waiting = self._waiting, deque()
         for waiter in waiting:
             waiter.fail(reason)
 
     def close(self, reason: Callable[[], BaseException]) -> None:
         """Refuse everything from now on with `reason()`, what waits included. The first reason stays."""
+        # A rollback that failed (DB-172) says more than the close of the stop that follows it.
         if self._closed is None:
             self._closed = reason
             self.fail_waiting(reason())

@@ -37,12 +37,12 @@ def migrations(
     Args:
         steps: Versions 1, 2, 3 ... without a gap.
         table_name: Where the version is kept.
-        adopt: Tells the version of a database that has no version row yet, for schemas older than
-            this helper.
+        adopt: Tells the version of a database that has no version row yet, for schemas older than this helper.
 
     Raises:
         ValueError: The ladder or the table name is malformed (DB-211, DB-212).
     """
+    # At the declaration: a malformed ladder should stop the process that declares it, not the first actor that starts.
     _check(steps, table_name)
 
     async def on_migrate(db: Transaction) -> None:
@@ -56,6 +56,7 @@ def migrations(
         else:
             version = await settle(adopt(db)) if adopt is not None else 0
             await db.execute(f"INSERT INTO {table_name} VALUES (1, ?)", version)  # noqa: S608
+        # An older release over a newer schema: going on would write what the newer one cannot read.
         if version > len(steps):
             raise RuntimeError(f'migration version {version} in "{table_name}" is newer than supported version {len(steps)}')
         for step in steps[version:]:
@@ -63,6 +64,7 @@ def migrations(
                 await db.execute(step.sql)
             elif step.up is not None:
                 await settle(step.up(db))
+            # After each step, so that `up` of the next one sees the version it builds on.
             await db.execute(f"UPDATE {table_name} SET schema_version = ? WHERE singleton = 1", step.version)  # noqa: S608
 
     return on_migrate

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 class DatabaseProvider(Protocol):
-    """What `Actor.database` holds. Each method is called once per generation (DB-100); user code may wrap a
-    provider.
-    """
+    """What `Actor.database` holds. Each method is called once per generation (DB-100); user code may wrap a provider."""
 
     def create_client(self, session: DatabaseSession) -> DatabaseClient | Awaitable[DatabaseClient]:
         """Build what the actor gets as `c.db`. `session.actor_id` says for whom."""
@@ -53,8 +51,7 @@ def raw_database(on_migrate: Migrate | None = None, *, warn_on_manual_transactio
             database = raw_database(on_migrate=lambda db: db.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)"))
 
     Args:
-        on_migrate: Runs on every start before any hook, in one transaction: all of its SQL
-            commits or none (DB-200..208).
+        on_migrate: Runs on every start before any hook, in one transaction: all of its SQL commits or none (DB-200..208).
             `migrations([...])` builds one from numbered steps.
         warn_on_manual_transactions: Log a warning at the first BEGIN or COMMIT by hand (DB-350..352).
     """

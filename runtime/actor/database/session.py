@@ -60,15 +60,18 @@ class DatabaseSession:
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def start() -> None:
+            # The caller gave up while it waited: the statement must not run.
             if result.done():
                 return
             try:
                 _chain(self.submit(function), result)
             except Exception as error:
+                # The gate starts this in the middle of somebody else's release, which must not fail for it.
                 result.set_exception(error)
 
         waiter = Waiter(start, partial(fail_future, result))
         self.coordinator.admit(waiter)
+        # Cancelled while it waits, it leaves its place to the others.
         result.add_done_callback(lambda _: self.coordinator.withdraw(waiter))
         return result
 
@@ -80,6 +83,7 @@ class DatabaseSession:
         name: str | None = None,
     ) -> T:
         """See `DatabaseClient.transaction`."""
+        # `bool` is an `int`, and `timeout=True` is a mistake, not one second.
         number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not number or not math.isfinite(timeout) or timeout <= 0:
             raise ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
@@ -98,6 +102,7 @@ class DatabaseSession:
 
     def job(self, sql: str, args: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Row]]:
         """Check SQL and values now; the returned function runs them."""
+        # On the event loop: wrong arguments are the caller's error at once, not one that waits behind a transaction.
         statements = prepare(sql, args)
         return lambda connection: self._run(connection, statements)
 
@@ -120,6 +125,7 @@ class DatabaseSession:
 
     def broken(self, error: BaseException) -> None:
         """Stop all use after a failed rollback and report it (DB-172)."""
+        # Nobody knows what the open transaction holds: better no answer than one from the middle of it.
         self.coordinator.close(lambda: make_error("sqlite.transaction_closed"))
         self._on_broken(error)
 
@@ -127,6 +133,7 @@ class DatabaseSession:
         rows: list[Row] = []
         for statement in statements:
             try:
+                # Read to the end on this thread: fetching is what runs a statement, row by row.
                 with reserved_names_guarded(connection, statement.sql):
                     cursor = connection.execute(statement.sql, statement.params)
                     if cursor.description is None:
@@ -147,6 +154,7 @@ class DatabaseSession:
 
 def _chain(source: asyncio.Future[T], target: asyncio.Future[T]) -> None:
     def forward(done: asyncio.Future[T]) -> None:
+        # The caller was cancelled while the statement ran.
         if target.done():
             return
         if done.cancelled():
@@ -157,6 +165,7 @@ def _chain(source: asyncio.Future[T], target: asyncio.Future[T]) -> None:
             target.set_result(done.result())
 
     def take_back(done: asyncio.Future[T]) -> None:
+        # What has not started is taken off the queue of the thread; what runs goes on to its end (DB-306).
         if done.cancelled():
             source.cancel()
 

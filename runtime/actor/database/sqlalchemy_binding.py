@@ -1,9 +1,8 @@
 """SQLAlchemy, Core and ORM, on the actor's own database.
 
-Why synchronous functions on the database's thread and not an `AsyncEngine`: SQLAlchemy's asyncio layer needs
-greenlets and a driver of its own, while every statement of an actor must pass one gate and one thread anyway.
-A function gets an ordinary `Connection` or `Session`, may lazy-load and flush as it likes, and the event loop
-never waits for it. It runs on another thread: it must not touch `c.state` or await.
+Why synchronous functions on the database's thread and not an `AsyncEngine`: SQLAlchemy's asyncio layer needs greenlets and a driver of its
+own, while every statement of an actor must pass one gate and one thread anyway. A function gets an ordinary `Connection` or `Session`, may
+lazy-load and flush as it likes, and the event loop never waits for it. It runs on another thread: it must not touch `c.state` or await.
 """
 
 from __future__ import annotations
@@ -51,9 +50,7 @@ class JournalEntry:
 
 
 class _Borrowed:
-    """The actor's connection as SQLAlchemy sees it: its commit and rollback end a savepoint, never the
-    transaction around it.
-    """
+    """The actor's connection as SQLAlchemy sees it: its commit and rollback end a savepoint, never the transaction around it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -64,10 +61,12 @@ class _Borrowed:
 
     def commit(self) -> None:
         if self.active:
+            # The savepoint is opened again: SQLAlchemy may commit as often as it likes within one call.
             self._connection.execute(f"RELEASE {_SAVEPOINT}")
             self._connection.execute(f"SAVEPOINT {_SAVEPOINT}")
 
     def rollback(self) -> None:
+        # The pool calls it, too, when the connection is given back; a statement may have ended the transaction by then.
         if self.active and self._connection.in_transaction:
             self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
 
@@ -84,9 +83,8 @@ class _Binding:
 
     @contextmanager
     def connection(self, raw: sqlite3.Connection) -> Iterator[Connection]:
-        """A SQLAlchemy connection inside the open transaction of `raw`; an error undoes what was done through
-        it.
-        """
+        """A SQLAlchemy connection inside the open transaction of `raw`; an error undoes what was done through it."""
+        # With the first call: only there the connection is at hand, and it stays the same for the generation.
         if self._borrowed is None:
             self._borrowed = borrowed = _Borrowed(raw)
             self._engine = create_engine("sqlite://", creator=lambda: borrowed, poolclass=StaticPool)
@@ -99,12 +97,14 @@ class _Binding:
                 connection.commit()
         finally:
             borrowed.active = False
+            # A statement may have ended the whole transaction, as `ON CONFLICT ROLLBACK` does, and with it the savepoint.
             if raw.in_transaction:
                 raw.execute(f"RELEASE {_SAVEPOINT}")
 
     def with_connection(self, function: Callable[[Connection], T]) -> Callable[[sqlite3.Connection], T]:
         def job(raw: sqlite3.Connection) -> T:
             with self.connection(raw) as connection:
+                # Whatever it returns leaves the thread: results must be read to the end inside.
                 return function(connection)
 
         return job
@@ -144,9 +144,7 @@ class SQLAlchemyTransaction:
         return self._transaction.run(self._binding.with_connection(function))
 
     def session(self, function: Callable[[Session], T]) -> Submitted[T]:
-        """Run `function(session)` on the database's thread and flush; if it raises, its own changes are
-        undone.
-        """
+        """Run `function(session)` on the database's thread and flush; if it raises, its own changes are undone."""
         return self._transaction.run(self._binding.with_session(function))
 
     async def transaction(
@@ -164,8 +162,7 @@ class SQLAlchemyClient(DatabaseClient):
         rows = await c.db.query(select(User.id, User.name))
         total = await c.db.connection(lambda connection: connection.scalar(select(func.count()).select_from(User)))
 
-    Each call is one coordinated transaction. `c.db.transaction(callback)` groups several; its `tx` has the
-    same methods.
+    Each call is one coordinated transaction. `c.db.transaction(callback)` groups several; its `tx` has the same methods.
     """
 
     def __init__(self, session: DatabaseSession, *, warn_on_manual_transactions: bool = True) -> None:
@@ -181,9 +178,7 @@ class SQLAlchemyClient(DatabaseClient):
         return await self.transaction(lambda tx: tx.connection(function))
 
     async def session(self, function: Callable[[Session], T]) -> T:
-        """Run `function(session)` on the database's thread in one transaction (ORM); returned objects are
-        detached and loaded.
-        """
+        """Run `function(session)` on the database's thread in one transaction (ORM); returned objects are detached and loaded."""
         return await self.transaction(lambda tx: tx.session(function))
 
     async def transaction(
@@ -223,6 +218,7 @@ class SQLAlchemyDatabase:
         tx = SQLAlchemyTransaction(db, _Binding())
         if self._migrations:
             await db.run(self._apply_journal)
+        # After the list: `create_all` makes what is missing, and must not make first what a script is about to create.
         if self._metadata is not None:
             await tx.connection(self._metadata.create_all)
         if self._on_migrate is not None:
@@ -234,6 +230,7 @@ class SQLAlchemyDatabase:
         )
         newest = connection.execute("SELECT max(created_at) FROM __drizzle_migrations").fetchone()[0]
         for entry in self._migrations:
+            # By time and not by hash, as the tool does that writes these lists: a script edited later is not applied again.
             if newest is not None and entry.created_at <= newest:
                 continue
             for statement in prepare(entry.sql, ()):

@@ -1,7 +1,6 @@
 """What must be known about SQL text before SQLite sees it: statements, placeholders, and values for them.
 
-SQLite's own rules are followed for tokens: nothing inside literals, quoted names or comments is a
-placeholder.
+SQLite's own rules are followed for tokens: nothing inside literals, quoted names or comments is a placeholder.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ _TRAILING = re.compile(r"[;\s]+$")
 MAX_PARAMETERS = 32766
 """Placeholders of one statement (DB-329)."""
 
+# Statements are few and short. A long text is mostly one with its values inside, which never comes again.
 _CACHED_LENGTH = 2000
 
 Bindings = tuple[Any, ...] | dict[str, Any]
@@ -69,6 +69,7 @@ def prepare(sql: str, args: tuple[Any, ...]) -> list[Statement]:
     if len(args) == 1 and isinstance(args[0], Mapping):
         values = {str(key): bindable(value) for key, value in args[0].items()}
         return [_bind_named(statement, slots, values) for statement, slots in statements]
+    # The mistake of everybody who comes from `sqlite3`: a list there holds the values, here it would be one of them.
     if len(args) == 1 and isinstance(args[0], (list, tuple)):
         raise TypeError("unsupported bind parameter type: object")
     values_in_order = tuple(bindable(value) for value in args)
@@ -79,9 +80,11 @@ def bindable(value: Any) -> Any:
     """Check one value: null, integer, float, text or bytes (DB-116, DB-117, DB-120)."""
     if value is None or type(value) in (str, float, bytes):
         return value
+    # Before `int`, of which it is a kind: it would come back as a number (DB-117).
     if isinstance(value, bool):
         raise TypeError("unsupported sqlite binding type: boolean")
     if isinstance(value, int):
+        # Python would raise OverflowError, but later, on the database's thread, as if SQLite had failed.
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"integer out of the range of SQLite: {value}")
         return int(value)
@@ -96,6 +99,7 @@ def bindable(value: Any) -> Any:
 @lru_cache(maxsize=256)
 def _statements(sql: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Statements in order with their placeholders, without those that are blank or only a comment."""
+    # One statement with its semicolon is the usual text and need not be cut into tokens.
     trimmed = _TRAILING.sub("", sql)
     pieces = _split(sql) if ";" in trimmed else [trimmed]
     return tuple((piece, _placeholders(piece)) for piece in pieces if _says_something(piece))
@@ -128,6 +132,7 @@ def _placeholders(sql: str) -> tuple[str, ...]:
         if text == "?":
             slots.append(text)
         elif text[0] == "?":
+            # `?999999999` must not make a list of that length; SQLite itself refuses the statement.
             number = min(int(text[1:]), MAX_PARAMETERS)
             slots.extend(["?"] * (number - len(slots)))
         elif text not in slots:
@@ -159,8 +164,7 @@ def _bind(sql: str, slots: tuple[str, ...], values: tuple[Any, ...]) -> Statemen
     names = {slot[1:]: value for slot, value in zip(slots, values, strict=True)}
     if len(names) == len(slots) and "" not in names:
         return Statement(sql, names)
-    # Python binds by bare name or by position, never both: a statement that mixes forms is numbered
-    # throughout.
+    # Python binds by bare name or by position, never both: a statement that mixes forms is numbered throughout.
     return Statement(_numbered(sql, slots), values)
 
 

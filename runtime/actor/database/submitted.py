@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+# A coroutine class and not just the future: `create_task` refuses futures, and user code rightly takes the result of an `execute` for a
+# coroutine. A plain coroutine in turn would start when it is awaited, so that the order of two calls would depend on who awaits first.
 class Submitted(Coroutine[Any, Any, T], Generic[T]):
     """Awaitable of work that was submitted when the call was made, not when it is awaited.
 
-    So statements issued without awaiting each other keep the order of the calls. It may be awaited, gathered,
-    or given to `asyncio.create_task` like the coroutine it looks like. Cancelling it takes work back that has
-    not started.
+    So statements issued without awaiting each other keep the order of the calls. It may be awaited, gathered, or given to
+    `asyncio.create_task` like the coroutine it looks like. Cancelling it takes work back that has not started.
     """
 
     __slots__ = ("_future", "_steps")

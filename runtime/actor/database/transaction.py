@@ -1,8 +1,7 @@
 """One coordinated transaction: begin, deadline, commit, rollback.
 
-The end of a transaction is one job on the database's thread and a callback on the event loop: whoever awaits
-it may be cancelled, the gate is released all the same. A deadline that passes while COMMIT is queued or
-running has lost (DB-168).
+The end of a transaction is one job on the database's thread and a callback on the event loop: whoever awaits it may be cancelled, the
+gate is released all the same. A deadline that passes while COMMIT is queued or running has lost (DB-168).
 """
 
 from __future__ import annotations
@@ -75,15 +74,14 @@ class Transaction:
         timeout: float = DEFAULT_TIMEOUT,
         name: str | None = None,
     ) -> T:
-        """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT
-        instead.
-        """
+        """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT instead."""
         return await self._session.transaction(callback, timeout=timeout, name=name)
 
     async def perform(self, callback: Callable[[Transaction], Awaitable[T]]) -> T:
         """Wait for admission, BEGIN, run the callback, COMMIT or ROLLBACK. Called once, by the session."""
         await self._begin()
         try:
+            # Cancellation, too, rolls back: of a callback that did not come to its end nothing may stay.
             value = await callback(self)
         except BaseException:
             await self._roll_back()
@@ -96,9 +94,11 @@ class Transaction:
         try:
             await self._admitted
         except BaseException:
+            # It may have been admitted in the very turn it was cancelled in: of the two calls one does something.
             self._session.coordinator.withdraw(self._waiter)
             self._session.coordinator.release(self._waiter)
             raise
+        # From the admission on: what others did before is not this callback's time.
         self._timer = clock.call_later(self._timeout, self._expire)
         try:
             await self._submit(self._begin_job)
@@ -109,14 +109,17 @@ class Transaction:
     async def _commit(self) -> None:
         if self._state is _State.OPEN:
             self._finish(self._commit_job, _State.COMMITTED)
+            # Cancelling the caller does not take a COMMIT back that is on its way.
             await asyncio.shield(self._ended)
             return
+        # The deadline came first. The caller goes on when the rollback is through, so that its next statement finds order.
         await asyncio.shield(self._ended)
         raise self._expired()
 
     async def _roll_back(self) -> None:
         if self._state is _State.OPEN:
             self._finish(self._rollback_job, _State.ROLLED_BACK)
+        # `wait` raises nothing: what goes on is the error of the callback, not the one of its rollback.
         await asyncio.wait([self._ended])
         self._ended.exception()
 
@@ -132,6 +135,7 @@ class Transaction:
     def _expire(self) -> None:
         if self._state is _State.OPEN:
             self._finish(self._rollback_job, _State.EXPIRED)
+            # What waits was called from inside as likely as not, which is the deadlock that the deadline is there for.
             self._session.coordinator.fail_waiting(self._expired())
 
     def _finish(self, job: Callable[[sqlite3.Connection], None], state: _State) -> None:
@@ -152,8 +156,10 @@ class Transaction:
             self._ended.set_result(None)
         else:
             if self._state is _State.COMMITTED:
+                # COMMIT failed, as deferred constraints do, and its own job rolled back.
                 self._state = _State.ROLLED_BACK
             self._ended.set_exception(error)
+            # Looked at, or the loop would report it as never retrieved when nobody awaits it.
             self._ended.exception()
             if isinstance(error, RollbackFailedError):
                 self._session.broken(error)
@@ -172,6 +178,7 @@ class Transaction:
         try:
             self._session.run_sql(connection, "COMMIT")
         except BaseException:
+            # SQLite leaves a transaction open whose COMMIT failed.
             self._rollback_job(connection)
             raise
 

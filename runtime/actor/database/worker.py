@@ -1,8 +1,7 @@
 """One SQLite connection on its own thread.
 
-Why a thread per open database: statements of one database run in the order of submission without any lock, a
-slow query of one actor delays no other actor, and the event loop never blocks. A sleeping actor has neither
-connection nor thread.
+Why a thread per open database: statements of one database run in the order of submission without any lock, a slow query of one actor delays
+no other actor, and the event loop never blocks. A sleeping actor has neither connection nor thread.
 """
 
 from __future__ import annotations
@@ -68,6 +67,7 @@ class SqlWorker:
         """
         if self._fenced:
             raise DatabaseClosedError
+        # `>`: the one that runs is pending, too, but does not wait.
         if self._pending > INBOX_CAPACITY and not control:
             raise make_error(
                 "actor.overloaded",
@@ -93,9 +93,11 @@ class SqlWorker:
         self.fence()
         if self._closing is None:
             self._closing = asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+            # The close is the last job: what was queued before it meets the fence and ends at once.
             self._executor.shutdown(wait=False)
         done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
         if not done and self._connection is not None:
+            # Only now: most statements end by themselves, and what was begun before the end may come to its own (DB-306).
             self._connection.interrupt()
             done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
         if not done:
@@ -118,6 +120,7 @@ class SqlWorker:
         self._connection = connection
 
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        # Asked again on the thread, because the fence may have come while the job was queued (DB-304).
         if self._fenced or self._connection is None:
             raise DatabaseClosedError
         return function(self._connection)
@@ -125,6 +128,7 @@ class SqlWorker:
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            # One that user code began by hand and left open (DB-177).
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             connection.close()
