@@ -17,6 +17,8 @@ LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 FILE = re.compile(
     r"`((?:runtime|client|harness|fixtures|driver_tests|tests|docs|targets|bench|\.ci)/(?!\S*node_modules)[\w./-]*[\w/])(?:::(\w+))?`",
 )
+GUIDE = re.compile(r"\bdocs/[\w/-]+\.md\b")
+ROOMS = ("runtime", "client", "harness", "fixtures", "driver_tests", "tests")
 KINDS = ("tutorial", "how-to", "reference", "explanation")
 OPEN = "T" + "BD"
 
@@ -58,7 +60,15 @@ def test_every_guide_is_in_the_index():
 
 
 def test_nothing_is_left_to_be_decided():
-    rooms = ("runtime", "client", "harness", "fixtures", "driver_tests", "docs", "tests")
-    files = [path for room in rooms for kind in ("*.py", "*.md", "*.toml") for path in (ROOT / room).rglob(kind)]
+    files = [path for room in (*ROOMS, "docs") for kind in ("*.py", "*.md", "*.toml") for path in (ROOT / room).rglob(kind)]
     assert len(files) > 500
     assert [str(path) for path in files if re.search(rf"\b{OPEN}\b", path.read_text(encoding="utf-8"))] == []
+
+
+def test_guides_that_code_names_exist():
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    files += [ROOT / name for name in ("CHANGELOG.md", "pyproject.toml", "tox.ini", "targets/rivetkit/README.md")]
+    files += (ROOT / "targets" / "rivetkit" / "fixtures").glob("*.ts")
+    named = {page for path in files for page in GUIDE.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) > 5
+    assert {page for page in named if not (ROOT / page).exists()} == set()
