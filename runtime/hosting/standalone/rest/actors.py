@@ -40,30 +40,37 @@ class ActorsHost(Protocol):
     @property
     def registry(self) -> Registry:
         """The declared actors."""
+        ...
 
     @property
     def storage(self) -> Storage:
         """Holds destroyed records and inspector tokens."""
+        ...
 
     @property
     def options(self) -> HostOptions:
         """Tells whether one token opens every actor."""
+        ...
 
     @property
     def namespaces(self) -> NamespaceBook:
         """All namespaces."""
+        ...
 
     @property
     def slots(self) -> Mapping[str, ActorSlot]:
         """Every actor that is not destroyed, by id."""
+        ...
 
     async def get_or_create(
         self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
     ) -> tuple[ActorSlot, bool]:
         """The live actor of a key, and whether it was created for this call."""
+        ...
 
     async def create(self, namespace: Namespace, name: str, key: str | None, pool: str, input_cbor: bytes | None = None) -> ActorSlot:
         """A new actor."""
+        ...
 
     async def destroy(self, slot: ActorSlot) -> None:
         """Destroy and wait until done."""

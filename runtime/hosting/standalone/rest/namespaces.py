@@ -19,6 +19,7 @@ class NamespacesHost(Protocol):
     @property
     def namespaces(self) -> NamespaceBook:
         """All namespaces."""
+        ...
 
 
 class NamespaceEndpoints:

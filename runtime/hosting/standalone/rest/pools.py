@@ -25,17 +25,21 @@ class PoolsHost(Protocol):
     @property
     def namespaces(self) -> NamespaceBook:
         """All namespaces, with their pools."""
+        ...
 
     @property
     def slots(self) -> Mapping[str, ActorSlot]:
         """Every actor that is not destroyed, by id."""
+        ...
 
     @property
     def started_ms(self) -> int:
         """When the host was opened, in milliseconds."""
+        ...
 
     def serves(self, namespace: Namespace, pool: str) -> bool:
         """Whether this process hosts actors of the pool."""
+        ...
 
     def pool_configured(self, namespace: Namespace, pool: str) -> None:
         """A pool became available."""

@@ -20,6 +20,7 @@ class ProcessHost(Protocol):
     @property
     def endpoint(self) -> str | None:
         """The URL under which the host can be reached; None before anything told."""
+        ...
 
 
 class ProcessEndpoints:
