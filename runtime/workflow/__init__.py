@@ -91,5 +91,6 @@ class workflow:  # noqa: N801 - used as a decorator
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
+        # Bound anew at each access, as methods are: the definition is shared by all actors and keeps nothing of any.
         hook = self._on_error
         return BoundWorkflow(self._function.__get__(instance, owner), hook.__get__(instance, owner) if hook else None)

@@ -45,6 +45,7 @@ async def branches_entry(scope: S, name: str, kind: str, branches: list[str]) ->
     for item in branches:
         if item not in entry.data["branches"]:
             raise HistoryDivergedError(f'Expected {kind} branch "{item}" in "{name}"')
+    # They are not run again, so nobody else visits what they recorded (WF-114).
     finished = [item for item in branches if entry.data["branches"][item]["status"] not in OPEN]
     for item in finished:
         scope.run.current.visited.update(child.location for child in scope.run.history.below((*location, item)))
@@ -76,6 +77,7 @@ async def run_branches(
             scope.check_visited(inner.location)
         except asyncio.CancelledError:
             raise
+        # Kept and not raised: a task group would cancel the other branches, which must settle or yield by themselves (WF-110, WF-126).
         except (ControlFlow, *_PRIORITY) as error:
             outcomes[item] = error
         except Exception as error:
@@ -83,12 +85,14 @@ async def run_branches(
             recorded[item] = {"status": FAILED, "error": f"{error_name(error)}: {describe(error)['message']}"}
             scope.run.history.touch(entry)
         else:
+            # Two may complete in one pass, and the first has won (WF-125).
             if race and entry.data.get("winner") is not None:
                 return
             recorded[item] = {"status": COMPLETED, "output": value}
             scope.run.history.touch(entry)
             if race:
                 entry.data["winner"] = item
+                # Told and not cancelled: what a loser does outside of entries is its own business until it looks.
                 for other, signal in signals.items():
                     if other != item:
                         signal.fire()
@@ -97,6 +101,7 @@ async def run_branches(
     if race:
         for item in open_branches:
             signals[item] = signal = AbortSignal()
+            # The generation's signal lives longer than the race: listeners that stayed would grow with every pass.
             unlink.append(scope.abort_signal.add_listener(signal.fire))
     try:
         async with asyncio.TaskGroup() as group:
@@ -110,6 +115,7 @@ async def run_branches(
 
 def raise_control_flow(outcomes: Mapping[str, BaseException]) -> None:
     """Raise what must end the pass whatever the other branches came to (WF-117)."""
+    # By kind first and by branch second, so that what ends the pass does not depend on the order of branches.
     for kind in _PRIORITY:
         for outcome in outcomes.values():
             if isinstance(outcome, kind):

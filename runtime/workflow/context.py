@@ -56,8 +56,10 @@ class WorkflowContext:
     @asynccontextmanager
     async def entering(self, name: str, *more: str) -> AsyncIterator[None]:
         """Claim a name for one entry and hold the scope until it settled (WF-024, WF-025, WF-031)."""
+        # A forgotten `await` is told first: whatever else is wrong by now follows from it.
         if self._busy:
             raise EntryInProgressError
+        # Before the signal, which a stop fires, too: a branch that is evicted has not lost its race.
         if self.run.stopping:
             raise Evicted
         if self.abort_signal.aborted:
@@ -68,6 +70,7 @@ class WorkflowContext:
                 f'Duplicate entry name "{name}" at location "{location}". Each step/loop/sleep/queue.next/join/race must '
                 "have a unique name within its scope."
             )
+        # Taken only now: an entry that was refused may be tried again under its name (WF-024).
         self._names.add(name)
         self.run.current.visited.update((*self.location, item) for item in (name, *more))
         self._busy = True
@@ -78,6 +81,7 @@ class WorkflowContext:
 
     def check_visited(self, scope: Location) -> None:
         """Every stored entry below a finished scope was visited in this pass (WF-034)."""
+        # By pass and not by scope: a join or race marks what its finished branches recorded without opening their scopes.
         visited = self.run.current.visited
         for entry in self.run.history.below(scope):
             if entry.location not in visited:
@@ -127,6 +131,7 @@ class WorkflowContext:
     async def sleep(self, name: str, seconds: float) -> None:
         """Wait durably; the deadline is fixed when first reached (section 8)."""
         async with self.entering(name):
+            # A proposal only: when an earlier pass came by, its deadline is stored and counts (WF-080).
             await wait_until_deadline(self, name, clock.now_ms() + max(0, round(seconds * 1000)))
 
     async def sleep_until(self, name: str, epoch_ms: float) -> None:
@@ -147,6 +152,7 @@ class WorkflowContext:
     async def rollback_checkpoint(self, name: str) -> None:
         """Allow steps with a rollback after this point (WF-130)."""
         async with self.entering(name):
+            # Durable first: a step with a rollback must not run before a wake would know that it was allowed to.
             await self.run.mark((*self.location, name), "rollback_checkpoint", {"name": name})
             self.has_checkpoint = True
 
@@ -157,6 +163,7 @@ class WorkflowContext:
 
     async def get_version(self, name: str, latest: int) -> int:
         """A version that stays the same at this location for ever: 1 for instances older than the gate, else `latest` (WF-162..165)."""
+        # `True` would pass as version 1.
         if isinstance(latest, bool) or not isinstance(latest, int) or latest < 1:
             raise ValueError(f'getVersion("{name}", {latest}): latest must be an integer >= 1')
         async with self.entering(name):

@@ -43,6 +43,7 @@ async def run_workflow(
 
 async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> None:
     before = run.history.outcome
+    # A rollback that was cut off goes on before any code runs forward (WF-137).
     if before.state == "rolling_back":
         await roll_back(run, lambda: body(WorkflowContext(run)))
         stored = before.error or {}
@@ -50,6 +51,7 @@ async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> No
             await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
         raise StoredWorkflowError(stored.get("message", ""))
     while True:
+        # A completed workflow is run through at each wake, too, and that must write nothing (WF-147).
         if run.history.outcome.state != "completed":
             run.history.set_outcome("running")
         try:
@@ -64,6 +66,7 @@ async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> No
 
 async def _pass(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> Yield | None:
     """Run the function once and record how it ended: what it waits for, None when it returned."""
+    # Fresh: names, visits and handlers are counted per pass.
     run.current = Pass()
     try:
         output = await body(WorkflowContext(run))
@@ -78,6 +81,7 @@ async def _pass(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> Yie
 
 async def _wait(run: WorkflowRun, wait: Yield) -> None:
     """Wait for what a pass yielded for; the alarm brings a sleeping actor back at the deadline (WF-084)."""
+    # Asked for first: the actor may fall asleep while it waits here, and then only the alarm brings it back.
     if wait.deadline_ms is not None:
         await run.context.run.set_wake_at(wait.deadline_ms)
     if wait.names is not None:
@@ -85,6 +89,7 @@ async def _wait(run: WorkflowRun, wait: Yield) -> None:
     elif wait.deadline_ms is not None:
         while (remaining := wait.deadline_ms - clock.now_ms()) > 0:
             await pause(run, run.abort, remaining / 1000)
+    # Before the alarm is cleared: a generation that stops leaves it to the next one.
     run.check_evicted()
     if wait.deadline_ms is not None:
         await run.context.run.set_wake_at(None)
@@ -95,6 +100,7 @@ async def _wait_for_message(run: WorkflowRun, wait: Yield) -> None:
     try:
         await run.fresh_queue().wait_for_names_available(wait.names or (), timeout=timeout)
     except ActorError as error:
+        # A stop ends every queue wait with an error of its own; here it ends the pass.
         if (error.group, error.code) == ("actor", "aborted"):
             raise Evicted from None
         if (error.group, error.code) != ("queue", "timed_out"):
@@ -110,11 +116,13 @@ async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error:
         run.history.set_outcome("failed", error=stored)
         await run.record()
     else:
+        # Durable before the first handler, or a crash would let the workflow go on behind a compensated step (WF-136).
         run.history.set_outcome("rolling_back", error=stored, unreported=not reported)
         await run.record()
         await roll_back(run, lambda: body(WorkflowContext(run)))
     if not reported:
         await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
+    # A failure that the workflow was built to have is no failure of the run handler (WF-181).
     if not isinstance(error, WorkflowFailure):
         raise error
     run.context.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")

@@ -18,6 +18,7 @@ def error_name(error: BaseException) -> str:
     """The name an error has in history and events: `Error` for Python's own exceptions, else the class name."""
     if isinstance(error, ActorError):
         return "UserError" if isinstance(error, UserError) else "RivetError"
+    # An error without a class of its own has the name that it has at the peer.
     return "Error" if type(error).__module__ == "builtins" else type(error).__name__
 
 
@@ -26,6 +27,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     message = error.message if isinstance(error, ActorError) else str(error)
     described: dict[str, Any] = {"name": error_name(error), "message": message}
     own = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float, bool)) and name[:1] != "_"}
+    # Of an `ActorError` the message is a field, and stands above already.
     own.pop("message", None)
     if own:
         described["metadata"] = own
@@ -123,6 +125,7 @@ class Yield(ControlFlow):
         """The earliest deadline and the union of names of two waits (WF-114)."""
         deadlines = [item.deadline_ms for item in (self, other) if item.deadline_ms is not None]
         waits = [item.names for item in (self, other) if item.names is not None]
+        # An empty tuple means any message, and takes in whatever the others name.
         names = None if not waits else () if () in waits else tuple(dict.fromkeys(name for wait in waits for name in wait))
         return Yield(min(deadlines, default=None), names)
 

@@ -48,6 +48,7 @@ def decode(data: bytes) -> Any:
 
 def copied(value: Any) -> Any:
     """A value as storage will give it back: what is done to it later shows in no recorded result, and the other way round (WF-022)."""
+    # Most results are texts and numbers, which nobody can change.
     return value if value is None or isinstance(value, (str, bytes, int, float)) else decode(encode(value))
 
 
@@ -122,6 +123,7 @@ class History:
             elif tag == b"e":
                 entry = Entry(rest, tuple(item["location"]), item["kind"], item["data"], item["order"])
                 by_id[rest] = entry
+                # Not the number of entries: deleted ones leave gaps, and a new entry must not come before an old one.
                 history._order = max(history._order, entry.order + 1)
             elif tag == b"m":
                 metas[rest] = Metadata(**item)
@@ -133,6 +135,7 @@ class History:
                 history.outcome.error = item
             elif tag == b"u":
                 history.outcome.unreported = item
+        # Storage gives rows by id. Replay and rollback ask for the order in which things were recorded.
         for entry in sorted(by_id.values(), key=lambda item: item.order):
             entry.meta = metas.get(entry.id)
             history.entries[entry.location] = entry
@@ -169,6 +172,7 @@ class History:
 
     def set_outcome(self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None, unreported: bool = False) -> None:
         """Change the workflow's own state, output and error."""
+        # Only a difference is written, so a replay that comes to the same end writes nothing.
         outcome = Outcome(state, output, error, unreported)
         if self.outcome != outcome:
             self.outcome = outcome
@@ -181,6 +185,7 @@ class History:
 
     def delete(self, entries: Iterable[Entry]) -> None:
         """Forget entries; their rows go after the next successful flush (WF-144)."""
+        # Callers give generators over the very dictionary that shrinks here.
         for entry in list(entries):
             self.entries.pop(entry.location, None)
             self._dirty.pop(entry.id, None)
@@ -210,6 +215,7 @@ class History:
             writes.append(Put(TABLE, b"x", encode(self.outcome.error)))
             if self.outcome.error is not None:
                 writes.append(Put(TABLE, b"u", encode(self.outcome.unreported)))
+        # Before anything is taken: a flush that is refused leaves all marks as they were.
         _check_limits(writes)
         deletions: list[Op] = []
         for entry in self._deleted:
@@ -220,6 +226,7 @@ class History:
 
     def restore(self, taken: Changes) -> None:
         """Mark what a failed flush took as unsaved again (WF-143)."""
+        # An entry that was deleted while the flush was under way must not come back with it.
         gone = {entry.id for entry in self._deleted}
         self._dirty = {k: v for k, v in taken.dirty.items() if k not in gone} | self._dirty
         self._new_names = taken.new_names + self._new_names

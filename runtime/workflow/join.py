@@ -27,9 +27,12 @@ async def run_join(scope: S, name: str, branches: Mapping[str, Callable[[S], Any
     raise_control_flow(outcomes)
     waits = [outcome for outcome in outcomes.values() if isinstance(outcome, Yield)]
     if waits:
+        # What finished branches came to is durable before the pass waits, or a crash would run them again.
         await scope.run.flush()
         raise merged(waits)
+    # Of a branch that failed in an earlier pass only the text of its error is left.
     failed = {item: outcomes.get(item) or Exception(recorded[item]["error"]) for item in branches if recorded[item]["status"] == FAILED}
+    # The replay of a settled join has nothing to write (WF-147).
     if open_branches:
         await scope.run.flush()
     if failed:

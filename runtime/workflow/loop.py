@@ -51,6 +51,7 @@ async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any
     while True:
         iteration = entry.data["iteration"]
         inner = scope.child((*location, iteration))
+        # The body gets a copy: when the pass ends in the middle, the next one begins the iteration with the stored state (WF-073).
         result = await (body(inner) if state is UNDEFINED else body(inner, copied(entry.data["state"])))
         scope.check_visited(inner.location)
         if scope.run.current.rollback:
@@ -65,9 +66,11 @@ async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any
                 )
             result = Continue(entry.data["state"])
         entry.data = {**entry.data, "state": copied(result.state), "iteration": iteration + 1}
+        # Not flushed: the entries of the iteration are durable, so a crash here repeats an iteration that finds everything done.
         history.touch(entry)
         if (iteration + 1) % prune_interval == 0:
             await _prune(scope, entry, iteration + 1 - size)
+        # A body without an entry of its own would spin through the whole grace period.
         scope.run.check_evicted()
 
 
@@ -77,6 +80,7 @@ async def _break(scope: Scope, entry: Entry, result: Break, size: int) -> Any:
     entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
     scope.run.history.touch(entry)
     await _prune(scope, entry, entry.data["iteration"] + 1 - size)
+    # As a later pass will give it, so that code cannot tell the passes apart.
     return copied(entry.data["output"])
 
 

@@ -20,6 +20,7 @@ async def run_race(scope: S, name: str, contenders: Mapping[str, Callable[[S], A
     """Run every branch that may still win and settle the race (WF-120..126)."""
     entry = await branches_entry(scope, name, "race", list(contenders))
     recorded = entry.data["branches"]
+    # Settled in an earlier pass: no branch is opened again, except for its rollback handlers.
     if entry.data.get("winner") is not None:
         winner = entry.data["winner"]
         scope.run.current.visited.update(item.location for item in scope.run.history.below(entry.location))
@@ -33,8 +34,10 @@ async def run_race(scope: S, name: str, contenders: Mapping[str, Callable[[S], A
         losers = [item for item in scope.run.history.below(entry.location) if item.location[len(entry.location)] != winner]
         for item in contenders:
             if item != winner and recorded[item]["status"] in OPEN:
+                # Those that yielded; nothing will ever resume them. Who failed before keeps its error.
                 recorded[item] = {"status": "cancelled"}
         scope.run.history.touch(entry)
+        # Entries of a branch that no code comes by any more would count as diverged in the next pass (WF-124).
         scope.run.history.delete(losers)
         await scope.run.flush()
         return winner, copied(recorded[winner].get("output"))

@@ -47,7 +47,9 @@ class WorkflowMessage:
         if self._done:
             raise RuntimeError("Queue message already completed")
         run = self._scope.run
+        # Completed in an earlier pass: recorded, and the message is gone from the queue (WF-101).
         if not self.completed:
+            # The sender first: after a crash in between the message is completed again, and an unknown id is no error.
             await run.context.queue.complete({"id": self.id, "name": self.name}, response)
             self._entry.data = {**self._entry.data, "messageData": {**self._entry.data["messageData"], "completed": True}}
             run.history.touch(self._entry)
@@ -76,15 +78,18 @@ class WorkflowQueue:
         self, entry: str, *, names: Sequence[str] = (), count: int = 1, timeout: float | None = None, completable: bool = False
     ) -> list[WorkflowMessage]:
         """Wait for 1..count messages; an empty list at the deadline (WF-091, WF-094)."""
+        # In the order given: the label in the history names them so.
         wanted = tuple(dict.fromkeys(names))
         scope = self._scope
         async with scope.entering(entry):
+            # Both belong to the entry, though a given pass may come by one of them only.
             scope.run.current.visited.update((*scope.location, f"{entry}:{part}") for part in ("count", "deadline"))
             counted = scope.run.history.find((*scope.location, f"{entry}:count"), "message")
             if counted is not None:
                 return self._replay(entry, int(counted.data["messageData"]), completable)
             if scope.run.current.rollback:
                 raise RollbackStop
+            # The workflow's own check: after a wake the queue does not know that its messages were handed out before (WF-102).
             if any(not message.completed for message in scope.run.current.uncompleted):
                 raise make_error("queue.previous_message_not_completed")
             return await self._receive(entry, wanted, max(1, count), timeout, completable)
@@ -108,6 +113,7 @@ class WorkflowQueue:
         deadline = None
         if timeout is not None:
             deadline = await deadline_entry(scope, f"{entry}:deadline", clock.now_ms() + max(0, round(timeout * 1000)))
+        # Taken before it is recorded: a crash in between loses messages that need no completion, as the specification has it (WF-097).
         received = await scope.run.fresh_queue().try_next_batch(names, count=count, completable=completable)
         if not received and deadline is None:
             raise Yield(names=names)
@@ -117,6 +123,7 @@ class WorkflowQueue:
             deadline.data = {**deadline.data, "state": "interrupted" if received else COMPLETED}
             history.touch(deadline)
         label = "|".join(names) or "*"
+        # Recorded for no message, too: that the time was up is an outcome and must replay (WF-094).
         history.add((*scope.location, f"{entry}:count"), "message", {"name": f"{label}:count", "messageData": len(received)})
         messages = []
         for index, message in enumerate(received):

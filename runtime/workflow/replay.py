@@ -31,11 +31,14 @@ def rewind(history: History, entry_id: str | None) -> None:
         if target.kind != "step":
             raise ValueError("Workflow replay target must be a step")
         loop = _innermost_loop(history, target)
+        # A loop keeps its present state only and cannot go back to an iteration, so it begins anew (WF-212).
         first = target if loop is None else loop
         doomed = [entry for entry in history.entries.values() if entry.order >= first.order or _inside(entry, loop)]
+        # What stays must be at rest: a body that still runs would record into a history that is another by then.
         if any(entry.meta is not None and entry.meta.status == RUNNING for entry in _without(history, doomed)):
             raise make_error("actor.workflow_in_flight")
         history.delete(doomed)
+    # Neither running nor at its end: the next run of the handler takes it up.
     history.set_outcome("sleeping")
 
 

@@ -37,8 +37,10 @@ async def roll_back(run: WorkflowRun, replay: Callable[[], Awaitable[Any]]) -> N
         pass
     for entry, handler in reversed(collecting.handlers):
         meta = entry.meta
+        # Done by an earlier attempt that a stop or crash cut off (WF-137).
         if meta is None or meta.rollback_completed_at is not None:
             continue
+        # Between handlers and not inside one: what was begun may come to its end within grace.
         run.check_evicted()
         try:
             await run_handler(run, handler, copied(entry.data.get("output")))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.workflow.ports import Messages, RunContext, WorkflowOwner
 
+# From here on the actor itself saves nothing more: rows that came later would show work whose state is lost (WF-145).
 _OVER = (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROYING, LifecycleState.TERMINATED)
 
 
@@ -93,14 +94,17 @@ class WorkflowRun:
         """
         if self._owner.state_name in _OVER:
             raise Evicted
+        # Branches flush together. Inside the lock, because what a caller wants durable may be under way with the flush before.
         async with self._flushing:
             if not self.history.is_dirty:
                 return
             writes, deletions, taken = self.history.take_changes()
             try:
+                # Through the saver, which adds the state of this moment to the same batch (WF-140).
                 if writes:
                     await self._owner.saver.save_now(extra=writes)
             except BaseException:
+                # Also for a cancelled caller: whether the batch went through is unknown, and writing it twice does no harm.
                 self.history.restore(taken)
                 raise
             if deletions:
@@ -121,6 +125,7 @@ class WorkflowRun:
         try:
             await self.flush()
         except FlushTooLargeError:
+            # That it failed is small and always fits; the entry that did not fit would stand in the way for ever (WF-182).
             self.history.give_up()
             await self.flush()
 
@@ -138,6 +143,7 @@ class WorkflowRun:
     async def close(self) -> None:
         """Step bodies that still run, after a time-out: cancelled in a stopping generation (WF-193), else left to it (WF-047)."""
         bodies = list(self._bodies)
+        # The workflow has ended but its actor goes on: the bodies are work of the actor now, which its grace waits for.
         if not self.stopping:
             for body in bodies:
                 self.context.wait_until(body)

@@ -60,19 +60,23 @@ async def run_step(scope: Scope, name: str, body: Callable[..., Any], options: S
     location = (*scope.location, name)
     entry = run.history.find(location, "step")
     if entry is not None and entry.meta is not None and entry.meta.status == COMPLETED:
+        # In the order in which the code comes by; the rollback goes through them backwards (WF-131).
         if options.rollback is not None:
             run.current.handlers.append((entry, options.rollback))
         return copied(entry.data.get("output"))
     if entry is not None and entry.meta is not None and entry.meta.status == STATUS_EXHAUSTED:
+        # The same end in every pass, without a run of the body and without a second report (WF-053).
         raise _stored_failure(name, entry.meta)
     if run.current.rollback:
         raise RollbackStop
+    # Asked only of a step that is about to run: a recorded one was allowed to when it ran.
     if options.rollback is not None and not scope.has_checkpoint:
         raise RollbackCheckpointError
     if entry is None:
         entry = run.history.add(location, "step", {}, with_meta=True)
     meta = _meta(entry)
     if meta.attempts and meta.status in (STATUS_FAILED, RUNNING):
+        # By the recorded time and not by a timer, so the back-off goes on through sleep and crash (WF-044).
         retry_at = meta.last_attempt_at + options.backoff_ms(meta.attempts)
         if clock.now_ms() < retry_at:
             raise Yield(retry_at)
@@ -81,6 +85,7 @@ async def run_step(scope: Scope, name: str, body: Callable[..., Any], options: S
 
 async def _attempt(scope: Scope, entry: Entry, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
     run, meta = scope.run, _meta(entry)
+    # The back-off counts from the start of an attempt (WF-043).
     started = clock.now_ms()
     meta.status = RUNNING
     run.history.touch(entry)
@@ -110,10 +115,12 @@ async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], optio
         context._close()  # noqa: SLF001 - user code must not see it
         return result
     child = run.start_body(result)
+    # Closed with the body and not with its attempt: after a time-out the body goes on with what it holds (WF-047).
     child.add_done_callback(lambda _: context._close())  # noqa: SLF001 - same module
     limit = options.timeout if options.timeout is not None and options.timeout > 0 else None
     try:
         done, _ = await asyncio.wait({child}, timeout=limit)
+    # `wait` leaves alone what it waits for. When the whole pass is torn down, its body goes, too.
     except asyncio.CancelledError:
         child.cancel()
         raise
@@ -125,6 +132,7 @@ async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], optio
 def _takes_context(body: Callable[..., Any]) -> bool:
     try:
         return bool(inspect.signature(body).parameters)
+    # Functions in C may have no signature: they get what a step gets.
     except (TypeError, ValueError):
         return True
 
@@ -157,6 +165,7 @@ async def _failed(scope: Scope, entry: Entry, name: str, error: Exception, start
     if kind is None:
         raise Yield(retry_at)
     if kind in (CRITICAL, ROLLBACK):
+        # The very object that was raised goes on, with its class and fields; later passes can only give a likeness of it (WF-049).
         assert isinstance(error, WorkflowFailure)
         error.failure = _failure(name, meta)
         raise error

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from runtime.workflow.run import WorkflowRun
 
 GUARD_KEY = "__rivet_actor_workflow_guard_triggered"
+# The names in messages are those of the specification, whatever the members are called here (WF-010).
 _GUARDED = {
     "state": "state",
     "vars": "vars",
@@ -48,6 +49,7 @@ class StepContext:
         return getattr(self._use(feature), member)
 
     def _use(self, feature: str) -> RunContext:
+        # At each use and not at the first: a body may keep the context and come back after its step.
         if not self._open:
             self._trip()
             raise RuntimeError(f"{feature} is only available inside workflow steps")

@@ -50,6 +50,7 @@ async def try_block(scope: S, name: str, body: Callable[[S], Any], catch: Sequen
         value = await body(inner)
     except WorkflowFailure as error:
         failure = _block_failure(name, error)
+        # A step that raised `RollbackError` is a failed step as well, but only "rollback" may catch it (WF-067).
         source = "rollback" if isinstance(error, RollbackError) else failure["source"] if failure else None
         if failure is None or source not in catch:
             raise
