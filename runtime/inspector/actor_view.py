@@ -72,6 +72,7 @@ class ActorView:
 
     def state(self) -> Any:
         """The current in-memory state, unsaved changes included (INSP-030)."""
+        # Without the tracking around it: an inspector that changed what it was shown must not change the actor.
         return plain(self._actor.state.value)
 
     async def replace_state(self, value: Any) -> None:
@@ -83,6 +84,7 @@ class ActorView:
         if not self.has_state:
             raise make_error("actor.state_not_enabled")
         with self.working():
+            # As user code would, flush included, so that `on_state_change` runs and watchers are told as of any other change.
             self._actor.state.replace(value)
             self._actor.state.flush()
             await self._actor.saver.save_now()
@@ -104,6 +106,7 @@ class ActorView:
         if name not in self._actor.definition.actions:
             raise make_error("action.action_not_found", message=f"Action {name} not found", name=name)
         with self.working():
+            # The way of scheduled actions, because it is the one that needs no connection (INSP-058).
             return await self._actor.actions.run_scheduled(name, args)
 
     async def call_action(self, name: str, args: list[Any]) -> Any:
@@ -131,6 +134,7 @@ class ActorView:
         Raises:
             ActorError: actor.invalid_request for an empty name; the queue's own limits.
         """
+        # The queue itself takes any text for a name; that an empty one is refused is a rule of the inspector (INSP-064).
         if not name:
             raise make_error("actor.invalid_request", message="Queue message name must not be empty")
         with self.working():
@@ -152,6 +156,7 @@ class ActorView:
     def live_history(self) -> History | None:
         """The history in memory; None while no workflow has run in this generation."""
         live = self._actor.workflow
+        # The actor keeps it without knowing what it is, as it stands below workflows.
         return live.history if isinstance(live, WorkflowRun) else None
 
     async def replay_workflow(self, entry_id: str | None) -> History | None:
@@ -166,12 +171,14 @@ class ActorView:
         with self.working():
             # The stored history is rewound, not the live one: when the commit fails nothing has changed.
             history = History.load(await self._actor.storage.scan(TABLE))
+            # Asked after the read and not before: from here to the hold nothing awaits, so no handler can start in between.
             if self._actor.run.active:
                 raise make_error("actor.workflow_in_flight")
             rewind(history, entry_id)
             writes, deletions, _ = history.take_changes()
             with self._actor.run.held():
                 await self._actor.commit([*writes, *deletions])
+                # The handler that starts now loads the history that was stored a line before.
                 self._actor.workflow = None
         return history
 
@@ -194,6 +201,7 @@ class ActorView:
 
 def _connection(conn: Conn) -> dict[str, Any]:
     params, state = conn.stored_values()
+    # `stateEnabled` is true for all: a connection always may have state here, and one without shows none (INSP-041).
     details: dict[str, Any] = {"type": None, "params": params, "stateEnabled": True}
     if state is not UNDEFINED:
         details["state"] = plain(state)

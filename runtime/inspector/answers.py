@@ -25,6 +25,7 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
     match request:
         case m.PatchStateRequest(state):
             await view.replace_state(load_value(state))
+            # The request has no id and no answer of its own: the push that others get is the answer (INSP-152).
             return m.StateUpdated(snapshots.state(view))
         case m.StateRequest(rid):
             return m.StateResponse(rid, snapshots.optional_state(view), view.has_state)
@@ -36,6 +37,7 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
         case m.RpcsListRequest(rid):
             return m.RpcsListResponse(rid, view.actions())
         case m.TraceQueryRequest(rid):
+            # No traces are kept, and no traces is what an empty payload means; an error would show as a failure.
             return m.TraceQueryResponse(rid, b"")
         case m.QueueRequest(rid, limit):
             return m.QueueResponse(rid, snapshots.queue(view, limit))
@@ -44,6 +46,7 @@ async def answer(view: ActorView, request: m.Request) -> m.Message:
         case m.WorkflowReplayRequest(rid, entry_id):
             return m.WorkflowReplayResponse(rid, history_bare(await view.replay_workflow(entry_id), emptied=True), view.is_workflow)
         case m.EventsRequest() | m.ClearEventsRequest():
+            # Version 1 alone can ask, and nobody records events any more (INSP-171).
             return m.Error(EVENTS_DROPPED)
         case m.SchedulesRequest() | m.ScheduleHistoryRequest() | m.ScheduleDeleteRequest():
             return await _schedules(view, request)

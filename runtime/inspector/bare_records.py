@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.protocol.bare import Reader, Writer
 
 
+# Resolving annotations is slow, and there are a few dozen record classes.
 @cache
 def _layout(record: Any) -> Mapping[str, Any]:
     hints = get_type_hints(record)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 500
 _HIDDEN = ("sqlite_", "__drizzle_")
+# Literals, quoted names and comments are matched first and so swallowed: what looks like a parameter in them is none.
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|([:@$][A-Za-z_]\w*)", re.DOTALL)
 
 
@@ -28,6 +29,7 @@ async def schema(view: ActorView) -> dict[str, Any]:
     found = await db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
     tables = []
     for row in found:
+        # Tables of SQLite and of migration tools. `_rivet_` tables are shown: they may be read (DB-041).
         if row["name"].startswith(_HIDDEN):
             continue
         name = quoted(row["name"])
@@ -45,6 +47,7 @@ async def schema(view: ActorView) -> dict[str, Any]:
 async def rows(view: ActorView, table: str, limit: int, offset: int) -> list[dict[str, Any]]:
     """Rows of one table or view; at most 500, negative numbers count as 0 (INSP-083)."""
     db = await view.database()
+    # A negative LIMIT means none at all to SQLite.
     wanted = max(0, min(limit, MAX_ROWS))
     found = await db.execute(f"SELECT * FROM {quoted(table)} LIMIT ? OFFSET ?", wanted, max(0, offset))  # noqa: S608 - quoted
     return [dict(row) for row in found]
@@ -56,6 +59,7 @@ async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, propert
     Raises:
         ActorError: core.internal_error for SQL errors and more than one statement; actor.internal_error for a missing named value.
     """
+    # A script would run all and give the rows of one, and its writes could not be told from its reads.
     if _statements(sql) > 1:
         raise ActorError("core", "internal_error", "An internal error occurred", {"error": "only one statement may be executed"})
     db = await view.database()
@@ -73,6 +77,7 @@ def _bound(value: Any) -> Any:
 
 def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:
     """Values by bare name; keys may carry their sigil (INSP-087)."""
+    # The client binds by bare name; people write the sigil that they see in the statement.
     given = {name.lstrip(":@$"): value for name, value in properties.items()}
     for parameter in (match[1] for match in _PARAMETER.finditer(sql) if match[1]):
         if parameter[1:] not in given:
@@ -81,5 +86,6 @@ def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _statements(sql: str) -> int:
+    # Split after literals and comments are gone: a semicolon in them ends nothing. Triggers with a body count as several.
     bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", "", sql, flags=re.DOTALL)
     return sum(1 for part in bare.split(";") if part.strip())

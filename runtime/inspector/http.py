@@ -25,10 +25,12 @@ __all__ = ["InspectorRequest", "answer"]
 async def answer(request: InspectorRequest) -> Reply:
     """Answer one inspector request; never raises for what a caller can do wrong."""
     try:
+        # Before the token, and the only thing that is.
         if is_public(request.method, request.path):
             return await asset(request.view.tabs, request.path)
         if not await request.view.is_open_to(header_token(request.authorization)):
             raise make_error("inspector.unauthorized")
+        # After the token: who has none learns not even which routes exist (INSP-008, INSP-013).
         handler = _find(request)
         if handler is None:
             raise make_error("actor.not_found", message="Inspector route was not found", metadata=None)
@@ -39,12 +41,14 @@ async def answer(request: InspectorRequest) -> Reply:
         return _failure(error)
     except Exception as error:
         request.view.log.warning("inspector request failed", path=request.path, exc_info=error)
+        # The text and not a mask: who holds the token may know what went wrong (INSP-006).
         return _failure(ActorError("actor", "internal_error", str(error)))
 
 
 def _failure(error: ActorError) -> Reply:
     metadata = None if error.metadata is UNDEFINED else error.metadata
     body = {"group": error.group, "code": error.code, "message": error.message, "metadata": render(metadata)}
+    # 500 is also the status of errors without one of their own; when such an error is meant for clients it is their mistake.
     status = error.status if error.status != 500 or not error.public else 400
     return json_reply(body, status)
 

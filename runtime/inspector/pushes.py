@@ -38,6 +38,7 @@ class Pushes:
     @classmethod
     def of(cls, view: ActorView) -> Pushes:
         """The pushes of that generation."""
+        # One observer for all sockets of a generation: it is asked once per change, however many look on.
         observer = view.observer
         if not isinstance(observer, Pushes):
             observer = view.observer = cls(view)
@@ -51,6 +52,7 @@ class Pushes:
         """The socket is gone; the last one takes the observer away."""
         if receiver in self._receivers:
             self._receivers.remove(receiver)
+        # An actor that nobody watches pays nothing: its changes find no observer.
         if not self._receivers:
             if self._state_timer is not None:
                 self._state_timer.cancel()
@@ -59,10 +61,12 @@ class Pushes:
     def changed(self, part: Part) -> None:
         """Take a note of a change and send it in the next turn, or when the pace of state pushes allows."""
         if part is Part.STATE:
+            # The first change starts the pace; what follows within it is in the state that is read when the time is up (INSP-160).
             if self._state_timer is None:
                 wait = self._state_pushed + STATE_INTERVAL - asyncio.get_running_loop().time()
                 self._state_timer = clock.call_later(max(0.0, wait), self._push_state)
             return
+        # One push per turn of the loop, whatever a handler does in it.
         if not self._changed:
             asyncio.get_running_loop().call_soon(self._push_changed)
         self._changed.add(part)
@@ -70,6 +74,7 @@ class Pushes:
     def _push_changed(self) -> None:
         changed, self._changed = self._changed, set()
         view = self._view
+        # At once, pace or no pace: a save is what an operator waits for.
         if Part.SAVED in changed:
             self._push_state()
         if Part.CONNECTIONS in changed:
@@ -91,5 +96,6 @@ class Pushes:
         self._send(m.StateUpdated(snapshots.state(self._view)))
 
     def _send(self, message: m.Message) -> None:
+        # A copy: sending may find a socket closed, and then it leaves the list.
         for receiver in tuple(self._receivers):
             receiver(message)

@@ -17,9 +17,11 @@ def render(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [None if item is UNDEFINED else render(item) for item in value]
     if isinstance(value, (bytes, bytearray, memoryview, array)):
+        # Typed arrays show their elements, buffers their bytes.
         return list(bytes(value) if not isinstance(value, array) else value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, re.Pattern):
         return {}
+    # In a list and at the top there is no member to leave out; JSON has only null for it.
     return None if value is UNDEFINED else value

@@ -47,7 +47,9 @@ class InspectorRequest:
     def limit(self) -> int:
         """`limit` as INSP-061 reads it."""
         try:
+            # Through `float`: fractions are rounded down, and `1e2` is a number as well (INSP-061).
             number = math.floor(float(self.query.get("limit", "")))
+        # `inf` is a number that no integer can hold.
         except (ValueError, OverflowError):
             return DEFAULT_LIMIT
         return number if number >= 1 else DEFAULT_LIMIT

@@ -32,6 +32,7 @@ async def _patch_state(request: InspectorRequest) -> Any:
     body = request.object()
     if not request.view.has_state:
         raise make_error("actor.state_not_enabled")
+    # By presence and not by value: null, 0 and the empty text are states like others (INSP-034).
     if "state" in body:
         await request.view.replace_state(body["state"])
     return {"ok": True}
@@ -50,6 +51,7 @@ async def run_action(request: InspectorRequest) -> Any:
     match = ACTION.match(request.path)
     assert match is not None
     body = request.object()
+    # By presence: `"args": []` beside `properties` is refused, too (INSP-053).
     if "args" in body and "properties" in body:
         raise ShortError("use either args or properties, not both")
     if "properties" in body:
@@ -58,6 +60,7 @@ async def run_action(request: InspectorRequest) -> Any:
         args = [body["properties"]]
     else:
         given = body.get("args", UNDEFINED)
+        # One argument need not be wrapped in a list (INSP-051).
         args = [] if given is UNDEFINED else list(given) if isinstance(given, list) else [given]
     try:
         output = await request.view.run_action(unquote(match[1]), [from_wire(item) for item in args])
@@ -65,6 +68,7 @@ async def run_action(request: InspectorRequest) -> Any:
         raise
     except Exception as error:
         raise ActorError("actor", "internal_error", str(error)) from error
+    # Nothing and null are different answers: only an action that returned something has an output.
     return {} if output is UNDEFINED else {"output": output}
 
 
@@ -83,9 +87,11 @@ async def _post_queue(request: InspectorRequest) -> Any:
     try:
         body = request.object()
     except ActorError:
+        # The one route whose text for this is specified (INSP-066); the others give the parser's.
         raise make_error("actor.invalid_request", message="Invalid inspector JSON body") from None
     name = body.get("name")
     stored = await request.view.enqueue(name if isinstance(name, str) else "", from_wire(body.get("body")))
+    # Text here and a number in the list, as the peer has it (INSP-062, INSP-064).
     return {"id": str(stored.id), "name": stored.name, "createdAtMs": stored.created_at}
 
 
@@ -129,6 +135,7 @@ async def _get_rows(request: InspectorRequest) -> Any:
         try:
             numbers[name] = default if text is None else int(float(text))
         except (ValueError, OverflowError):
+            # What SQLite says of a word where a number must stand, which is how the peer answers.
             raise ActorError("core", "internal_error", "An internal error occurred", {"error": f"no such column: {text}"}) from None
     return {"rows": await database_view.rows(request.view, table, numbers["limit"], numbers["offset"])}
 
@@ -136,6 +143,7 @@ async def _get_rows(request: InspectorRequest) -> Any:
 async def _execute(request: InspectorRequest) -> Any:
     body = request.object()
     sql, args, properties = body.get("sql"), body.get("args"), body.get("properties")
+    # Blank SQL is no statement, and SQLite would run it without a word.
     if not isinstance(sql, str) or not sql.strip():
         raise ShortError("sql is required")
     if "args" in body and "properties" in body:

@@ -36,6 +36,7 @@ def connections(view: ActorView) -> list[m.Connection]:
 
 def queue(view: ActorView, limit: int) -> m.QueueStatus:
     """The queue, at most 200 messages of it (INSP-153)."""
+    # Cut here and not in the view: HTTP has no upper bound.
     wanted = min(limit, QUEUE_LIMIT)
     size, messages = view.queued(wanted)
     shown = [m.QueuedMessage(item.id, item.name, item.created_at) for item in messages]
@@ -83,10 +84,12 @@ def _schedule(item: Schedule) -> m.Schedule:
     spec = item.spec
     return m.Schedule(
         id=item.id,
+        # A recurring schedule is known by its name, which is its id; a one-shot has none.
         name=None if spec is None else item.id,
         kind="at" if spec is None else spec.kind,
         action=item.action,
         args=blob(item.args),
+        # The wire type is unsigned, and user code may give a time before 1970.
         next_run_at=max(0, item.trigger_at),
         last_run_at=item.last_run_at,
         expression=None if spec is None else spec.expression,

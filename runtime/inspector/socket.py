@@ -51,12 +51,14 @@ async def open_inspector(actor: InspectedActor, socket: ActorSocket) -> None:
     view = ActorView(actor)
     version, valid = _version(socket.upgrade)
     if not valid:
+        # Before the token: a client that speaks another protocol could not even read why it was refused (INSP-132).
         socket.close(*INVALID_VERSION)
         return
     with actor.work.region(WorkKind.HTTP):  # restarts the idle timer
         if not await view.is_open_to(_token(socket.upgrade)):
             socket.close(*UNAUTHORIZED)
             return
+        # The look at the token may have awaited storage, and a stop may have begun meanwhile.
         actor.accepting()
         session = InspectorSession(view, socket, version)
         # Requests that came first wait behind the first message (INSP-137).
@@ -91,6 +93,7 @@ class InspectorSession:
     async def run(self) -> None:
         """Serve the socket until the client or the generation is gone."""
         self._socket.attach(self, hibernatable=False)
+        # Two tasks, because the client may leave while a request of it is still being answered.
         serving = asyncio.create_task(self._serve())
         ended = asyncio.create_task(self._closed.wait())
         try:
@@ -101,6 +104,7 @@ class InspectorSession:
             for child in (serving, ended):
                 child.cancel()
             await asyncio.gather(serving, ended, return_exceptions=True)
+            # For a client that left this does nothing; otherwise the generation is what ended (INSP-138).
             self._socket.close(*STOPPED)
 
     # The gateway's side.
@@ -109,6 +113,7 @@ class InspectorSession:
         """Take one request."""
         try:
             self._waiting.put_nowait(data)
+        # Answered and not closed: a tool that asks too fast should be able to go on.
         except asyncio.QueueFull:
             self.send(m.Error("too many inspector requests are waiting"))
 
@@ -119,6 +124,7 @@ class InspectorSession:
     def send(self, message: m.Message) -> None:
         """Queue a message in the version of this socket."""
         frame = encode_message(message, self._version)
+        # Some pushes do not exist in older versions and are left out (INSP-172).
         if frame is not None:
             self._socket.send(frame)
 
@@ -129,6 +135,7 @@ class InspectorSession:
             history = await self._view.workflow_history()
             # No await from here to the registration: nothing that changes in between is missed.
             self.send(snapshots.init(self._view, history))
+        # The client can do nothing about it, and an error message before `Init` is nothing it expects.
         except Exception as error:
             self._view.log.error("inspector could not build its first message", error=repr(error))
             self._socket.close(*INIT_ERROR)

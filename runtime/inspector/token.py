@@ -23,6 +23,7 @@ class TokenSettings(Protocol):
 
 async def expected_token(settings: TokenSettings, storage: ActorStorage) -> str | None:
     """The token that opens an actor: the fixed one while there is one, else the actor's own (INSP-017)."""
+    # Also over a token that is stored already: with it one token opens every actor.
     fixed = settings.fixed_inspector_token
     if fixed is not None:
         return fixed
@@ -39,6 +40,7 @@ def header_token(value: str | None) -> str | None:
     """The token of an `Authorization` header; the scheme word is optional and case-insensitive (INSP-016)."""
     if not value:
         return None
+    # The scheme is no part of the secret: with or without it the token is the same (INSP-016).
     scheme, space, rest = value.strip().partition(" ")
     return rest.strip() if space and scheme.lower() == "bearer" else value.strip()
 

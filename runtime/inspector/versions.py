@@ -14,6 +14,7 @@ CURRENT: Final = 6
 LEGACY: Final = 5
 """The version the server writes when frames carry their version (INSP-136)."""
 
+# The order in each tuple is the wire: the index of a message is its tag, so nothing may be sorted or left out.
 _BASE_REQUESTS = (
     m.PatchStateRequest, m.StateRequest, m.ConnectionsRequest, m.ActionRequest, m.RpcsListRequest, m.TraceQueryRequest, m.QueueRequest,
     m.WorkflowHistoryRequest,
@@ -99,6 +100,7 @@ EVENTS_DROPPED: Final = "inspector.events_dropped"
 
 def parse_version(text: str) -> int | None:
     """The value of `protocol_version`; None when it is invalid (INSP-132)."""
+    # Not `int(text)`: it would take " 6", "+6" and digits of other scripts.
     return int(text) if len(text) == 1 and text in "123456" else None
 
 
@@ -118,6 +120,7 @@ def decode_request(data: bytes, version: int | None) -> m.Request:
     if tag >= len(known):
         raise DecodeError(f"unknown inspector request {tag} in protocol version {version}")
     request: m.Request = read_record(reader, known[tag])
+    # A longer message is one of another version, whose beginning happens to fit.
     if not reader.at_end():
         raise DecodeError("trailing bytes after the message")
     return request
@@ -127,6 +130,7 @@ def encode_message(message: m.Message, version: int | None) -> bytes | None:
     """A server message in a version, or the error that stands for it there (INSP-171); None for what is left out (INSP-172)."""
     written = LEGACY if version is None else version
     if type(message) not in MESSAGES[written]:
+        # Unasked for and unknown: an error in its place would be the answer to nothing (INSP-172).
         if isinstance(message, m.SchedulesUpdated):
             return None
         message = m.Error(f"inspector.{_DROPPED[type(message)]}_dropped")
@@ -141,6 +145,7 @@ def encode_message(message: m.Message, version: int | None) -> bytes | None:
 
 def _write_init(writer: Writer, init: m.Init, version: int) -> None:
     if version == 1:
+        # Version 1 has a field in the middle; the later ones only grew at the end.
         older = InitV1(init.connections, [], init.state, init.is_state_enabled, init.rpcs, init.is_database_enabled)
         write_record(writer, older)
     else:

@@ -24,6 +24,7 @@ _TAGS = {
     "removed": "WorkflowRemovedEntry",
     "version_check": "WorkflowVersionCheckEntry",
 }
+# The order of the table is the order of the tags on the wire.
 _KINDS = list(_TAGS)
 _STATUSES = ["pending", "running", "completed", "failed", "exhausted"]
 _SLEEP_STATES = ["pending", "completed", "interrupted"]
@@ -32,6 +33,7 @@ _BRANCH_STATUSES = ["pending", "running", "completed", "failed", "cancelled"]
 
 def ordered(history: History) -> list[Entry]:
     """Entries by the text of their path (INSP-094)."""
+    # By text and not by order of recording: so iteration 10 comes before 2, as at the peer.
     return sorted(history.entries.values(), key=lambda entry: path_text(entry.location))
 
 
@@ -72,6 +74,7 @@ def _kind_json(entry: Entry) -> dict[str, Any]:
         return {"output": render(data.get("output")), "error": None if entry.meta is None else entry.meta.error}
     if entry.kind == "loop":
         shown = {"iteration": data["iteration"], "output": render(data.get("output"))}
+        # A loop without state has no `state` at all; one whose state is null shows null.
         return shown if data.get("state") is UNDEFINED else {"state": render(data.get("state")), **shown}
     if entry.kind == "sleep":
         return {"deadline": data["deadline"], "state": data["state"].upper()}
@@ -175,6 +178,7 @@ def _write_meta(writer: Writer, meta: Metadata) -> None:
 
 
 def _u32(writer: Writer, value: int) -> Writer:
+    # The writer knows only the widths that the client protocol needs.
     return writer.u16(value & 0xFFFF).u16(value >> 16)
 
 
