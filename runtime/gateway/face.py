@@ -13,8 +13,8 @@ from runtime.actor.lifecycle.work import WorkKind
 from runtime.errors import ActorError, http_status, make_error, to_wire
 from runtime.gateway.paths import METHODS, Kind
 from runtime.gateway.raw_response import raw_reply
-from runtime.inspector.http import InspectorRequest
-from runtime.inspector.http import answer as inspect
+from runtime.inspector.http import answer_http
+from runtime.inspector.request import InspectorRequest
 from runtime.protocol import jsontext
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.errors import DecodeError, ValueTagError
@@ -128,9 +128,8 @@ class ActorFace:
             return Reply(200, (METRICS_TYPE,), self._metrics.render())
         if kind is Kind.INSPECTOR:
             with task.work.region(WorkKind.HTTP):
-                reply = await inspect(
-                    InspectorRequest(task, request.method, request.path, request.query, request.authorization(), request.body)
-                )
+                asked = InspectorRequest(task, request.method, request.path, request.query, request.authorization(), request.body)
+                reply = await answer_http(asked)
             return Reply(reply.status, (*reply.headers, *live.headers), reply.body)
         with task.work.region(WorkKind.HTTP):  # the request restarts the idle timer (WIRE-307); a scrape does not (WIRE-303)
             return _fixed(live, request)

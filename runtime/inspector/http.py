@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import ActorError, make_error
 from runtime.inspector.assets import asset, is_public
 from runtime.inspector.render import render
-from runtime.inspector.request import InspectorRequest, ShortError
+from runtime.inspector.request import ShortError
 from runtime.inspector.routes import ACTION, ROUTES, run_action
 from runtime.inspector.token import header_token
 from runtime.protocol.values import UNDEFINED
@@ -19,10 +19,10 @@ from runtime.replies import Reply, json_reply
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["InspectorRequest", "answer"]
+    from runtime.inspector.request import InspectorRequest
 
 
-async def answer(request: InspectorRequest) -> Reply:
+async def answer_http(request: InspectorRequest) -> Reply:
     """Answer one inspector request; never raises for what a caller can do wrong."""
     try:
         # Before the token, and the only thing that is.

@@ -19,7 +19,7 @@ from runtime.inspector import messages as m
 from runtime.inspector.actor_view import ActorView
 from runtime.inspector.answers import answer as answer_request
 from runtime.inspector.assets import asset, is_public
-from runtime.inspector.http import answer
+from runtime.inspector.http import answer_http
 from runtime.inspector.pushes import STATE_INTERVAL, Pushes
 from runtime.inspector.render import render
 from runtime.inspector.request import DEFAULT_LIMIT, InspectorRequest
@@ -146,7 +146,7 @@ async def settled():
 
 
 async def ask(actor, method, path, body=b"", *, query="", token="Bearer secret"):
-    reply = await answer(InspectorRequest(actor, method, f"/inspector/{path}", query, token, body))
+    reply = await answer_http(InspectorRequest(actor, method, f"/inspector/{path}", query, token, body))
     return reply.status, jsontext.loads(reply.body)
 
 
