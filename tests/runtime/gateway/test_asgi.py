@@ -1,9 +1,8 @@
+"""Bodies in, replies out."""
+
 import pytest
 
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
-from runtime.gateway.headers import RequestHeaders
-from runtime.gateway.raw_response import handler_headers
-from runtime.http import Response
 from runtime.replies import Reply
 
 
@@ -48,19 +47,3 @@ async def test_replies_carry_their_length_except_where_there_is_no_body():
     sent.clear()
     await send_reply(send, Reply(204, (), b"ignored"))
     assert (sent[0]["headers"], sent[1]["body"]) == ([], b"")
-
-
-def test_request_headers_drop_what_is_not_text():
-    headers = RequestHeaders({b"a": b"2", b"b": b"\xff", b"c": "ü".encode()})
-    assert dict(headers) == {"a": "2", "c": "ü"}
-
-
-def test_repeated_response_headers_are_joined_but_cookies_are_not():
-    response = Response(headers=(("A", "1"), ("a", "2"), ("Set-Cookie", "x"), ("set-cookie", "y"), ("Content-Length", "9")))
-    assert handler_headers(response) == ((b"a", b"1, 2"), (b"set-cookie", b"x"), (b"set-cookie", b"y"))
-
-
-@pytest.mark.parametrize("pair", [("a\n", "b"), ("a", "b\r\nc: d"), ("a b", "c"), ("", "x")])
-def test_headers_that_cannot_be_sent(pair):
-    with pytest.raises(ValueError, match="cannot be sent"):
-        handler_headers(Response(headers=(pair,)))
