@@ -25,6 +25,7 @@ def wall_time() -> float:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return time.time()
+    # Asked of the loop and not of a setting: a test with a real loop in the same process needs no switch.
     virtual = getattr(loop, "wall_time", None)
     return float(virtual()) if virtual is not None else time.time()
 
@@ -47,4 +48,5 @@ def call_later(delay: float, callback: Callable[..., object], *args: object) -> 
 
 async def sleep(delay: float) -> None:
     """Wait `delay` seconds; negative or NaN delays yield once."""
+    # In this order, because `max` gives its first argument when the second is no number.
     await asyncio.sleep(max(0, delay))

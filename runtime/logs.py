@@ -63,6 +63,7 @@ def configure(level: str = "warning") -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _StandardError())),
+        # Bound once: a logger that looks for its configuration at every record costs more than the record.
         cache_logger_on_first_use=True,
     )
 
@@ -100,6 +101,7 @@ class Allowance:
     def spend(self) -> bool:
         """Whether one more record may be written."""
         now = asyncio.get_running_loop().time()
+        # The first half is for tests that begin a new loop in one process, whose clock starts anew.
         if now < self._since or now - self._since >= WINDOW:
             self._since, self._count = now, 0
         self._count += 1
@@ -127,6 +129,7 @@ class LimitedLog:
     def report(self, **fields: Any) -> None:
         """Log one warning unless too many were logged lately."""
         process = self._process
+        # The actor's own allowance first: one noisy actor must not use up what all share.
         if not self._own.spend() or (process is not None and not process.spend()):
             return
         fields["suppressed"], self._own.suppressed = self._own.suppressed, 0

@@ -29,6 +29,7 @@ TABLE = "kv"
 NAMESPACE = b"\x04"
 MAX_VALUE_BYTES = 131_072
 MAX_KEY_BYTES = 2048
+# What one runtime batch may hold (DB-327), so that a chunk is atomic on any storage (KV-027).
 CHUNK_ENTRIES = 128
 CHUNK_BYTES = 524_288
 
@@ -160,6 +161,7 @@ class KeyValue:
 
 def _stored_key(key: Key, key_type: str = "text") -> bytes:
     _check_option("key", key_type, _KEY_TYPES)
+    # Refused and not encoded: the caller would get bytes back for what it put in as text.
     if key_type == "binary" and isinstance(key, str):
         raise TypeError("Expected bytes when key_type is binary")
     return NAMESPACE + _bytes(key, "key")

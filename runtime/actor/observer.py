@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 
+# Coarse on purpose: an observer reads the part anew when it sends, so that any number of changes are one message.
 class Part(Enum):
     """What of an actor changed. `SAVED` follows a save that contained the state."""
 

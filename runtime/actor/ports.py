@@ -33,6 +33,7 @@ class StopReason(StrEnum):
     @property
     def kind(self) -> StopKind:
         """The local kind of the stop: which cleanup hook runs."""
+        # Only two reasons are final; `LOST` and `GOING_AWAY` are other hosts' turn, so the actor must be left able to go on.
         return StopKind.DESTROY if self in (StopReason.STOP_INTENT, StopReason.DESTROY) else StopKind.SLEEP
 
 
@@ -85,6 +86,7 @@ class HostSettings(Protocol):
         ...
 
 
+# Intents return nothing and never fail: an actor that asks from within a hook could do nothing about a refusal.
 class HostPort(Protocol):
     """What one actor asks of its host. The sync methods are fire-and-forget intents and never raise or block."""
 

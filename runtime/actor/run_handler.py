@@ -84,6 +84,7 @@ class RunSupervisor:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Nothing starts the handler while what it works on is changed; starts it afterwards. Not while it is active (WF-213)."""
+        # Counts as active, so that neither idleness nor grace takes the actor away meanwhile.
         self._held = True
         try:
             yield
@@ -117,6 +118,7 @@ class RunSupervisor:
             if self._hook is None:
                 raise make_error("actor.run_handler_unavailable")
             if isinstance(epoch_ms, bool) or epoch_ms < 0 or epoch_ms != int(epoch_ms):
+                # No catalogue error: only the actor's own code can pass such a time, and a bug of it shall look like one.
                 raise ValueError("a wake time is a non-negative whole number of milliseconds")
         await self._owner.schedules.set_run_wake(None if epoch_ms is None else int(epoch_ms))
 
@@ -128,6 +130,7 @@ class RunSupervisor:
     async def join(self) -> None:
         """Wait until the handler ended."""
         if self._child is not None:
+            # Waited for and not awaited: how the handler ended was noted by itself, and is no news for whoever joins.
             await asyncio.wait({self._child})
 
     async def _run(self) -> None:

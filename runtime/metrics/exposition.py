@@ -35,6 +35,7 @@ def histogram(name: str, labels: tuple[str, ...], rows: Iterable[Bucketed]) -> s
 
 
 def _buckets(name: str, labels: str, buckets: list[tuple[str, float]], total: float) -> str:
+    # The closing brace is cut off, so that all buckets share the text of the other labels.
     start = labels[:-1]
     lines = [f'{name}_bucket{start},le="{bound}"}} {float(count)!r}\n' for bound, count in buckets]
     return f"{''.join(lines)}{name}_count{labels} {float(buckets[-1][1])!r}\n{name}_sum{labels} {float(total)!r}\n"
@@ -44,6 +45,7 @@ def _family(name: str, kind: str, samples: Iterable[str]) -> str:
     return f"# HELP {name} {name.replace('_', ' ')}\n# TYPE {name} {kind}\n{''.join(samples)}"
 
 
+# Label sets come back with every scrape, and are few next to their values.
 @lru_cache(maxsize=2**16)
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)) + "}"

@@ -17,6 +17,7 @@ from runtime.metrics.exposition import Row, counter, gauge, histogram
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sized
 
+# The names are the peer's, prefix included: dashboards that people have must fit.
 PREFIX = "rivet_rivetkit_actor_"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 USER_TASKS = (
@@ -57,6 +58,7 @@ class Histogram:
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound; only the last one as long as nothing was observed, which keeps a scrape short."""
         if not any(self.counts):
+            # Most combinations of most actors never happen: fifteen lines each would be nearly all of the text.
             return [("+Inf", 0)]
         running = 0
         rows: list[tuple[str, float]] = []
@@ -95,6 +97,7 @@ class ActorMetrics:
         self.mutation_overloads = dict.fromkeys(MUTATIONS, 0)
         # The generations themselves and no sums: depths change with every item, and are asked for with every scrape only.
         self.live: set[LiveActor] = set()
+        # Listed from the start: a series that appears with its first event has no rate for it (METRIC-023).
         self.overloads = {(inbox, operation): 0 for inbox, operations in OPERATIONS.items() for operation in operations}
         self.phases = {labels: Histogram() for labels in _PHASES}
         self.shutdown_wait: dict[str, Histogram] = {"sleep": Histogram(), "destroy": Histogram()}
@@ -114,6 +117,7 @@ class ActorMetrics:
 
     def task_ended(self, kind: str, seconds: float) -> None:
         """One unit of work ended."""
+        # In a gauge of the name and not of the actor, so it must come down by whatever path work ends (METRIC-024).
         self.active[kind] -= 1
         self.durations[kind].observe(seconds)
 
@@ -181,6 +185,7 @@ class Metrics:
 
     def of(self, actor_name: str) -> ActorMetrics:
         """The figures of one actor name, created on first use."""
+        # By name and not by actor: figures must not grow with the number of actors, nor end with one.
         found = self._actors.get(actor_name)
         if found is None:
             found = self._actors[actor_name] = ActorMetrics()
@@ -202,6 +207,7 @@ class Metrics:
     def _work_families(self) -> Iterator[str]:
         actors = self._actors.items()
         yield self._gauge("user_tasks_active", ("kind",), [((n, k), m.active[k]) for n, m in actors for k in USER_TASKS])
+        # Generators of whole families: a scrape holds one family as rows at a time and everything only as text.
         yield self._histogram("user_task_duration_seconds", ("kind",), [((n, k), m.durations[k]) for n, m in actors for k in USER_TASKS])
         yield self._gauge("keep_awake_active", ("kind",), [((n, k), m.active[k]) for n, m in actors for k in KEEP_AWAKE])
         yield self._gauge("shutdown_tasks_active", (), [((n,), m.active["wait_until"] + m.active["registered_task"]) for n, m in actors])
@@ -210,6 +216,7 @@ class Metrics:
         rows = [((n, r), c) for n, m in actors for r, c in m.mutation_overloads.items()]
         yield self._counter("state_mutation_overload", ("reason",), list(rows))
         yield self._gauge("inbox_depth", ("inbox",), [((n, i), d) for n, m in actors for i, d in m.inbox_depths().items()])
+        # Three families by inbox, because the label is `command` for two of them and `event` for the third (METRIC-006).
         for inbox, label in (("lifecycle_inbox", "command"), ("dispatch_inbox", "command"), ("lifecycle_event_inbox", "event")):
             name = "lifecycle_event_overload" if inbox == "lifecycle_event_inbox" else f"{inbox}_overload"
             rows = [((n, o), c) for n, m in actors for (i, o), c in m.overloads.items() if i == inbox]

@@ -33,6 +33,7 @@ class AbortSignal:
         if self.aborted:
             return
         self.aborted = True
+        # Taken out first: a listener may add or remove others, and none may be called twice.
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             try:
@@ -51,6 +52,7 @@ class AbortSignal:
         self._listeners.append(listener)
 
         def remove() -> None:
+            # It may have fired meanwhile, which is no error of who cleans up.
             if listener in self._listeners:
                 self._listeners.remove(listener)
 

@@ -29,6 +29,7 @@ class Inbox(Generic[T]):
         self._items: deque[T] = deque()
         self._on_item = on_item
         self._on_overload = on_overload
+        # A name and no error: an error that is raised twice would carry the traceback of the first caller.
         self._closed: str | None = None
 
     def __len__(self) -> int:
@@ -52,6 +53,7 @@ class Inbox(Generic[T]):
             ActorError: actor.overloaded, or the error the box was closed with (TASK-003, TASK-007).
         """
         self.check(operation)
+        # Made here, so that a refusal costs nothing but itself: overload is when nobody has time for it.
         self._items.append(make())
         self._on_item()
 

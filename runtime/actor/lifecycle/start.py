@@ -178,16 +178,19 @@ async def run_start(owner: StartOwner, become_ready: Callable[[], None]) -> None
         creation_input = owner.identity.input if record is None else from_wire(record["input"])
         with _phase(owner, "core_init", lambda: is_new):
             new_rows = _inspector_token(owner, stored)
+            # All three before any hook: a hook may send, schedule or look at connections, on top of what was there.
             owner.queue.load(rows)
             owner.schedules.load(rows)
             owner.conns.restore(rows, owner.host.open_sockets(owner.identity.actor_id))
         with _phase(owner, "runtime_preamble", lambda: is_new):
+            # The schema first: every other hook may already query.
             await _migrate(owner, is_new)
             if is_new:
                 await _create(owner, creation_input, new_rows)
             else:
                 await _load_state(owner, stored, creation_input, new_rows)
             await _create_vars(owner)
+            # Last of the hooks and at every start: what it sees is complete.
             await owner.call_hook("on_wake", owner.context(), timeout=WAKE_TIMEOUT, label="onWake")
         owner.run.launch()
         # One turn, so that the synchronous part of the run handler has run before the actor is ready (START-013).
@@ -207,6 +210,7 @@ def _phase(owner: StartOwner, name: str, is_new: Any) -> Iterator[None]:
         # Asked at the end: when the outermost phase begins, nobody has read yet whether the actor is new.
         known = is_new()
         label = "unknown" if known is None else str(known).lower()
+        # A failed step counts in `total` only (METRIC-025).
         if outcome == "success" or name == "total":
             owner.metrics.phases[name, label, outcome].observe(clock.monotonic() - started)
 

@@ -170,6 +170,7 @@ async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Excepti
     failure = await _final_save(owner) or failure
     steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
         ("wait_for_pending_state_writes", lambda: _pending_writes(owner)),
+        # Once all work has ended, which may have scheduled something up to its last turn (TASK-212).
         ("cancel_driver_alarm" if destroy else "sync_alarm", lambda: owner.schedules.sync_alarm(cancel=destroy)),
         ("wait_for_pending_alarm_writes", owner.schedules.drain),
         ("cleanup_sqlite", owner.database.close),
@@ -220,6 +221,7 @@ async def _final_save(owner: StopOwner) -> Exception | None:
     except Exception as error:
         owner.log.error("onStateChange failed", exc_info=error)
     try:
+        # Bounded all the same: a storage that hangs must end in an error and not in an actor that never stops.
         async with asyncio.timeout(max(FINAL_SAVE_FLOOR, owner.grace_period)):
             await owner.saver.save_now()
     except Exception as error:

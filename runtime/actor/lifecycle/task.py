@@ -77,9 +77,11 @@ class ActorTask:
         self.vars: Any = None
         self.workflow: Any = None
         self.observer: Observer | None = None
+        # Asked once: a debug record that nobody reads would cost every call of the actor a bound record.
         self.debug = debugging(self.log)
         self.stop_reason: StopReason | None = None
         self._stopping: asyncio.Task[None] | None = None
+        # From here on order matters: each part takes what it needs of those before it when it is built.
         self._refusals = Refusals(self)
         # A lambda, because hosts set `on_ended` after this.
         self._inboxes = Inboxes(options, self.metrics, self.log, lambda error: self.on_ended(error), debug=self.debug)
@@ -116,6 +118,7 @@ class ActorTask:
             await run_start(self, self._become_ready)
         except BaseException as error:
             self.log.error("actor start failed", **error_fields(error))
+            # Also for a cancellation: whoever gives a start up must not leave a half-built generation running.
             await abandon(self)
             if isinstance(error, asyncio.CancelledError) and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 # A hook awaited something that was cancelled: that is its failure, not the end of our caller.
@@ -126,6 +129,7 @@ class ActorTask:
 
     def _become_ready(self) -> None:
         self.enter(LifecycleState.STARTED)
+        # Connections come before schedules: what falls due now may send to clients, which must be attached by then.
         self.metrics.actor_started(self)
         self.conns.resume()
         self.schedules.resume()
@@ -145,9 +149,11 @@ class ActorTask:
         if self.state_name is LifecycleState.TERMINATED:
             return
         started: asyncio.Future[None] = self.loop.create_future()
+        # Through the inbox: a stop is one command among others and takes its turn with them (TASK-010).
         self.lifecycle_inbox.try_send("stop_actor", lambda: lambda: self._begin_stop(reason, started))
         await started
         assert self._stopping is not None
+        # Shielded: a host that gives up waiting must not interrupt the final save.
         await asyncio.shield(self._stopping)
         if self.debug:
             self.log.debug("actor lifecycle command replied", command="stop", outcome="ok", delivered=True)
@@ -167,6 +173,7 @@ class ActorTask:
         try:
             await run_stop(self, reason)
         finally:
+            # Whatever failed: a generation that is half stopped takes no work, and its inboxes hold nobody up.
             self.state_name = LifecycleState.TERMINATED
             self._inboxes.close()
             self.refuse_dispatch()
@@ -179,6 +186,7 @@ class ActorTask:
         try:
             self.lifecycle_inbox.try_send("fire_alarm", lambda: self.schedules.fire_due)
         except Exception as error:
+            # An awake actor has a timer of its own (TASK-243), so nothing is lost.
             self.log.warning("alarm not delivered", error=str(error))
 
     def enter(self, state: LifecycleState) -> None:
@@ -194,6 +202,7 @@ class ActorTask:
     @property
     def grace_period(self) -> float:
         """Seconds of the graceful window (SLEEP-060, SLEEP-061)."""
+        # A host may shorten grace, to end in time itself; it never grants more than the actor asked for.
         override = self.host.options.grace_period_override
         return self.options.grace_period if override is None else min(self.options.grace_period, override)
 
@@ -213,6 +222,7 @@ class ActorTask:
         Raises:
             ActorError: actor.starting, actor.stopping or actor.destroying (TASK-022).
         """
+        # Asked at least once per call, so the usual answer costs two look-ups, and what to say is somebody else's.
         if self.destroy_requested or self.state_name not in ACCEPTING:
             raise self._refusals.error()
 
@@ -231,6 +241,7 @@ class ActorTask:
                 if not reply.done():
                     reply.set_result(None)
 
+        # As any other call: a burst of sockets is bounded by the inbox and refused with its error (TASK-004).
         self.admissions.admit("dispatch_websocket_open", run, reply)
         await reply
 
@@ -262,6 +273,7 @@ class ActorTask:
         """
         if self.state_name is LifecycleState.TERMINATED:
             raise make_error("actor.stopping")
+        # Refused here, because a storage in this process need not look at generations.
         await self.storage.commit(ops)
 
     async def call_hook(self, hook: str, context: object, *args: Any, timeout: float | None, label: str) -> Any:

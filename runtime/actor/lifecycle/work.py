@@ -40,6 +40,8 @@ class WorkKind(IntEnum):
 _LABELS = tuple(kind.name.lower() for kind in WorkKind)
 
 
+# What blocks sleep and what holds grace are two lists on purpose: `wait_until` is promised the second and not the first (SLEEP-081),
+# and a state hook is over within its turn, so it never has to be waited for.
 IDLE_BLOCKERS: tuple[tuple[WorkKind, str], ...] = (
     (WorkKind.HTTP, "ActiveHttpRequests"),
     (WorkKind.KEEP_AWAKE, "ActiveKeepAwake"),
@@ -144,11 +146,13 @@ class WorkTracker:
         After teardown began it is refused with a warning: None is returned and nothing runs (TASK-033).
         """
         if self._closed:
+            # A coroutine that is never awaited would warn when it is collected, long after its cause.
             work.close()
             what = "shutdown task" if kind is WorkKind.WAIT_UNTIL else "actor work"
             self._log.warning(f"{what} spawned after teardown; aborting immediately", kind=kind.label)
             return None
         region = self.region(kind)
+        # Counted from here and not from its first step: between the two the actor could find itself idle.
         region.__enter__()
         child = self._loop.create_task(work, name=name)
         self._children.add(child)
@@ -165,6 +169,7 @@ class WorkTracker:
     def adopt(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` as an uncounted child; its errors are its own business."""
         child = self._loop.create_task(work)
+        # Kept, because the loop itself holds tasks only weakly.
         self._uncounted.add(child)
         child.add_done_callback(self._uncounted.discard)
         return child

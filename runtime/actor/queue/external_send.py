@@ -57,6 +57,7 @@ async def send_external(
     if not wait:
         await queue.send(name, body)
         return QueueResult("completed")
+    # The time counts from here, with the write in it: it is the sender's patience and not the receiver's.
     deadline = None if timeout is None else clock.monotonic() + timeout
     stored = await queue.send(name, body, answer=True)
     answer = queue.answer_of(stored)

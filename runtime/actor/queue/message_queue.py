@@ -109,6 +109,7 @@ class MessageQueue:
         declared = self._owner.definition.queues.get(name)
         if declared is not None and declared.body is not None:
             body = declared.body.check(body, f"Invalid queue `{name}` message")
+        # Checked before an id is taken: a refused message leaves no gap (QUEUE-003).
         message = StoredMessage(self._next_id, name, encode_body(body), clock.now_ms())
         options = self._owner.options
         if message.size > options.max_queue_message_size:
@@ -119,6 +120,7 @@ class MessageQueue:
         self._next_id += 1
         self._sending += 1
         if answer:
+            # Now and not after the write: a receiver may complete the message in the turn in which it becomes visible (QUEUE-061).
             self._answers[message.id] = asyncio.get_running_loop().create_future()
         await self._writes.finish(self._store(message))
         return message
@@ -151,6 +153,7 @@ class MessageQueue:
         try:
             await asyncio.shield(removal)
         except asyncio.CancelledError:
+            # Stored anew by a write of its own, since nobody is left who could wait: the receiver is gone.
             if not removal.cancelled():
                 self._writes.start(self._restore(removal, messages))
             raise
@@ -199,6 +202,7 @@ class MessageQueue:
 
     async def clear(self) -> None:
         """Remove every message; senders waiting for an answer fail (QUEUE-066). Ids go on (QUEUE-002)."""
+        # Not answered before the rows are gone: a failing write brings the messages back, and their senders go on waiting.
         removed = self._hide(self.messages)
         await self._writes.finish(self._remove(removed))
         for message in removed:
@@ -209,6 +213,7 @@ class MessageQueue:
     async def drain(self) -> None:
         """End of the generation: wait for writes whose callers were cancelled, and leave the depth metric."""
         await self._writes.drain()
+        # The figure is a sum over all actors of the name, and this one no longer counts (METRIC-024).
         self._report_depth(0)
 
     async def _store(self, message: StoredMessage) -> None:
@@ -264,6 +269,7 @@ class MessageQueue:
             self._messages = dict(sorted(self._messages.items()))
         self._depth_changed()
         arrived = {message.name for message in added}
+        # All that match and not one (QUEUE-037): the first may just be giving up, and the message would lie there with others waiting.
         for wake, names in self._receivers.items():
             if not wake.done() and (not names or not names.isdisjoint(arrived)):
                 wake.set_result(None)

@@ -119,6 +119,7 @@ class QueueApi:
             ActorError: actor.aborted; queue.previous_message_not_completed; queue.invalid_argument for a negative timeout.
         """
         self._check_held()
+        # The arguments are read before the first await, so that wrong ones fail even when a message is there.
         return await self._receive(_names(names), _count(count), _deadline(timeout), signal, completable)
 
     async def try_next(self, names: Iterable[str] | None = None, *, completable: bool = False) -> QueueMessage | None:
@@ -188,10 +189,12 @@ class QueueApi:
             if not await self._wait(names, deadline, signal):
                 return []
         if not completable:
+            # Found and taken in one turn of the loop, or two receivers would be given the same message (QUEUE-035).
             await self._queue.take(found)
             self._queue.delivered(len(found))
             return [QueueMessage(message) for message in found]
         messages = [CompletableMessage(message, self._queue) for message in found]
+        # Held by this context only; the queue itself knows of no receiver (QUEUE-052).
         self._held += messages
         self._queue.delivered(len(found))
         return messages

@@ -69,6 +69,7 @@ class ScheduleBook:
         self._creating = 0
         self._timer: asyncio.TimerHandle | None = None
         self._suspended = True
+        # One set of writes for book and alarm: a stop waits for both at once.
         self._writes = Writes(owner.log, "schedule")
         self._alarm = Alarm(owner, self._writes)
         self.history = ScheduleHistory(owner)
@@ -80,6 +81,7 @@ class ScheduleBook:
             try:
                 item = Schedule.load(key, value)
             except Exception as error:
+                # One row of a newer version, or a damaged one, must not keep the actor from starting.
                 reason = make_error("schedule.invalid_schedule_row", schedule_id=key.decode(errors="replace"), reason=str(error))
                 self._owner.log.error("stored schedule is invalid", error=str(reason))
                 continue
@@ -168,6 +170,7 @@ class ScheduleBook:
         try:
             await self._owner.commit(ops)
         except BaseException:
+            # Not over one of the same name that was made meanwhile.
             self._items.setdefault(item.id, item)
             raise
         await self.changed()
@@ -194,6 +197,7 @@ class ScheduleBook:
     @property
     def next_trigger(self) -> int | None:
         """The earliest trigger of all, epoch milliseconds."""
+        # Computed and not kept: there are at most `max_schedules`, and a cached minimum would have to follow every change.
         triggers = [item.trigger_at for item in self._items.values()]
         if self._alarm.run_wake is not None:
             triggers.append(self._alarm.run_wake)
@@ -240,6 +244,7 @@ class ScheduleBook:
                 del self._items[item.id]
                 ops.append(deletion(item.id))
             else:
+                # Moved on before its action runs: however long that takes, the cadence stays (TASK-302).
                 moved = replace(item, trigger_at=next_run(item.spec, item.trigger_at, now), last_run_at=now)
                 self._items[item.id] = moved
                 ops.append(moved.put())
@@ -247,6 +252,7 @@ class ScheduleBook:
             ops += wake
             self._owner.run.ensure_active()
         if ops:
+            # Counted as work, or the actor could fall asleep between the claim and the action (TASK-211).
             self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._claim(ops, fires, now))
         self._arm()
 

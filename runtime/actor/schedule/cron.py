@@ -82,6 +82,7 @@ def first_run(spec: CronSpec) -> int:
 def next_run(spec: CronSpec, scheduled_ms: int, now_ms: int) -> int:
     """The run after `now_ms`: intervals stay anchored and missed ticks coalesce (TASK-302)."""
     if spec.interval_ms is not None:
+        # From the schedule and not from now: otherwise each late fire would shift all later ones.
         missed = max(0, now_ms - scheduled_ms) // spec.interval_ms
         return scheduled_ms + spec.interval_ms * (missed + 1)
     return _next_cron(spec, now_ms)
@@ -92,6 +93,7 @@ def _next_cron(spec: CronSpec, after_ms: int) -> int:
     assert spec.expression is not None  # only cron schedules come here
     zone = ZoneInfo(spec.timezone or "UTC")
     local = datetime.fromtimestamp(after_ms / 1000, zone).replace(tzinfo=None)
+    # From two hours back, because local time runs backwards at a fall-back; what is over is skipped below.
     walk = croniter(spec.expression, local - timedelta(hours=2))
     while True:
         naive: datetime = walk.get_next(datetime)

@@ -112,9 +112,11 @@ class ScheduleHistory:
         await self._owner.commit([done.put()])
 
     async def _add(self, item: Schedule, scheduled_at: int, fired_at: int, result: str) -> Fire | None:
+        # Not even a running one: a schedule that keeps no history costs no write per fire.
         if item.max_history == 0:
             return None
         fire = Fire(self._next, item.id, item.action, scheduled_at, fired_at, result)
+        # Numbered before the write: two fires that begin together must not take one row.
         self._next += 1
         self._fires[fire.number] = fire
         await self._owner.commit([fire.put(), *self.trim(item.id, item.max_history)])
@@ -122,6 +124,7 @@ class ScheduleHistory:
 
     def trim(self, name: str, keep: int) -> list[Op]:
         """Forget all but the newest `keep` of a schedule and all but 10000 in all; the deletions still have to be committed."""
+        # By number and not by time, which may stand still or go back.
         own = sorted(number for number, fire in self._fires.items() if fire.name == name)
         doomed = own[: max(0, len(own) - keep)]
         excess = len(self._fires) - len(doomed) - MAX_ROWS

@@ -29,6 +29,7 @@ class Schedule:
         """The schedule as a row."""
         body = {
             "action": self.action,
+            # Through the compat layer: large integers and `UNDEFINED` have no CBOR form of their own (TASK-214).
             "args": [to_wire(item) for item in self.args],
             "trigger_at": self.trigger_at,
             "spec": None if self.spec is None else asdict(self.spec),

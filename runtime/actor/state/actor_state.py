@@ -159,6 +159,7 @@ class ActorState:
             self._unflushed = True
             if not self._flush_due:
                 self._flush_due = True
+                # For changes outside any invocation, in a timer for instance; inside one its end often comes first.
                 self._loop.call_soon(self.flush_turn)
 
     def flush(self) -> None:

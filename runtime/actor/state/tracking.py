@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from runtime.protocol.values import UNDEFINED
 
+# What needs no tracking because it cannot change in place.
 _ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern)
 _KEYS = (str, int, float, bytes, type(None))
 _MISSING = object()
@@ -38,6 +39,7 @@ def track(value: Any, tracker: Tracker) -> Any:
     if value is UNDEFINED or isinstance(value, _ATOMS):
         return value
     if isinstance(value, dict):
+        # Filled past its own methods: a copy that is being made is no change.
         tracked = TrackedDict()
         object.__setattr__(tracked, "_tracker", tracker)
         for name, item in value.items():
@@ -88,6 +90,7 @@ def same(old: Any, new: Any) -> bool:
     """Whether an assignment changes nothing; `True`, `1` and `1.0` differ at any depth, NaN equals itself."""
     if old is new:
         return True
+    # Types before values, because `True == 1 == 1.0` in Python and not on the wire.
     if type(old) is not type(new):
         return False
     if isinstance(old, dict):
@@ -179,6 +182,7 @@ class TrackedDict(dict[Any, Any]):
         return plain(self)
 
     def __reduce__(self) -> Any:
+        # Pickled as what it holds: a tracker belongs to a live actor.
         return (dict, (plain(self),))
 
 
@@ -206,6 +210,7 @@ def _adder(name: str) -> Any:
         if name == "add":
             _member(args[0])
             return mutate(self, *args)
+        # Read once into a set: the argument may be an iterator, and the method below would find it empty.
         return mutate(self, *({_member(item) for item in others} for others in args))
 
     return call
@@ -309,6 +314,7 @@ class TrackedSet(set[Any]):
         return (set, (list(self),))
 
 
+# One class per declared class, or values of one state would differ in type and never be equal.
 @functools.cache
 def _tracked_class(declared: type) -> type:
     names = frozenset(field.name for field in dataclasses.fields(declared))
