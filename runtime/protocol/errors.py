@@ -1,4 +1,10 @@
-"""The failures of all decoders."""
+"""The failures of all decoders.
+
+The wire formats stand below the error catalogue, so a decoder says what is wrong in terms of bytes, and whoever called it knows which
+error of the catalogue that is. Subclasses of `ValueError`, so that a caller who does not care for the difference need not know them.
+"""
+
+from typing import Any
 
 
 class DecodeError(ValueError):
@@ -15,3 +21,17 @@ class ValueTagError(DecodeError):
     def __init__(self, message: str, action_id: int | None = None) -> None:
         super().__init__(message)
         self.action_id = action_id
+
+
+class QueryFault(DecodeError):
+    """A gateway target whose query form is malformed (WIRE-229).
+
+    Attributes:
+        code: The code of the error that callers get; its group is `guard`.
+        fields: What its text names.
+    """
+
+    def __init__(self, code: str, **fields: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fields: dict[str, Any] = dict(fields)

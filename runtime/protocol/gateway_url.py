@@ -1,170 +1,17 @@
-"""Gateway URLs: building them and taking them apart (WIRE section 5, WIRE-905)."""
+"""Gateway URLs as clients build them; `gateway_target` takes them apart (WIRE section 5, WIRE-905)."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from runtime.errors import ActorError, make_error
-from runtime.protocol.errors import DecodeError
-from runtime.protocol.payload import blob, load_value
-from runtime.protocol.values import UNDEFINED
+from runtime.protocol.payload import blob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CRASH_POLICIES = ("restart", "sleep", "destroy")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _SEGMENT_SAFE = "!'()*"  # what encodeURIComponent leaves alone besides letters, digits and -_.~
-_KNOWN = frozenset({"namespace", "method", "key", "runner", "pool", "input", "region", "crash-policy", "token", "skip-ready-wait"})
-
-
-@dataclass(frozen=True, slots=True)
-class DirectRoute:
-    """`/gateway/{actorId}[@{token}]/...`; `forward` is what the actor sees: path plus raw query."""
-
-    actor_id: str
-    token: str | None
-    forward: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueryRoute:
-    """`/gateway/{name}/...?rvt-...`; `input` is decoded, `UNDEFINED` when absent."""
-
-    name: str
-    namespace: str
-    method: str
-    key: tuple[str, ...]
-    pool: str | None
-    input: Any
-    region: str | None
-    crash_policy: str
-    token: str | None
-    skip_ready_wait: bool
-    forward: str
-
-
-def parse_gateway_path(raw_path: bytes, raw_query: bytes) -> DirectRoute | QueryRoute | None:
-    """Take a request target below `/gateway` apart; None means that it is not routed to an actor (WIRE-220..226).
-
-    Raises:
-        ActorError: guard.query_* for a malformed query form (WIRE-229).
-    """
-    raw_path, fragment, _ = raw_path.partition(b"#")
-    raw_query = b"" if fragment else raw_query.partition(b"#")[0]
-    if b"//" in raw_path or (not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway"):
-        return None
-    segment, _, rest = raw_path[len(b"/gateway/") :].partition(b"/")
-    parts = raw_query.split(b"&") if raw_query else []
-    ours = [part for part in parts if part.startswith(b"rvt-")]
-    if ours:
-        kept = b"&".join(part for part in parts if not part.startswith(b"rvt-"))
-        return _query_route(segment, ours, _forward(rest, kept))
-    actor_id, at, token = segment.partition(b"@")
-    if not actor_id or (at and not token):
-        return None
-    decoded = None if not at else _text(token)
-    return DirectRoute(_text(actor_id), decoded, _forward(rest, raw_query))
-
-
-def _forward(rest: bytes, query: bytes) -> str:
-    return "/" + rest.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return _unquote(raw)
-    except ValueError:
-        return raw.decode("latin-1")
-
-
-def _unquote(raw: bytes) -> str:
-    """Undo percent escapes. As at the live peer an escape without two hex digits stays as it is; bytes that are no text are a fault."""
-    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw).decode()
-
-
-def _query_route(segment: bytes, parts: list[bytes], forward: str) -> QueryRoute:
-    if b"@" in segment:
-        raise make_error("guard.query_path_token_syntax")
-    name = _decode_param("name", segment)
-    if not name:
-        raise make_error("guard.query_empty_actor_name")
-    params = _query_params(parts)
-    namespace, method = params.get("namespace"), params.get("method")
-    if namespace is None:
-        raise _invalid("missing field `namespace`")
-    if method is None:
-        raise _invalid("missing field `method`")
-    if method not in ("get", "getOrCreate"):
-        raise _invalid(f"unknown method: {method}, expected get or getOrCreate")
-    policy = params.get("crash-policy", "sleep")
-    if policy not in _CRASH_POLICIES:
-        raise _invalid(f"unknown crash policy: {policy}, expected restart, sleep, or destroy")
-    skip = params.get("skip-ready-wait", "false")
-    if skip not in _BOOLEANS:
-        raise _invalid(f"invalid skip-ready-wait: {skip}, expected true, false, 1, or 0")
-    if method == "get" and any(one in params for one in ("input", "region", "crash-policy", "runner")):
-        raise make_error("guard.query_get_disallowed_params")
-    pool = params.get("pool", params.get("runner"))
-    if method == "getOrCreate" and pool is None:
-        raise make_error("guard.query_missing_pool")
-    key = params.get("key")
-    return QueryRoute(
-        name,
-        namespace,
-        method,
-        tuple(key.split(",")) if key else (),
-        pool,
-        _decode_input(params["input"]) if "input" in params else UNDEFINED,
-        params.get("region"),
-        policy,
-        params.get("token"),
-        _BOOLEANS[skip],
-        forward,
-    )
-
-
-def _query_params(parts: list[bytes]) -> dict[str, str]:
-    params: dict[str, str] = {}
-    for part in parts:
-        raw_name, _, raw_value = part.partition(b"=")
-        full = raw_name.decode("latin-1")
-        name = full.removeprefix("rvt-")
-        if name in params:
-            raise make_error("guard.query_duplicate_param", name=full)
-        if name not in _KNOWN:
-            raise _invalid(f"unknown field `{full}`")
-        params[name] = _decode_param(full, raw_value.replace(b"+", b" "))
-    return params
-
-
-def _decode_param(name: str, raw: bytes) -> str:
-    try:
-        return _unquote(raw)
-    except ValueError:
-        raise make_error("guard.query_invalid_percent_encoding", name=name) from None
-
-
-def _decode_input(text: str) -> Any:
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
-        raise make_error("guard.query_invalid_base64_input")
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        raise make_error("guard.query_invalid_base64_input") from None
-    try:
-        return load_value(data)
-    except DecodeError as error:
-        raise make_error("guard.query_invalid_cbor_input", detail=str(error)) from None
-
-
-def _invalid(detail: str) -> ActorError:
-    return make_error("guard.query_invalid_params", detail=detail)
 
 
 def direct_path(actor_id: str, path: str = "", token: str | None = None) -> str:

@@ -32,7 +32,7 @@ from harness.codec.values import ArrayBuffer, BigInt, Tagged, same
 from runtime.protocol import values as theirs
 from runtime.protocol.ids import parse_id
 from tests.runtime.golden_values import ACTOR_ID, ERRORS, GOLDEN, VALUES
-from tests.runtime.test_protocol_golden import (
+from tests.runtime.protocol.test_golden import (
     CBOR_SENT,
     CBOR_UNKNOWN_TAG,
     JSON_LOSSY,

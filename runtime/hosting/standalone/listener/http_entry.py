@@ -14,7 +14,7 @@ from runtime.hosting.standalone.listener.ray_ids import new_ray
 from runtime.hosting.standalone.listener.routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
 from runtime.hosting.standalone.listener.targets import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
-from runtime.protocol.gateway_url import QueryRoute
+from runtime.protocol.gateway_target import QueryRoute
 from runtime.replies import Reply, error_reply, internal_error
 
 if TYPE_CHECKING:

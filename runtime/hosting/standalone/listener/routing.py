@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from runtime.errors import make_error
 from runtime.hosting.standalone.namespaces import DATACENTER
-from runtime.protocol.gateway_url import DirectRoute, QueryRoute, encode_input, parse_gateway_path
+from runtime.protocol.errors import QueryFault
+from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
+from runtime.protocol.gateway_url import encode_input
 from runtime.protocol.ids import parse_id
 from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
@@ -65,7 +67,10 @@ class Router:
         known = self._parsed.get((raw_path, raw_query))
         if known is not None:
             return known
-        route = parse_gateway_path(raw_path, raw_query)
+        try:
+            route = parse_gateway_path(raw_path, raw_query)
+        except QueryFault as fault:
+            raise make_error(f"guard.{fault.code}", **fault.fields) from None
         if isinstance(route, DirectRoute):
             if len(self._parsed) >= MAX_CACHED:
                 # Emptied at once: to know the oldest, every hit would have to move its entry.

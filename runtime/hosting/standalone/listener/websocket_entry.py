@@ -17,7 +17,7 @@ from runtime.hosting.standalone.listener.routing import check_actor_id
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
 from runtime.hosting.standalone.listener.targets import ACTOR_TARGET, HEALTH_SOCKET, REST_TARGET, is_gateway, no_route
 from runtime.http import INTERNAL_ORIGIN, Request
-from runtime.protocol.gateway_url import QueryRoute
+from runtime.protocol.gateway_target import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
 from runtime.replies import internal_error
 

@@ -25,7 +25,7 @@ from runtime.errors.catalogue import ACTOR_STATUS, CATALOGUE, GATEWAY_STATUS, PU
 from runtime.protocol.messages import ActorSpecifier
 from runtime.protocol.values import UNDEFINED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARTIFACTS = ROOT / "docs" / "errors"
 ACTOR = ActorSpecifier("id", 3, "k")
 

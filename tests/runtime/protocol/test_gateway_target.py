@@ -1,17 +1,15 @@
 import contextlib
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.errors import ActorError
-from runtime.protocol import cbor, gateway_url, subprotocols
-from runtime.protocol.gateway_url import DirectRoute, QueryRoute, parse_gateway_path
+from runtime.errors import make_error
+from runtime.protocol import cbor, gateway_url
+from runtime.protocol.errors import QueryFault
+from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
 from runtime.protocol.values import UNDEFINED
-from tests.runtime.golden_values import ACTOR_ID, GOLDEN
 
-OFFERED = {entry["name"]: entry["protocols"] for entry in json.loads((GOLDEN / "sent.json").read_text())["urls"]}
 NEEDED = b"rvt-namespace=default&rvt-method=getOrCreate&rvt-pool=p"
 
 
@@ -102,15 +100,18 @@ def test_query_form_defaults():
     ],
 )
 def test_query_faults(target, code, message):
-    with pytest.raises(ActorError) as caught:
+    with pytest.raises(QueryFault) as caught:
         query(target)
-    assert (caught.value.group, caught.value.code, caught.value.status) == ("guard", code, 400)
-    assert message in (None, caught.value.message)
+    assert caught.value.code == code
+    answer = make_error(f"guard.{code}", **caught.value.fields)
+    assert answer.status == 400
+    assert message in (None, answer.message)
+    assert "{" not in answer.message
 
 
 @given(path=st.binary(max_size=40), rest=st.binary(max_size=60))
-def test_random_targets_are_routes_or_structured_errors(path, rest):
-    with contextlib.suppress(ActorError):
+def test_random_targets_are_routes_or_faults(path, rest):
+    with contextlib.suppress(QueryFault):
         route = parse_gateway_path(b"/gateway/" + path, rest)
         assert route is None or route.forward.startswith("/")
 
@@ -147,16 +148,3 @@ def test_joint_between_path_and_query(path, joint):
 @given(st.text(min_size=1, max_size=12), st.none() | st.text(min_size=1, max_size=12))
 def test_direct_urls_round_trip(actor_id, token):
     assert query(gateway_url.direct_path(actor_id, "/x?a=1", token)) == DirectRoute(actor_id, token, "/x?a=1")
-
-
-def test_entries_are_offered_as_the_js_client_does():
-    assert subprotocols.offered("bare") == OFFERED["get"]
-    assert subprotocols.offered("bare", params_json='{"a b":"\u00e9/\\"","n":[1,null]}') == OFFERED["params"]
-    assert subprotocols.offered("bare", skip_ready_wait=True) == OFFERED["skip"]
-    assert subprotocols.offered("bare", actor_id=ACTOR_ID, token="t", skip_ready_wait=True) == OFFERED["skip_by_id"]
-
-
-def test_entry_values():
-    entries = ["rivet", "rivet_encoding.cbor", "rivet_encoding.json", "other"]
-    assert subprotocols.entry_value(entries, subprotocols.ENCODING_PREFIX) == "cbor"
-    assert subprotocols.entry_value(entries, subprotocols.ACTOR_PREFIX) is None
