@@ -1,1 +1,1 @@
-"""Who starts, stops, wakes and addresses actors: the host of one process."""
+"""Who starts, stops, wakes and addresses actors: a room per host, and beside them what hosts have in common."""

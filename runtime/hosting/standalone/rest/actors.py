@@ -239,6 +239,7 @@ def _listed_ids(query: Query) -> list[str]:
         except ValueError:
             continue
         ids.append(text.lower())
+    # The two forms differ on purpose: the list leaves out what is no id, here it is a fault (WIRE-060).
     ids += [check_id(text) for text in query.items("actor_id")]
     if len(ids) > MAX_IDS:
         raise make_error("validation.too_many_actor_ids", max=MAX_IDS, count=len(ids))

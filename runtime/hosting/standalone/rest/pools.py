@@ -93,6 +93,7 @@ class PoolEndpoints:
         config = pool_from_json(body.datacenters)
         # Only a serverless endpoint is somewhere: other members may change without anybody having to connect anew.
         changed = _endpoints(namespace.pools.get(pool, {})) != _endpoints(config)
+        # A pool without a datacenter is in none: it is taken away.
         if config:
             namespace.pools[pool] = config
         else:
