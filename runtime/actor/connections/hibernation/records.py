@@ -59,6 +59,7 @@ def put_fixed(record: ConnRecord) -> Op:
         "parameters": encode_value(record.params),
         "gatewayId": record.gateway_id,
         "requestId": record.request_id,
+        # Also for a client that is gone: no socket is left that could tell which kind of connection it was.
         "requestUrl": record.request.url,
         "requestHeaders": dict(record.request.headers),
     }
@@ -89,6 +90,7 @@ def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRe
         # Whatever is wrong with one record, the actor starts, and the others keep their connections (START-042).
         except (KeyError, TypeError, ValueError, ActorError):
             broken.append(conn_id)
+    # What the loop left over has lost its other row, or that one cannot be read.
     return found, broken + [key.decode() for key in changing]
 
 

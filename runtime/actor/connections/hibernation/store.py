@@ -177,6 +177,7 @@ class ConnStore:
                 # What a failed batch left behind is unknown: write both rows again, and remove them in the end.
                 conn.complete_record = False
                 self._dirty.setdefault(conn.id, conn)
+        # Deleting twice does no harm, so what became of the failed deletions need not be known.
         if not ok:
             self._removed |= batch.removed
 
