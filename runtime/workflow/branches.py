@@ -33,7 +33,7 @@ _PRIORITY = (Evicted, HistoryDivergedError, EntryInProgressError, RollbackCheckp
 """Which of several control-flow errors ends the pass (WF-117)."""
 
 
-async def branches_entry(scope: S, name: str, kind: str, branches: list[str]) -> Entry:
+async def branches_entry(scope: Scope, name: str, kind: str, branches: list[str]) -> Entry:
     """The entry of a join or race, new or found, with everything below finished branches marked as visited."""
     location = (*scope.location, name)
     entry = scope.run.history.find(location, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from runtime import clock
 from runtime.protocol.values import UNDEFINED
@@ -49,9 +49,9 @@ class WorkflowContext:
         """Whether the generation is stopping or, in a race branch, the branch has lost."""
         return self.abort_signal.aborted
 
-    def child(self, location: Location, *, signal: AbortSignal | None = None) -> WorkflowContext:
+    def child(self, location: Location, *, signal: AbortSignal | None = None) -> Self:
         """The context of a nested scope."""
-        return WorkflowContext(self.run, location, signal=signal or self.abort_signal, checkpoint=self.has_checkpoint)
+        return type(self)(self.run, location, signal=signal or self.abort_signal, checkpoint=self.has_checkpoint)
 
     @asynccontextmanager
     async def entering(self, name: str, *more: str) -> AsyncIterator[None]:
