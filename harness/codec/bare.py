@@ -109,6 +109,7 @@ class Writer:
         """Groups of seven bits, the least significant first."""
         if value not in range(LIMIT):
             raise ValueError(f"{value} is no unsigned 64-bit integer")
+        # By recursion: 64 bits are ten groups at most.
         rest, group = divmod(value, _MORE)
         return self.byte(group + _MORE).uint(rest) if rest else self.byte(group)
 

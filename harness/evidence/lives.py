@@ -58,6 +58,7 @@ def _reported(row: str, seen: Sequence[tuple[float, Mapping[str, Any]]], answers
     found: dict[tuple[float, str], list[float]] = {}
     for at, record in seen:
         for kind, milliseconds in _states(record):
+            # By the stamp and not by the look: several looks at one sleep are one stretch, a second sleep has another stamp.
             found.setdefault((milliseconds / 1000 - epoch, kind), []).append(at)
     spans: list[Span] = []
     for (stamp, kind), times in sorted(found.items()):
@@ -115,5 +116,6 @@ def _own_wakes(reported: Sequence[Span], touches: Sequence[tuple[float, float]])
         Span("alarms", "woke", "woke without a request of the test: an alarm, or another actor", after.at)
         for before, after in pairwise(states)
         if (before.kind, after.kind) == ("asleep", "awake")
+        # One that was under way when the actor fell asleep counts as well: it may be what woke it.
         and not any(end > before.at and start <= after.at + GRAIN for start, end in touches)
     ]

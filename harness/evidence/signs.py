@@ -22,6 +22,7 @@ ROWS = (
     ("sleep and wake", re.compile(r"sleep|wake(?!.*until)", re.IGNORECASE), re.compile(r"(?i)sleep|wake|start(?!ed?at)")),
 )
 """Row, what its actions and events are called, what its counters are called."""
+# A question about saves is no save.
 _READS = re.compile(r"^(get|is|has|list|read|fetch)(?=[A-Z_]|$)")
 _COUNTER = re.compile(r"(?i)(count|counts|counter)$")
 

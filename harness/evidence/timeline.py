@@ -22,6 +22,7 @@ MOST_ROWS = 16
 ORDER = (traffic.HARNESS, traffic.CALLS, "socket", "actor", "sleep and wake", "saves", "alarms", traffic.MANAGER, "target log")
 """The rows from top to bottom, by the first words of their names."""
 _LOGGED = re.compile(r"timestamp=(?P<at>\S+).*?(?:event|msg)=(?:\"(?P<quoted>[^\"]*)\"|(?P<word>\S+))")
+# Of a log only what belongs beside these rows; all of it is in the bundle.
 _WORTH = re.compile(r"save|alarm|schedule|sleep|wake|transition", re.IGNORECASE)
 
 

@@ -80,6 +80,7 @@ class Traffic:
         """Take the actor records out of an answer of the manager."""
         if not isinstance(answer, dict):
             return
+        # By their members, whatever was asked: lists, creations and look-ups of the manager all carry records.
         several, one = answer.get("actors"), answer.get("actor")
         for record in [*(several if isinstance(several, list) else []), one]:
             if isinstance(record, dict) and isinstance(record.get("actor_id"), str):

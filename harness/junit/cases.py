@@ -101,6 +101,7 @@ def seconds(text: str) -> float:
 
 def _suite(node: Node, around: Suite) -> Suite:
     name = _said(node.value("name"))
+    # A suite without a name adds nothing to where its cases stand.
     path = (*around.path, name) if name else around.path
     return Suite(path, node.value("package").strip() or around.package, node.value("hostname").strip() or around.hostname)
 

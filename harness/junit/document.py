@@ -68,6 +68,7 @@ def load(path: Path) -> Node:
         with path.open("rb") as file:
             parser.ParseFile(file)
         root = builder.close()
+    # An encoding that Python does not know is a `LookupError`, and the builder asserts that elements are closed.
     except (OSError, expat.ExpatError, ValueError, LookupError, AssertionError) as error:
         raise UsageError(f"{path} is no JUnit XML: {error}") from error
     if not isinstance(root, Node) or root.kind not in ROOTS:

@@ -134,6 +134,7 @@ def render(reports: Sequence[RunReport], requirements: Sequence[Requirement], ev
         requirements: The sentences behind the ids, as far as they are known.
         evidence: Where the bundles are now, when they are not where the runs left them. Those that are gone are left out.
     """
+    # Strict, so that a name which the template misspells ends the page instead of leaving a hole in it.
     environment = Environment(
         loader=PackageLoader("harness.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -131,6 +131,7 @@ def measure(documents: Sequence[Document], collected: Iterable[Mapping[str, Any]
         test = Checked(TestId.parse(event["id"]).test, event["location"].partition("::")[0])
         for name in event["requirements"]:
             tests = found.tests.setdefault(name, [])
+            # Variants are several events of one test.
             if test not in tests:
                 tests.append(test)
             if name not in known and test.test not in found.unknown.setdefault(name, []):

@@ -52,6 +52,7 @@ class Explainer:
         if (found := known.get(name.upper())) is not None:
             return self._requirement(found)
         if name in self.sentences or ("::" in name and (name := TestId.parse(name).test) in self.sentences):
+            # An id that no document has is told by `conform requirements`; here it has no sentence.
             asked = [known[one] for one in self.checks[name] if one in known]
             return "\n".join([name, f"  {self.sentences[name]}", "  checks:", *(f"    {one.id} {one.summary}" for one in asked)])
         # The two are told apart by their form, so that a misspelt id is compared with ids only.

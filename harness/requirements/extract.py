@@ -79,12 +79,14 @@ class _Reader:
         following = self._lines[position + 1] if position + 1 < len(self._lines) else ""
         if line.startswith("|") and _RULER.match(following):
             header = _cells(line)
+            # Other tables mention ids, too; only one whose first column is called so states requirements.
             self._header = header if header[0].lower() == "id" else []
 
     def _end_of_bullet(self, position: int) -> int:
         end = position + 1
         while end < len(self._lines):
             line = self._lines[end]
+            # A blank line does not end a bullet that goes on indented behind it.
             blank_before_more = not line and end + 1 < len(self._lines) and self._lines[end + 1].startswith("  ")
             if not line.startswith("  ") and not blank_before_more:
                 break

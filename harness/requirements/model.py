@@ -45,6 +45,7 @@ class Check(StrEnum):
     """Only on a runtime that is hosted by the distributed engine."""
 
 
+# Strict, as data that nobody knows would be lost when a document is written again.
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

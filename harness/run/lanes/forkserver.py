@@ -27,6 +27,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pytest
+
 from harness.run.lanes.arguments import INI, PLUGINS
 
 if TYPE_CHECKING:
@@ -145,9 +147,8 @@ def _lane(order: dict[str, Any], events: int, output: int) -> NoReturn:
         os.chdir(order["directory"])
         os.environ.clear()
         os.environ.update(order["environment"])
+        # Before pytest looks for the corpus; what the server has imported already is the same in every lane.
         _search([order["directory"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
-        import pytest
-
         status = int(pytest.main([*order["arguments"], f"--events=/dev/fd/{events}"]))
     finally:
         # Not sys.exit: what the server would do at its end is not the lane's business.
@@ -164,8 +165,6 @@ def _search(first: Sequence[str]) -> None:
 
 def _warm_up() -> None:
     """Run an empty session, so that everything pytest imports when it is needed is there, under its assertion rewriting."""
-    import pytest
-
     flags = [f"-c={INI}", "-q", "-p", "no:cacheprovider"]
     plugins = [part for plugin in PLUGINS for part in ("-p", plugin)]
     with (
