@@ -12,8 +12,9 @@ from client import ActorError
 from harness.errors import TimingMissed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
+    from harness.testing.handles import TrackedHandle
     from harness.testing.witness import Witness
 
 PAUSE = 0.02
@@ -21,14 +22,6 @@ PAUSE = 0.02
 # Long polls, so that the test learns of an arrival in the moment of it.
 POLL = 2000
 """Milliseconds that one question to the latch may wait for its answer."""
-
-
-class LatchHandle(Protocol):
-    """A handle to the actor that holds the latches."""
-
-    def action(self, name: str, *args: Any) -> Awaitable[Any]:
-        """Call an action."""
-        ...
 
 
 class LatchOwner(Protocol):
@@ -48,11 +41,11 @@ class LatchOwner(Protocol):
         """The limit of time as it is on this target."""
         ...
 
-    def get(self, name: str, key: Any) -> LatchHandle:
+    def get(self, name: str, key: Any) -> TrackedHandle:
         """A handle to an actor that is there."""
         ...
 
-    def get_or_create(self, name: str, key: Any) -> LatchHandle:
+    def get_or_create(self, name: str, key: Any) -> TrackedHandle:
         """A handle that creates the actor."""
         ...
 
