@@ -75,7 +75,7 @@ class ActorTask:
         self.sleep_requested = False
         self.destroy_requested = False
         self.vars: Any = None
-        self.workflow: Any = None
+        self.workflow: object | None = None
         self.observer: Observer | None = None
         # Asked once: a debug record that nobody reads would cost every call of the actor a bound record.
         self.debug = debugging(self.log)
