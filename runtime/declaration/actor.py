@@ -49,8 +49,10 @@ class Actor:
         inspector_tabs: Tabs of its own for the inspector, or built-in ones to hide (INSP-118).
     """
 
+    # Values and mappings here are defaults that no code changes: a subclass replaces them as a whole.
     name: ClassVar[str] = ""
     options: ClassVar[Options] = Options()
+    # Not None, which is a state like any other.
     state: ClassVar[Any] = UNDEFINED
     vars: ClassVar[Any] = UNDEFINED
     conn_state: ClassVar[Any] = UNDEFINED

@@ -53,6 +53,7 @@ class ActorDefinition:
             ValueError: Both a static value and its builder (START-002), two actions with one wire name (START-003), or a malformed
                 inspector tab (INSP-118).
         """
+        # One instance for all actors of the class: what belongs to one of them is in its context, never on `self`.
         instance = actor()
         hooks = collect_hooks(actor, instance)
         return cls(

@@ -54,8 +54,10 @@ class Options:
     display_name: str | None = None
 
     def __post_init__(self) -> None:
+        # Checked as they are made: a wrong option fails where it is written, not at the first actor that uses it.
         for item in fields(self):
             self._check(item.name, getattr(self, item.name))
+        # Three frames up: this method, the constructor that the decorator made, and the line of the user.
         if self.wait_until_timeout is not None or self.on_destroy_timeout is not None:
             warnings.warn(
                 "wait_until_timeout and on_destroy_timeout are deprecated: use sleep_grace_period", DeprecationWarning, stacklevel=3
@@ -67,19 +69,23 @@ class Options:
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"option {name} must be a string, got {value!r}")
         elif name == "no_sleep":
+            # Exactly a bool: `no_sleep=0.5` is more likely a time in the wrong place than a truth.
             if not isinstance(value, bool):
                 raise TypeError(f"option no_sleep must be a bool, got {value!r}")
         elif name == "can_hibernate_web_socket":
             if not isinstance(value, bool) and not callable(value):
                 raise TypeError(f"option {name} must be a bool or a predicate, got {value!r}")
         elif name.startswith("max_") or name.endswith("_capacity"):
+            # A bool is an int in Python, and `max_queue_size=True` no size.
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"option {name} must be an integer, got {value!r}")
+            # Zero schedules are a way to forbid them; a queue or an inbox without room could never be used.
             if value < (0 if name == "max_schedules" else 1):
                 raise ValueError(f"option {name} is out of range: {value}")
         elif value is not None:
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f"option {name} must be a number of seconds, got {value!r}")
+            # Written so that NaN fails, too.
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"option {name} must be a positive number of seconds, got {value}")
 
@@ -90,6 +96,7 @@ class Options:
             return self.sleep_grace_period
         on_sleep = LEGACY_ON_SLEEP_TIMEOUT if self.on_sleep_timeout is None else self.on_sleep_timeout
         wait_until = LEGACY_WAIT_UNTIL_TIMEOUT if self.wait_until_timeout is None else self.wait_until_timeout
+        # Only when one of the old options was changed: their defaults add up to more than the new default (SLEEP-062, SLEEP-063).
         if on_sleep != LEGACY_ON_SLEEP_TIMEOUT or wait_until != LEGACY_WAIT_UNTIL_TIMEOUT:
             return on_sleep + wait_until
         return DEFAULT_GRACE

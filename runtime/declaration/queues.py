@@ -32,5 +32,6 @@ class QueueSpec:
     @classmethod
     def of(cls, queue: Queue) -> QueueSpec:
         """What the declaration says."""
+        # Not among the hooks: there may be one per queue, and it need not be a method.
         guard = None if queue.can_publish is None else UserFunction.of(queue.can_publish)
         return cls(Validator.of(queue.schema), Validator.of(queue.completion), guard)

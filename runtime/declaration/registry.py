@@ -22,7 +22,9 @@ class Registry:
 
     def add(self, actor: type[Actor]) -> None:
         """Add one class; raises `ValueError` when its wire name is taken."""
+        # Compiled at registration, so that a mistake in a class fails at the start of the program.
         definition = ActorDefinition.of(actor)
+        # Silently the later class would get the durable state of the earlier one's actors.
         if definition.name in self._definitions:
             raise ValueError(f"actor name '{definition.name}' is registered twice")
         self._definitions[definition.name] = definition

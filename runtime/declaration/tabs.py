@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BUILT_IN = frozenset({"workflow", "database", "state", "queue", "schedules", "connections", "console"})
+# Ids are segments of paths, so nothing that a path gives a meaning to.
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -65,5 +66,6 @@ def _check_custom(tab: InspectorTab) -> None:
         raise ValueError(f"inspector tab {tab.id!r} collides with the built-in tab of that name")
     if not tab.label or not tab.label.strip():
         raise ValueError(f"inspector tab {tab.id!r} needs a label")
+    # Looked at when the class is registered: later a missing folder would only show as an empty tab.
     if tab.source is None or not Path(tab.source).is_dir():
         raise ValueError(f"inspector tab {tab.id!r} needs a source folder that exists, got {tab.source!r}")

@@ -54,6 +54,7 @@ class ActorError(Exception):
         status: int = 500,
         actor: ActorSpecifier | None = None,
     ) -> None:
+        # The arguments of the exception are the text alone, so that it prints like any other in a traceback.
         super().__init__(message)
         self.group = group
         self.code = code
@@ -76,6 +77,7 @@ class UserError(ActorError):
     """An error that actor code raises for its callers: message and metadata reach them (TASK-107)."""
 
     def __init__(self, message: str, code: str = "user_error", metadata: Any = UNDEFINED, *, status: int = 500) -> None:
+        # The group `user` is what lets text and metadata through to callers, the flag only says so (WIRE-832).
         super().__init__("user", code, message, metadata, public=True, status=status)
 
 
@@ -94,8 +96,10 @@ def make_error(
     Raises:
         KeyError: The catalogue has no such error.
     """
+    # A name that is not in the catalogue is a mistake of this program, and must not look like an error of the protocol.
     spec = CATALOGUE[name]
     if metadata is UNDEFINED and spec.metadata:
+        # The catalogue says which members, not the caller: two places that raise one error cannot differ in what it carries.
         values = {**fields, "message": message} if message is not None else fields
         metadata = {member: values[member] for member in spec.metadata if member in values} or UNDEFINED
     text = spec.message.format_map(_Fields(fields)) if message is None else message
@@ -103,6 +107,7 @@ def make_error(
 
 
 class _Fields(dict[str, Any]):
+    # A field that is not known at one place leaves its braces in the text; raising here would hide the error that was to be told.
     def __missing__(self, key: str) -> str:
         return "{" + key + "}"
 
@@ -119,8 +124,10 @@ def is_public(error: ActorError) -> bool:
 
 def to_wire(exc: BaseException, actor: ActorSpecifier | None = None) -> WireError:
     """What a caller gets to see of an exception: masked unless public (WIRE-830..833, WIRE-841, TASK-070)."""
+    # Nothing of a foreign exception goes out: its text may hold paths, queries or secrets (TASK-106).
     if not isinstance(exc, ActorError):
         return WireError("rivetkit", "internal_error", MASKED_MESSAGE, UNDEFINED, actor)
+    # The actor that answers, before the one the error came from: callers are told whom they talked to.
     where = actor or exc.actor
     if is_public(exc):
         return WireError(exc.group, exc.code, exc.message, exc.metadata, where)
@@ -129,6 +136,7 @@ def to_wire(exc: BaseException, actor: ActorSpecifier | None = None) -> WireErro
 
 def from_wire_error(error: WireError, status: int = 500) -> ActorError:
     """The exception a client raises for a received error."""
+    # Public, because it was masked where it came from: what arrived may be shown.
     return ActorError(error.group, error.code, error.message, error.metadata, public=True, status=status, actor=error.actor)
 
 
@@ -143,4 +151,5 @@ def gateway_status(exc: BaseException) -> int:
     """The HTTP status of a gateway-made error (WIRE-836)."""
     if not isinstance(exc, ActorError):
         return 500
+    # Not the status of the error itself: the gateway's errors are structured ones, and those are 400 unless listed (WIRE-836).
     return GATEWAY_STATUS.get(exc.name, 400)

@@ -47,6 +47,7 @@ class ErrorSpec:
         return not keeps_text(self.group, self.code)
 
 
+# Two tables by who makes an error: the same code has another status at the gateway than in an actor (WIRE-831, WIRE-836).
 GATEWAY_STATUS: Final = {
     "api.not_found": 404,
     "actor.not_found": 404,
@@ -86,6 +87,7 @@ ACTOR_STATUS: Final = {
 }
 """Statuses of actor-made errors; group `queue` is 400 and everything else 500 (WIRE-831)."""
 
+# Rows of texts and not calls of a constructor: errors can be compared by eye, and a diff shows what changed of one.
 _ROWS: Final[tuple[tuple[str, str, int, bool, str, str], ...]] = (
     # group.code, message, status, public, metadata members, requirement ids
     ("actor.starting", "Actor is starting.", 500, False, "", "TASK-022 START-035 WIRE-212"),
@@ -289,6 +291,7 @@ _ROWS: Final[tuple[tuple[str, str, int, bool, str, str], ...]] = (
 
 
 def _spec(row: tuple[str, str, int, bool, str, str]) -> ErrorSpec:
+    # Split at the first dot: no group has one.
     name, message, status, public, metadata, requirements = row
     group, _, code = name.partition(".")
     return ErrorSpec(group, code, message, status, public, tuple(metadata.split()), tuple(requirements.split()))
@@ -297,6 +300,7 @@ def _spec(row: tuple[str, str, int, bool, str, str]) -> ErrorSpec:
 CATALOGUE: Final = {spec.name: spec for spec in map(_spec, _ROWS)}
 """Every error by `group.code`."""
 
+# A list of its own beside the flag `public`: raising code says what it means, the protocol what passes, and they differ.
 PUBLIC: Final = frozenset({
     "auth.forbidden", "message.incoming_too_long", "message.outgoing_too_long", "actor.not_found", "actor.action_not_found",
     "actor.method_not_allowed", "actor.action_timed_out", "actor.aborted", "queue.full", "queue.message_too_large",
@@ -312,6 +316,7 @@ PUBLIC_GROUPS: Final = frozenset({"user", "kv", "schedule"})
 
 def actor_status(group: str, code: str) -> int:
     """The HTTP status of an actor-made error (WIRE-831)."""
+    # The whole group, also codes that this version does not know.
     return 400 if group == "queue" else ACTOR_STATUS.get(f"{group}.{code}", 500)
 
 
@@ -320,5 +325,6 @@ def keeps_text(group: str, code: str) -> bool:
 
     `actor.overloaded` does too, because retries of queue sends key on its metadata (WIRE-841).
     """
+    # By name and not by the catalogue: user code raises errors that no catalogue holds.
     name = f"{group}.{code}"
     return group in PUBLIC_GROUPS or name in PUBLIC or name == "actor.overloaded"

@@ -49,6 +49,7 @@ def document(spec: ErrorSpec) -> dict[str, Any]:
 
 def artifacts() -> dict[str, str]:
     """The content of every file by its name."""
+    # One file per error and not one for all: a change shows as the error that it is about.
     files = {f"{name}.json": document(spec) for name, spec in CATALOGUE.items()}
     return {name: _text(value) for name, value in ({SCHEMA_NAME: SCHEMA} | files).items()}
 
@@ -61,6 +62,7 @@ def differences(directory: Path) -> list[str]:
     """What `directory` lacks, holds too much or holds otherwise than the catalogue; one line each."""
     wanted = artifacts()
     found = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
+    # All differences at once: whoever renews the files by hand should not have to run this once per file.
     missing = [f"missing: {name}" for name in wanted.keys() - found.keys()]
     extra = [f"not in the catalogue: {name}" for name in found.keys() - wanted.keys()]
     changed = [f"out of date: {name}" for name in wanted.keys() & found.keys() if wanted[name] != found[name]]
@@ -71,6 +73,7 @@ def write(directory: Path) -> None:
     """Make `directory` hold exactly the artifacts; other files than `*.json` are left alone."""
     directory.mkdir(parents=True, exist_ok=True)
     wanted = artifacts()
+    # Errors that were removed would stay for ever otherwise.
     for path in directory.glob("*.json"):
         if path.name not in wanted:
             path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.protocol.errors import DecodeError
 
 MAX_UINT = 2**64 - 1
+# Ten groups of seven bits hold 64; an eleventh could only be padding, which a hostile sender would make as long as it likes.
 _MAX_UINT_BYTES = 10
 
 
@@ -22,6 +23,7 @@ class Writer:
 
     def uint(self, value: int) -> Writer:
         """LEB128."""
+        # One buffer that grows: joining small pieces at the end would cost an object per primitive.
         out = self._out
         while value > 0x7F:
             out.append(value & 0x7F | 0x80)
@@ -76,6 +78,7 @@ class Reader:
     def take(self, size: int) -> bytes:
         """The next `size` bytes."""
         end = self._at + size
+        # Checked before slicing, because a slice beyond the end is not an error but short, and would pass for a whole value.
         if size < 0 or end > len(self._data):
             raise DecodeError("message is too short")
         chunk = self._data[self._at : end]
@@ -97,6 +100,7 @@ class Reader:
             part = self.byte()
             value |= (part & 0x7F) << (7 * position)
             if part < 0x80:
+                # The tenth byte has room for more than the last bit of a u64.
                 if value > MAX_UINT:
                     break
                 return value
@@ -113,6 +117,7 @@ class Reader:
     def bool(self) -> bool:
         """One byte, 0 or 1."""
         value = self.byte()
+        # A lenient reader would take any non-zero byte for true, and two readers could disagree about one message.
         if value > 1:
             raise DecodeError(f"invalid bool {value}")
         return value == 1

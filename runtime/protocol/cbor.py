@@ -38,6 +38,7 @@ def dumps(value: Any) -> bytes:
     Raises:
         ValueError: The value has no CBOR form.
     """
+    # Encoded first and looked at afterwards: a walk over every value in Python would cost more than this second try, which few need.
     data = _encode(value)
     # Only an integer in the 8-byte form or a negative zero needs another form; these bytes tell that there may be one.
     if b"\x1b" in data or b"\x3b" in data or _NEGATIVE_ZERO in data:
@@ -57,6 +58,7 @@ def dumps_exact(value: Any) -> bytes:
 
 def _encode(value: Any) -> bytes:
     try:
+        # Dates as numbers and in UTC, as the JS client writes them (WIRE-403).
         return cbor2.dumps(value, default=_default, datetime_as_timestamp=True, timezone=UTC)
     except (cbor2.CBOREncodeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"value has no CBOR form: {error}") from error
@@ -65,14 +67,17 @@ def _encode(value: Any) -> bytes:
 def _js_numbers(value: Any) -> Any:
     kind = type(value)
     if kind is int:
+        # A JS client reads every integer of the 8-byte form as a big integer (WIRE-404), so what is a number there has to be a float here.
         return value if -_SHORT <= value < _SHORT or not -_SAFE <= value <= _SAFE else float(value)
     if kind is float:
+        # As the JS client writes it (WIRE-403).
         return 0 if value == 0 and math.copysign(1, value) < 0 else value
     if kind is dict:
         return {name: _js_numbers(item) for name, item in value.items()}
     if kind is list or kind is tuple:
         return [_js_numbers(item) for item in value]
     if kind is CborOnly and isinstance(value.value, Map):
+        # A list cannot be a key, so keys that are tuples stay tuples.
         entries = value.value.items()
         return CborOnly(Map((name if type(name) is tuple else _js_numbers(name), _js_numbers(item)) for name, item in entries))
     return value
@@ -99,6 +104,7 @@ def _tagged(value: Any) -> Any:
 
 
 def _array_tag(value: array.array[Any]) -> int:
+    # A JS client reads tag 64 as a Uint8Array, and bytes without a tag as an ArrayBuffer (WIRE-403).
     if value.typecode == "B":
         return _TAG_BYTES
     tag = _ARRAY_TAGS.get((value.typecode in "HILQ", value.typecode in "fd", value.itemsize))
@@ -118,13 +124,16 @@ def loads(data: bytes) -> Any:
     Raises:
         DecodeError: Malformed, truncated or trailing bytes.
     """
+    # From a stream and not by `cbor2.loads`, which does not tell whether anything is left over.
     source = io.BytesIO(data)
     try:
         value = cbor2.CBORDecoder(source, tag_hook=_tag).decode()
+    # Whatever a library for untrusted bytes raises: callers rely on `DecodeError` and nothing else.
     except Exception as error:
         raise DecodeError(f"malformed CBOR: {error}") from error
     if source.tell() != len(data):
         raise DecodeError("malformed CBOR: trailing bytes")
+    # Only data with this byte can hold `undefined`, so all others are spared the walk.
     return _with_undefined(value) if b"\xf7" in data else value
 
 
@@ -138,6 +147,7 @@ def _with_undefined(value: Any) -> Any:
 
 
 def _tag(*args: Any, **_: Any) -> Any:
+    # Which argument the tag is depends on the version of cbor2.
     tag = next(arg for arg in args if isinstance(arg, cbor2.CBORTag))
     if tag.tag == _TAG_MAP:
         return Map((name, _thawed(item)) for name, item in tag.value.items())
@@ -147,8 +157,10 @@ def _tag(*args: Any, **_: Any) -> Any:
         typed = array.array(_ARRAY_CODES[tag.tag])
         typed.frombytes(bytes(tag.value))
         return typed
+    # A tuple, too: within some tags the decoder makes immutable containers.
     if tag.tag == _TAG_OBJECT and isinstance(tag.value, (list, tuple)) and tag.value:
         return _object(*tag.value)
+    # An unknown tag is refused rather than passed on as its content: nobody could tell the value from an untagged one.
     raise DecodeError(f"unsupported CBOR tag {tag.tag}")
 
 

@@ -43,6 +43,7 @@ from runtime.protocol.values import UNDEFINED, to_wire
 Frame = bytes | str
 """A text or binary WebSocket message; json is text, cbor and bare are binary (WIRE-424)."""
 
+# Heads of the most frequent frames, encoded by hand: the rest of them is values that are encoded already.
 _CBOR_REQUEST_HEAD = b"\xa1\x64body\xa2\x63tag\x6dActionRequest\x63val\xa3\x62id"
 _CBOR_RESPONSE_HEAD = b"\xa1\x64body\xa2\x63tag\x6eActionResponse\x63val\xa2\x62id"
 _OLDEST = 1
@@ -52,6 +53,7 @@ def encode_to_client(message: ToClient, encoding: Encoding) -> Frame:
     """Encode a server frame; raises `ValueError` when a value has no form in this encoding."""
     if encoding is Encoding.BARE:
         return _bare_to_client(message)
+    # By hand, because a generic encoder would write a small id in its short form, which a client reads as a number (WIRE-421).
     if encoding is Encoding.CBOR and isinstance(message, ActionResponse):
         return _CBOR_RESPONSE_HEAD + cbor.wide(message.id) + b"\x66output" + blob(message.output)
     if encoding is Encoding.CBOR and isinstance(message, ErrorFrame):
@@ -63,6 +65,7 @@ def encode_to_client(message: ToClient, encoding: Encoding) -> Frame:
 
 def _server_document(message: ToClient) -> tuple[str, dict[str, Any]]:
     if isinstance(message, ActionResponse):
+        # JSON has no big integers: ids travel in the compat form, whatever their size (WIRE-422).
         return "ActionResponse", {"id": ["$BigInt", str(message.id)], "output": to_wire(message.output)}
     if isinstance(message, Event):
         return "Event", {"name": message.name, "args": to_wire(message.args)}
@@ -74,6 +77,7 @@ def _server_document(message: ToClient) -> tuple[str, dict[str, Any]]:
 
 def _cbor_error(message: ErrorFrame) -> bytes:
     document = error_document(message.error)
+    # A map head of up to 23 members fits into one byte; an error has six at most.
     head = b"\xa1\x64body\xa2\x63tag\x65Error\x63val" + bytes([0xA0 + len(document) + 1])
     members = b"".join(cbor.dumps(name) + cbor.dumps(value) for name, value in document.items())
     action_id = b"\xf6" if message.action_id is None else cbor.wide(message.action_id)
@@ -109,10 +113,12 @@ def decode_to_server(frame: Frame, encoding: Encoding) -> ToServer:
         return _bare_to_server(frame)
     document = load_document(frame, encoding)
     body = member(document, "body", dict)
+    # Unknown members are not looked at, so that a newer client may send more than this version knows.
     value = member(body, "val", dict)
     tag = body.get("tag")
     if tag == "ActionRequest":
         action_id = integer(value.get("id"))
+        # The id first: arguments with an unknown tag fail this one action, which has to be named for that (WIRE-401).
         return ActionRequest(action_id, member(value, "name", str), args_of(value_of(value.get("args"), action_id)))
     if tag == "SubscriptionRequest":
         return SubscriptionRequest(member(value, "eventName", str), member(value, "subscribe", bool))
@@ -122,6 +128,7 @@ def decode_to_server(frame: Frame, encoding: Encoding) -> ToServer:
 def _bare_to_server(frame: Frame) -> ToServer:
     reader, _ = open_versioned(frame, _OLDEST)
     tag = reader.byte()
+    # Trailing bytes are ignored here, as the peer does; the client is stricter (WIRE-413).
     if tag == 0:
         action_id, name = reader.uint(), reader.str()
         return ActionRequest(action_id, name, args_of(load_value(reader.data(), action_id)))
@@ -175,6 +182,7 @@ def _bare_from_server(frame: Frame) -> ToClient:
     message: ToClient
     if tag == 0:
         message = Init(reader.str(), reader.str())
+        # Version 1 has one more text here, which nothing needs any more (WIRE-411).
         if version == 1:
             reader.str()
     elif tag == 1:
@@ -194,6 +202,7 @@ def _bare_from_server(frame: Frame) -> ToClient:
 
 
 def _event_args(value: Any) -> list[Any]:
+    # No leniency as for arguments (WIRE-316): events are sent by runtimes, and a malformed one is a fault of theirs.
     if type(value) is not list:
         raise DecodeError("event arguments must be a list")
     return value

@@ -19,6 +19,7 @@ class ValueTagError(DecodeError):
     """
 
     def __init__(self, message: str, action_id: int | None = None) -> None:
+        # For logs only: callers get the text of an internal error.
         super().__init__(message)
         self.action_id = action_id
 
@@ -32,6 +33,7 @@ class QueryFault(DecodeError):
     """
 
     def __init__(self, code: str, **fields: str) -> None:
+        # The text comes from the catalogue, which stands above this package.
         super().__init__(code)
         self.code = code
         self.fields: dict[str, Any] = dict(fields)

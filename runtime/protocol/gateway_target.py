@@ -53,19 +53,24 @@ def parse_gateway_path(raw_path: bytes, raw_query: bytes) -> DirectRoute | Query
     Raises:
         QueryFault: The query form is malformed (WIRE-229).
     """
+    # Everything after a fragment's sign belongs to it, the query too (WIRE-226).
     raw_path, fragment, _ = raw_path.partition(b"#")
     raw_query = b"" if fragment else raw_query.partition(b"#")[0]
+    # Not merged but refused (WIRE-221), or an actor could be reached under several spellings of its path.
     if b"//" in raw_path or (not raw_path.startswith(b"/gateway/") and raw_path != b"/gateway"):
         return None
     segment, _, rest = raw_path[len(b"/gateway/") :].partition(b"/")
     parts = raw_query.split(b"&") if raw_query else []
+    # Any one parameter of ours makes it the query form, also a misspelled one, which is then a fault and not an actor id (WIRE-220).
     ours = [part for part in parts if part.startswith(b"rvt-")]
     if ours:
+        # Split and joined, never parsed: what is left must reach the actor byte for byte (WIRE-225).
         kept = b"&".join(part for part in parts if not part.startswith(b"rvt-"))
         return _query_route(segment, ours, _forward(rest, kept))
     actor_id, at, token = segment.partition(b"@")
     if not actor_id or (at and not token):
         return None
+    # An absent token differs from an empty one, which is no route at all.
     decoded = None if not at else _text(token)
     return DirectRoute(_text(actor_id), decoded, _forward(rest, raw_query))
 
@@ -78,6 +83,7 @@ def _text(raw: bytes) -> str:
     try:
         return _unquote(raw)
     except ValueError:
+        # Escapes that are no UTF-8 name no actor; the id is looked up and refused as it stands (WIRE-223).
         return raw.decode("latin-1")
 
 
@@ -87,6 +93,7 @@ def _unquote(raw: bytes) -> str:
 
 
 def _query_route(segment: bytes, parts: list[bytes], forward: str) -> QueryRoute:
+    # A token in the path belongs to the direct form. Taken for part of the name it would end up in logs and listings.
     if b"@" in segment:
         raise QueryFault("query_path_token_syntax")
     name = _decode_param("name", segment)
@@ -106,6 +113,7 @@ def _query_route(segment: bytes, parts: list[bytes], forward: str) -> QueryRoute
     skip = params.get("skip-ready-wait", "false")
     if skip not in _BOOLEANS:
         raise _invalid(f"invalid skip-ready-wait: {skip}, expected true, false, 1, or 0")
+    # Of several faults the first in this order is told (WIRE-229).
     if method == "get" and any(one in params for one in ("input", "region", "crash-policy", "runner")):
         raise QueryFault("query_get_disallowed_params")
     pool = params.get("pool", params.get("runner"))
@@ -133,10 +141,12 @@ def _query_params(parts: list[bytes]) -> dict[str, str]:
         raw_name, _, raw_value = part.partition(b"=")
         full = raw_name.decode("latin-1")
         name = full.removeprefix("rvt-")
+        # First or last wins differs between parsers, so a repetition is refused.
         if name in params:
             raise QueryFault("query_duplicate_param", name=full)
         if name not in _KNOWN:
             raise _invalid(f"unknown field `{full}`")
+        # `+` before the escapes: an escaped plus has to stay one (WIRE-227).
         params[name] = _decode_param(full, raw_value.replace(b"+", b" "))
     return params
 
@@ -149,6 +159,7 @@ def _decode_param(name: str, raw: bytes) -> str:
 
 
 def _decode_input(text: str) -> Any:
+    # Python's decoder skips what is not of the alphabet, and would take a damaged input for a shorter one.
     if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
         raise QueryFault("query_invalid_base64_input")
     try:

@@ -34,9 +34,11 @@ def query_path(
     skip_ready_wait: bool = False,
 ) -> str:
     """`/gateway/<name><path>?rvt-...` with the parameters in the order of WIRE-905; pool, input, region belong to getOrCreate."""
+    # The order is fixed, so that one query has one URL (WIRE-905).
     params = [("rvt-namespace", namespace), ("rvt-method", method)]
     creating = method == "getOrCreate"
     if creating and pool is not None:
+        # Not `rvt-pool`, which servers take, too: WIRE-905 names this one.
         params.append(("rvt-runner", pool))
     if key:
         params.append(("rvt-key", ",".join(key)))
@@ -44,6 +46,7 @@ def query_path(
         params.append(("rvt-input", base64.urlsafe_b64encode(input_cbor).rstrip(b"=").decode()))
     if creating and region is not None:
         params.append(("rvt-region", region))
+    # A `get` with any of these would be refused (WIRE-229).
     if creating:
         params.append(("rvt-crash-policy", "sleep"))
     if token is not None:
@@ -51,11 +54,13 @@ def query_path(
     if skip_ready_wait:
         params.append(("rvt-skip-ready-wait", "true"))
     query = "&".join(f"{label}={_form(value)}" for label, value in params)
+    # The path may have a query of its own, which comes first and stays untouched.
     joint = "" if path.endswith(("?", "&")) else "&" if "?" in path else "?"
     return f"/gateway/{quote(name, safe=_SEGMENT_SAFE)}{path}{joint}{query}"
 
 
 def _form(value: str) -> str:
+    # As `URLSearchParams` writes them: space as plus, and of the rest only `*-._` as it is.
     return quote_plus(value, safe="*").replace("~", "%7E")
 
 

@@ -47,6 +47,7 @@ def decode_action_request(body: bytes, encoding: Encoding) -> list[Any]:
     document = load_document(body, encoding)
     if isinstance(document, dict):
         return args_of(value_of(document.get("args")))
+    # A bare list has no member `args`, which is the same as none (WIRE-316).
     if isinstance(document, list):
         return []
     raise DecodeError("an action request must be an object")
@@ -55,6 +56,7 @@ def decode_action_request(body: bytes, encoding: Encoding) -> list[Any]:
 def encode_action_response(output: Any, encoding: Encoding) -> bytes:
     """The answer to an action call; raises `ValueError` when the output has no form in this encoding."""
     if encoding is Encoding.JSON:
+        # Written around the value: the most frequent body needs no document built for it.
         return b'{"output":' + dump_document(to_wire(output), encoding) + b"}"
     if encoding is Encoding.BARE:
         return Writer(VERSION_PREFIX).data(blob(output)).finish()
@@ -78,6 +80,7 @@ def encode_queue_request(send: QueueSend, encoding: Encoding, name: str | None =
     """The body of a queue send; `name` is the redundant member that servers ignore (WIRE-330)."""
     if encoding is Encoding.BARE:
         writer = Writer(VERSION_PREFIX).data(blob(send.body))
+        # Servers go by the path (WIRE-330).
         if name is None:
             writer.byte(0)
         else:
@@ -96,10 +99,12 @@ def encode_queue_request(send: QueueSend, encoding: Encoding, name: str | None =
 def decode_queue_request(body: bytes, encoding: Encoding) -> QueueSend:
     """A queue send (WIRE-331): missing body is null, timeout an unsigned integer."""
     if encoding is Encoding.BARE:
+        # Queue messages came with version 3 (WIRE-411).
         reader, _ = open_versioned(body, _OLDEST_QUEUE)
         value = load_value(reader.data())
         if reader.bool():
             reader.str()
+        # An optional bool: present, and then true.
         waits = reader.bool() and reader.bool()
         return QueueSend(value, waits, reader.u64() if reader.bool() else None)
     document = load_document(body, encoding)
@@ -108,6 +113,7 @@ def decode_queue_request(body: bytes, encoding: Encoding) -> QueueSend:
     # The JS client writes members it was not given as `undefined`.
     given = {name: value for name, value in document.items() if value is not None and value is not UNDEFINED}
     wait, timeout_ms = given.get("wait", False), given.get("timeout")
+    # Truthy is not enough: `"false"` would wait.
     if type(wait) is not bool:
         raise DecodeError("member 'wait' must be a boolean")
     if timeout_ms is not None and (type(timeout_ms) is not int or not 0 <= timeout_ms < 2**64):
@@ -155,6 +161,7 @@ def decode_error(body: bytes, encoding: Encoding) -> WireError:
     reader, version = open_versioned(body, _OLDEST)
     group, code, message = reader.str(), reader.str(), reader.str()
     metadata = read_metadata(reader)
+    # Errors name their actor since version 4.
     actor = read_actor(reader) if version >= 4 else None
     finish_client(reader)
     return WireError(group, code, message, metadata, actor)

@@ -9,6 +9,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LENGTH = 30
 _VERSION = 1
 _SIZE = 19
+# Two digits at a time halve the divisions of a number that is wider than a machine word.
 _PAIRS = [_DIGITS[i % 36] + _DIGITS[i // 36] for i in range(36 * 36)]
 
 
@@ -28,6 +29,7 @@ def new_id(label: int = 1) -> str:
 
 def encode_id(uuid_bytes: bytes, label: int) -> str:
     """The 30 digits: version, UUID and label read as one little-endian integer, least significant digit first."""
+    # The label is big endian within the little-endian whole: that is how WIRE-150 has it.
     number = int.from_bytes(bytes([_VERSION]) + uuid_bytes + label.to_bytes(2, "big"), "little")
     digits = []
     for _ in range(_LENGTH // 2):
@@ -43,10 +45,12 @@ def parse_id(text: str) -> ActorId:
         ValueError: It is not exactly such an id.
     """
     lowered = text.lower()
+    # `int` would take signs, blanks, underscores and the digits of every script.
     if len(lowered) != _LENGTH or not lowered.isascii() or not lowered.isalnum():
         raise ValueError(f"malformed id {text[:64]!r}")
     try:
         data = int(lowered[::-1], 36).to_bytes(_SIZE, "little")
+    # Thirty digits of base36 hold more than 19 bytes.
     except OverflowError as error:
         raise ValueError(f"malformed id {text!r}") from error
     if data[0] != _VERSION:

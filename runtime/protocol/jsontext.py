@@ -16,6 +16,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Undefined):
         return None
     if isinstance(value, CborOnly):
+        # Only where JSON is the transport itself; elsewhere these values keep their form.
         return _lossy(value.value)
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
 
@@ -29,9 +30,11 @@ def _lossy(value: Any) -> Any:
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    # What `JSON.stringify` makes of a regular expression.
     return {}
 
 
+# Made once: building them costs more than a small message does. Both may be used by any number of tasks.
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
 _decoder = msgspec.json.Decoder()
 
@@ -40,6 +43,7 @@ def dumps(value: Any) -> bytes:
     """Encode a value; raises `ValueError` when it has no JSON form."""
     try:
         return _encoder.encode(value)
+    # A result that is nested too deeply or not encodable is the fault of one call, and must not end the connection as another exception.
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise ValueError(f"value has no JSON form: {error}") from error
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 def serialize_key(parts: Sequence[str]) -> str:
     r"""The serialized form: parts joined by `/`, with `\` and `/` escaped and an empty part written `\0`; no parts is `/`."""
+    # Not the empty text: an empty label is refused (WIRE-085).
     if not parts:
         return "/"
+    # The backslash before the slash, or the escapes would be escaped themselves.
     return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") if part else "\\0" for part in parts)
 
 
@@ -29,6 +31,7 @@ def parse_key(text: str | None) -> tuple[str, ...]:
             current = []
         elif character == "\\" and position + 1 < len(text):
             position += 1
+            # An empty part, whatever came before in it (WIRE-161).
             if text[position] == "0":
                 current = []
             else:
@@ -43,6 +46,7 @@ def normalize_key(key: str | Sequence[str] | None) -> tuple[str, ...]:
     """A key as its tuple: a bare string is a one-element key, None the empty one; raises `TypeError` for other elements."""
     if key is None:
         return ()
+    # A text is a sequence of texts, too: without this its letters would be the parts.
     if isinstance(key, str):
         return (key,)
     parts = tuple(key)

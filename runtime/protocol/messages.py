@@ -8,6 +8,7 @@ from typing import Any
 from runtime.protocol.values import UNDEFINED
 
 
+# Plain values without methods: the same message has three encodings in two directions, and none of them is more its own than another.
 @dataclass(frozen=True, slots=True)
 class ActorSpecifier:
     """The actor an error comes from; `key` is the serialized key, empty for the empty one."""
@@ -91,6 +92,7 @@ class QueueResult:
     """Answer to a queue send; `status` is `completed` or `timedOut`."""
 
     status: str
+    # Not None: a completion of null is a response (WIRE-335).
     response: Any = UNDEFINED
 
 

@@ -36,6 +36,7 @@ def open_versioned(data: bytes | str, oldest: int) -> tuple[Reader, int]:
         raise DecodeError("a text frame cannot be a BARE message")
     reader = Reader(data)
     version = reader.u16()
+    # A version this code does not know may mean other fields, so nothing of the message can be trusted (WIRE-412).
     if not oldest <= version <= VERSION:
         raise DecodeError(f"unsupported protocol version {version}")
     return reader, version
@@ -44,6 +45,7 @@ def open_versioned(data: bytes | str, oldest: int) -> tuple[Reader, int]:
 def load_document(data: bytes | str, encoding: Encoding) -> Any:
     """Decode a json or cbor document, compat layer not yet applied."""
     if encoding is Encoding.JSON:
+        # Text or binary alike: JSON in a binary frame is accepted (WIRE-424).
         return jsontext.loads(data)
     if isinstance(data, str):
         raise DecodeError("a text frame cannot be a CBOR message")
@@ -59,6 +61,7 @@ def value_of(raw: Any, action_id: int | None = None) -> Any:
     """Undo the compat layer; raises `ValueTagError` (WIRE-401)."""
     try:
         return from_wire(raw)
+    # Told apart, because an unknown tag fails one action, anything else the whole connection (WIRE-401, WIRE-531).
     except ValueError as error:
         raise ValueTagError(str(error), action_id) from error
     except (TypeError, RecursionError) as error:
@@ -73,6 +76,7 @@ def load_value(data: bytes, action_id: int | None = None) -> Any:
 
 
 def _load_cbor(data: bytes) -> Any:
+    # A float64 head is rare in messages without floats, and tells that there may be something to give back.
     value = cbor.loads(data)
     return _whole_numbers(value) if b"\xfb" in data else value
 
@@ -98,6 +102,7 @@ def args_of(value: Any) -> list[Any]:
 
 def member(document: Any, name: str, kind: type) -> Any:
     """A required member of an object; raises `DecodeError` when it is missing or of another type."""
+    # Booleans pass for integers in Python, so integers are not asked for here but with `integer`.
     value = document.get(name) if isinstance(document, dict) else None
     if not isinstance(value, kind):
         raise DecodeError(f"member {name!r} is missing or malformed")
@@ -127,6 +132,7 @@ def _without_undefined(value: Any) -> Any:
 
 def message_of(error: WireError) -> str:
     """The message as valid Unicode, as a JS client would write it."""
+    # File names and the like may hold lone surrogates, which no encoder takes.
     return error.message if error.message.isascii() else error.message.encode("utf-8", "replace").decode()
 
 
@@ -175,6 +181,7 @@ def _actor_of(document: dict[str, Any]) -> ActorSpecifier:
 
 def integer(raw: Any) -> int:
     """A non-negative integer: plain, or the compat form of a big one (WIRE-422)."""
+    # A client of JSON sends its ids in the compat form or plain, as it likes (WIRE-422).
     if type(raw) is list:
         raw = value_of(raw)
     if type(raw) is float and raw.is_integer():
@@ -188,6 +195,7 @@ def write_error_tail(writer: Writer, error: WireError) -> None:
     """`group`, `code`, `message`, `metadata` of a BARE error."""
     writer.str(error.group).str(error.code).str(message_of(error))
     metadata = metadata_of(error)
+    # Already plain after `metadata_of`, so there is no second pass of the compat layer, as a `blob` would make.
     if metadata is UNDEFINED:
         writer.byte(0)
     else:

@@ -89,6 +89,7 @@ def to_wire(value: Any) -> Any:
     Raises:
         ValueError: The value has no wire form (a function, an arbitrary object, a cycle).
     """
+    # The exact type, because a subclass of a plain type may mean something of its own, `BigInt` for example.
     kind = type(value)
     if kind in _ATOMS:
         return value
@@ -118,6 +119,7 @@ def _dict_to_wire(value: dict[Any, Any]) -> Any:
         kind = type(item)
         if kind not in _ATOMS and (wire := _to_wire(item, kind)) is not item:
             if changed is None:
+                # Copied at the first difference only: most values need none, and large ones are the expensive ones to copy.
                 changed = dict(value)
             changed[name] = wire
     return value if changed is None else changed
@@ -131,6 +133,7 @@ def _list_to_wire(value: list[Any]) -> list[Any]:
             if changed is None:
                 changed = value.copy()
             changed[position] = wire
+    # A list that looks like one of our tags gets one more dollar, so that it is not taken for one (WIRE-400).
     if len(value) == 2 and isinstance(value[0], str) and value[0].startswith("$"):
         return ["$" + value[0], value[1] if changed is None else changed[1]]
     return value if changed is None else changed
@@ -159,6 +162,7 @@ def _other_to_wire(value: Any) -> Any:
         return CborOnly(value)
     if isinstance(value, BigInt):
         return ["$BigInt", int.__repr__(value)]
+    # Subclasses, enumerations among them, travel as the plain type that they extend.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -211,6 +215,7 @@ def _dict_from_wire(value: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _untag(tag: str, content: Any) -> Any:
+    # The name is plain text again, whatever it looks like; what it stands beside is a value like any other (WIRE-400).
     if tag[:2] == "$$":
         return [tag[1:], from_wire(content)]
     try:

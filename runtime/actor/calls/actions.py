@@ -83,10 +83,12 @@ class Actions:
         region = owner.work.region(WorkKind.ACTION)
         started = owner.loop.time()
         with region:
+            # A timer and not a task that waits: an action over its limit is the exception, and a timer costs next to nothing otherwise.
             timer = owner.loop.call_later(self._limit, self._time_out, context, region, reply)
             try:
                 output = await self._execute(name, args, context)
                 hook = self._before_response
+                # The clock is asked as well: after a synchronous action the timer has had no turn yet (TASK-105, TASK-111).
                 if hook is not None and not context.timed_out and owner.loop.time() - started <= self._limit:
                     if conn is None or conn.link is not None:
                         # The hook has a limit of its own; over HTTP one limit bounds both (TASK-112).
@@ -115,6 +117,7 @@ class Actions:
         spec = self._actions.get(name)
         if spec is None:
             raise make_error("actor.action_not_found", name=name)
+        # Before the action and not at the door: an invalid list fails this call, after its connect hooks ran (TASK-115).
         if spec.args is not None:
             args = spec.args.check(args)
         function = spec.function
@@ -127,6 +130,7 @@ class Actions:
             raise
         # Here and not at the end of the turn: what `on_state_change` raises is the outcome of the action (RUN-125).
         self._owner.state.flush()
+        # Whatever it returned: annotated `-> None` it may still return what the last call in it gave.
         if spec.void:
             output = UNDEFINED
         return output

@@ -130,6 +130,7 @@ class Context:
     @property
     def queue(self) -> QueueApi:
         """The durable queue, with this invocation as its context (QUEUE-053)."""
+        # Kept, because each object is a context of its own to the queue: asked for twice it must be the same (QUEUE-053).
         if self._queue is None:
             self._queue = QueueApi(self._task.queue, self._task.abort)
         return self._queue
@@ -137,6 +138,7 @@ class Context:
     @property
     def schedule(self) -> ScheduleApi:
         """One-shot schedules."""
+        # Made anew each time, unlike the queue's: these hold nothing between calls.
         return ScheduleApi(self._task.schedules)
 
     @property
@@ -216,6 +218,7 @@ class Context:
         """
         task = self._task
         task.state.flush()
+        # No event, because its time in the inbox would be added to the wait; but refused as one would be while there is no room.
         if immediate:
             task.events.check("save_requested")
             await task.saver.save_now()

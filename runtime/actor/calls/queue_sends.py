@@ -42,6 +42,7 @@ class QueueSends:
         timeout = None if send.timeout_ms is None else send.timeout_ms / 1000
 
         async def publish(context: Context) -> QueueResult:
+            # An undeclared name is no error here: the send is answered and nothing stored (ACCESS-024).
             declared = self._owner.definition.queues.get(name)
             return await send_external(self._owner.queue, declared, context, name, send.body, wait=send.wait, timeout=timeout)
 

@@ -52,6 +52,7 @@ class TransientCalls:
         """
         owner = self._owner
         owner.accepting()
+        # Made before there is a connection: over the limit it has to be told, wherever the call is by then.
         context = Context(owner, None, request)
 
         async def surround() -> Any:
@@ -66,6 +67,7 @@ class TransientCalls:
             done, _ = await asyncio.wait({surrounding}, timeout=self._limit)
         if not done:
             context._expire()  # noqa: SLF001 - the runtime's own
+            # Nobody waits any more, and asyncio would report an error that nobody looked at.
             surrounding.add_done_callback(lambda late: None if late.cancelled() else late.exception())
             raise make_error("actor.action_timed_out")
         context._close()  # noqa: SLF001 - the runtime's own
