@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 import typer.main
@@ -35,3 +36,11 @@ def test_the_architecture_has_every_room():
     rooms = [path.parent for house in houses for path in (ROOT / house).glob("*/__init__.py")]
     assert len(rooms) > 20
     assert [str(room) for room in rooms if not re.search(rf"\b{room.name}\b", text)] == []
+
+
+def test_the_architecture_has_the_order_that_import_linter_holds():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["id"] == "rooms"]
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    order = text.partition("From high to low")[2].partition("import-linter")[0]
+    assert re.findall(r"`(\w+)`", order) == [room for layer in layers for room in layer.split(" : ")]
