@@ -6,16 +6,15 @@ import asyncio
 import builtins
 import json
 import re
+import subprocess
+import sys
 import textwrap
 import tomllib
 from itertools import groupby
 
 import pytest
 
-from harness.run import runner
-from harness.run.request import RunRequest
 from harness.session.virtual_loop import VirtualLoop
-from harness.targets import TargetOptions
 from tests.docs.samples import Sample, all_samples
 from tests.docs.stage import loaded, names, perform
 
@@ -79,17 +78,19 @@ def test_samples_run(samples, monkeypatch):
         loop.run(perform(samples, monkeypatch))
 
 
+@pytest.mark.timeout(180)
 def test_driver_tests_pass(tmp_path):
-    """All in one run: a worker takes longer to start than they take."""
+    """All in one process of plain pytest: it takes longer to start than they take."""
     corpus = [sample for sample in PYTHON if of_the_corpus(sample) and sample.place not in ONLY_COMPILED]
     for number, sample in enumerate(corpus):
         head = HEAD.format(suite=f"sample-{number}")
         (tmp_path / f"test_sample_{number}.py").write_text(head + as_tests(sample, number))
-    request = RunRequest(corpus=tmp_path, target=TargetOptions(spec="reference"), encodings=("json",), storages=("memory",))
-    report = asyncio.run(runner.run(request))
-    assert not report.problems
-    assert len(report.results) >= len(corpus) > 2
-    assert {str(result.id): (str(result.verdict), result.message) for result in report.results if result.verdict != "pass"} == {}
+    options = ["--encoding", "json", "--storage", "memory", "--override-ini", "asyncio_mode=auto", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *options, "."], cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) >= len(corpus) > 2
 
 
 @pytest.mark.parametrize(
