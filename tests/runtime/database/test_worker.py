@@ -1,0 +1,66 @@
+"""The thread of one database by itself."""
+
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from runtime.actor.database.bootstrap import bootstrap
+from runtime.actor.database.connection import connect
+from runtime.actor.database.worker import INBOX_CAPACITY, DatabaseClosedError, SqlWorker
+from runtime.errors import ActorError
+from runtime.storage.directory import StorageVersionError
+
+memory = partial(connect, ":memory:", "off")
+nothing = lambda connection: None  # noqa: E731 - reads as a value
+
+
+async def test_a_worker_prepares_connects_anew_and_runs_in_order():
+    connections = []
+
+    def remembered():
+        connections.append(memory())
+        return connections[-1]
+
+    worker = SqlWorker(remembered, ThreadPoolExecutor(1))
+    await worker.open(bootstrap)
+    # The bootstrap wrote rows, so user code gets a connection that has written none (DB-129).
+    assert len(connections) == 2
+    order = []
+    await asyncio.gather(*(worker.submit(lambda _, n=n: order.append(n)) for n in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+    await worker.close()
+    await worker.close()
+    with pytest.raises(DatabaseClosedError):
+        worker.submit(nothing)
+
+
+async def test_what_fails_to_open_leaves_nothing_open():
+    opened = []
+
+    def refuse(connection):
+        opened.append(connection)
+        raise StorageVersionError(9, 1)
+
+    worker = SqlWorker(memory, ThreadPoolExecutor(1))
+    with pytest.raises(StorageVersionError):
+        await worker.open(refuse)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+    await worker.close()
+
+
+async def test_the_inbox_of_a_worker_is_bounded_but_for_the_end_of_a_transaction():
+    worker = SqlWorker(memory, ThreadPoolExecutor(1))
+    await worker.open(nothing)
+    hold = threading.Event()
+    waiting = [worker.submit(lambda _: hold.wait(5))] + [worker.submit(nothing) for _ in range(INBOX_CAPACITY)]
+    with pytest.raises(ActorError, match="overloaded"):
+        worker.submit(nothing)
+    waiting.append(worker.submit(nothing, control=True))
+    hold.set()
+    await asyncio.gather(*waiting)
+    await worker.close()
