@@ -37,6 +37,7 @@ class Request:
     @property
     def query(self) -> dict[str, list[str]]:
         """The decoded query parameters."""
+        # With blanks: `?a=` and no `a` at all are not the same to a handler.
         return parse_qs(urlsplit(self.url).query, keep_blank_values=True)
 
     def text(self) -> str:
@@ -52,6 +53,7 @@ class Request:
 class Response:
     """What `on_request` returns; a `str` body is UTF-8. `headers` may repeat a name when given as pairs (RAWHTTP-006, RAWHTTP-007)."""
 
+    # Not `bytes` alone: handlers mostly answer with text, and would encode it each in their own way.
     body: bytes | str = b""
     status: int = 200
     headers: Mapping[str, str] | tuple[tuple[str, str], ...] = field(default_factory=dict)
@@ -63,4 +65,5 @@ class Response:
 
     def header_items(self) -> list[tuple[str, str]]:
         """The headers as pairs."""
+        # Pairs come first: of a mapping no name can be twice, and `set-cookie` has to be.
         return list(self.headers) if isinstance(self.headers, tuple) else list(self.headers.items())
