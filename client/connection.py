@@ -15,7 +15,7 @@ from client.queue import QueueOwner, QueueSender
 from client.retry import RetryClass, classify, classify_text, is_stale
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.connection import encode_to_server
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueResult, SubscriptionRequest
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from client.observe import Exchange, Observer, SocketFrame
 from runtime.errors import ActorError, from_wire_error, make_error
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError
 from runtime.protocol.http import decode_error
 
 if TYPE_CHECKING:

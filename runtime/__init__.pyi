@@ -4,6 +4,7 @@ from runtime.actor.calls.context import Context as Context
 from runtime.actor.connections.connection import Conn as Conn
 from runtime.actor.connections.raw.socket import MessageEvent as MessageEvent
 from runtime.actor.connections.raw.socket import RawSocket as RawSocket
+from runtime.actor.database.closed import DatabaseClosedError as DatabaseClosedError
 from runtime.actor.database.migrations import Migration as Migration
 from runtime.actor.database.migrations import migrations as migrations
 from runtime.actor.database.provider import DatabaseProvider as DatabaseProvider
@@ -11,7 +12,6 @@ from runtime.actor.database.provider import raw_database as raw_database
 from runtime.actor.database.sqlalchemy_binding import JournalEntry as JournalEntry
 from runtime.actor.database.sqlalchemy_binding import sqlalchemy_database as sqlalchemy_database
 from runtime.actor.database.transaction import Transaction as Transaction
-from runtime.actor.database.worker import DatabaseClosedError as DatabaseClosedError
 from runtime.actor.lifecycle.abort import AbortSignal as AbortSignal
 from runtime.actor.queue.message import QueueMessage as QueueMessage
 from runtime.declaration.actions import action as action

@@ -16,8 +16,8 @@ from runtime.gateway.raw_response import raw_reply
 from runtime.inspector.http import answer_http
 from runtime.inspector.request import InspectorRequest
 from runtime.protocol import jsontext
+from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError, ValueTagError
 from runtime.protocol.http import (
     decode_action_request,
     decode_queue_request,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from runtime.errors import make_error
 from runtime.inspector.actor_view import ActorView
 from runtime.protocol import jsontext
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 
 if TYPE_CHECKING:
     from runtime.inspector.ports import InspectedActor

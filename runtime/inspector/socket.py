@@ -19,7 +19,7 @@ from runtime.inspector.answers import answer
 from runtime.inspector.pushes import Pushes
 from runtime.inspector.token import header_token
 from runtime.inspector.versions import decode_request, encode_message, parse_version
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Final
 from runtime.inspector import messages as m
 from runtime.inspector.bare_records import read_record, write_record
 from runtime.protocol.bare import Reader, Writer
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 
 CURRENT: Final = 6
 LEGACY: Final = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 
 MAX_UINT = 2**64 - 1
 # Ten groups of seven bits hold 64; an eleventh could only be padding, which a hostile sender would make as long as it likes.

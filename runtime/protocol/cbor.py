@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import cbor2
 
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.values import UNDEFINED, CborOnly, Map, Undefined
 
 _SHORT: Final = 2**32

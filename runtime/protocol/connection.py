@@ -6,8 +6,8 @@ from typing import Any
 
 from runtime.protocol import cbor
 from runtime.protocol.bare import Writer
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError
 from runtime.protocol.messages import (
     ActionRequest,
     ActionResponse,

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.protocol.errors import DecodeError, QueryFault
+from runtime.protocol.decode_errors import DecodeError, QueryFault
 from runtime.protocol.payload import load_value
 from runtime.protocol.values import UNDEFINED
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.protocol.bare import Writer
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError
 from runtime.protocol.messages import QueueResult, QueueSend, WireError
 from runtime.protocol.payload import (
     VERSION_PREFIX,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.values import CborOnly, Map, Undefined
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from runtime.protocol import cbor, jsontext
 from runtime.protocol.bare import Reader, Writer
+from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError, ValueTagError
 from runtime.protocol.messages import ActorSpecifier, WireError
 from runtime.protocol.values import UNDEFINED, Map, from_wire, to_wire
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runtime import clock
 from runtime.protocol.values import UNDEFINED
+from runtime.workflow.branching.join import run_join
+from runtime.workflow.branching.race import run_race
 from runtime.workflow.code_changes import mark_removed, version_at
 from runtime.workflow.errors import BranchCancelled, EntryInProgressError, Evicted, HistoryDivergedError
 from runtime.workflow.history import Location, path_text
-from runtime.workflow.join import run_join
 from runtime.workflow.loop import run_loop
-from runtime.workflow.race import run_race
 from runtime.workflow.receive import WorkflowQueue
 from runtime.workflow.sleep import wait_until_deadline
 from runtime.workflow.step import StepOptions, run_step
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.workflow.run import WorkflowRun
+    from runtime.workflow.progress import WorkflowRun
 
 
 class WorkflowContext:

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.errors import ActorError
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.errors import Evicted, RollbackCheckpointError, WorkflowFailure, Yield, describe
-from runtime.workflow.rollback import roll_back
-from runtime.workflow.run import Pass, WorkflowRun
+from runtime.workflow.errors import Evicted, Yield
+from runtime.workflow.failure import fail, go_on_failing
+from runtime.workflow.progress import Pass, WorkflowRun
 from runtime.workflow.sleep import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.workflow.ports import RunContext, WorkflowOwner
-
-
-class StoredWorkflowError(Exception):
-    """The error of a workflow that failed in an earlier generation, met again after its rollback (WF-136)."""
 
 
 async def run_workflow(
@@ -45,11 +41,7 @@ async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> No
     before = run.history.outcome
     # A rollback that was cut off goes on before any code runs forward (WF-137).
     if before.state == "rolling_back":
-        await roll_back(run, lambda: body(WorkflowContext(run)))
-        stored = before.error or {}
-        if before.unreported:
-            await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
-        raise StoredWorkflowError(stored.get("message", ""))
+        await go_on_failing(run, lambda: body(WorkflowContext(run)))
     while True:
         # A completed workflow is run through at each wake, too, and that must write nothing (WF-147).
         if run.history.outcome.state != "completed":
@@ -57,7 +49,7 @@ async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> No
         try:
             wait = await _pass(run, body)
         except Exception as error:
-            await _fail(run, body, error)
+            await fail(run, lambda: body(WorkflowContext(run)), error)
             return
         if wait is None:
             return
@@ -105,27 +97,6 @@ async def _wait_for_message(run: WorkflowRun, wait: Yield) -> None:
             raise Evicted from None
         if (error.group, error.code) != ("queue", "timed_out"):
             raise
-
-
-async def _fail(run: WorkflowRun, body: Callable[[WorkflowContext], Any], error: Exception) -> None:
-    """End the workflow with an error: roll back, record, report, and decide how the run handler ends (section 13)."""
-    stored = describe(error)
-    reported = isinstance(error, WorkflowFailure) and error.failure is not None
-    if isinstance(error, RollbackCheckpointError):
-        # Which handlers may run is not known without the checkpoint: none does (WF-130).
-        run.history.set_outcome("failed", error=stored)
-        await run.record()
-    else:
-        # Durable before the first handler, or a crash would let the workflow go on behind a compensated step (WF-136).
-        run.history.set_outcome("rolling_back", error=stored, unreported=not reported)
-        await run.record()
-        await roll_back(run, lambda: body(WorkflowContext(run)))
-    if not reported:
-        await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
-    # A failure that the workflow was built to have is no failure of the run handler (WF-181).
-    if not isinstance(error, WorkflowFailure):
-        raise error
-    run.context.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")
 
 
 async def _flush_quietly(run: WorkflowRun) -> None:

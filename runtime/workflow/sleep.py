@@ -12,7 +12,7 @@ from runtime.workflow.history import COMPLETED
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.workflow.history import Entry
-    from runtime.workflow.run import WorkflowRun
+    from runtime.workflow.progress import WorkflowRun
     from runtime.workflow.scope import Scope
 
 SHORT_WAIT_MS = 100

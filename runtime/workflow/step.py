@@ -32,7 +32,7 @@ from runtime.workflow.step_context import StepContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.workflow.run import WorkflowRun
+    from runtime.workflow.progress import WorkflowRun
     from runtime.workflow.scope import Scope
 
 

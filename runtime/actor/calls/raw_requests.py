@@ -9,7 +9,7 @@ from runtime.http import Response
 
 if TYPE_CHECKING:
     from runtime.actor.calls.context import Context
-    from runtime.actor.calls.transient_calls import TransientCalls
+    from runtime.actor.calls.time_limit import LimitedCalls
     from runtime.actor.state.actor_state import ActorState
     from runtime.declaration.definition import ActorDefinition
     from runtime.http import Request
@@ -35,7 +35,7 @@ class FetchingOwner(Protocol):
 class RawRequests:
     """The way from a request to the handler of one actor."""
 
-    def __init__(self, owner: FetchingOwner, calls: TransientCalls) -> None:
+    def __init__(self, owner: FetchingOwner, calls: LimitedCalls) -> None:
         self._owner = owner
         self._calls = calls
         self._handler = owner.definition.hooks.get("on_request")

@@ -17,7 +17,7 @@ from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.limits import call_limited
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import decode_to_server, encode_to_client
-from runtime.protocol.errors import ValueTagError
+from runtime.protocol.decode_errors import ValueTagError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Init, SubscriptionRequest
 
 if TYPE_CHECKING:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.actor.database.bootstrap import reserved_names_guarded
+from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
 from runtime.actor.database.sqltext import prepare
-from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction
-from runtime.actor.database.worker import DatabaseClosedError
+from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction, check_arguments
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Row = dict[str, Any]
 
-MAX_NAME_BYTES = 128
 _LOGGED_SQL = 500
 
 
@@ -83,17 +81,7 @@ class DatabaseSession:
         name: str | None = None,
     ) -> T:
         """See `DatabaseClient.transaction`."""
-        # `bool` is an `int`, and `timeout=True` is a mistake, not one second.
-        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-        if not number or not math.isfinite(timeout) or timeout <= 0:
-            raise ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
-        if name is not None and not name:
-            raise ValueError("db.transaction() name must not be empty")
-        if name is not None and len(name.encode()) > MAX_NAME_BYTES:
-            raise make_error(
-                "sqlite.transaction_invalid_argument",
-                message="transaction name exceeds the configured byte limit",
-            )
+        check_arguments(timeout, name)
         return await Transaction(self, timeout).perform(callback)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:

@@ -7,6 +7,7 @@ gate is released all the same. A deadline that passes while COMMIT is queued or 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import uuid
 from enum import StrEnum
@@ -14,9 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime import clock
+from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
 from runtime.actor.database.submitted import Submitted
-from runtime.actor.database.worker import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_NAME_BYTES = 128
 DEFAULT_TIMEOUT = 60.0
 
 
@@ -190,3 +192,23 @@ class Transaction:
             connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise RollbackFailedError(str(error)) from error
+
+
+def check_arguments(timeout: float, name: str | None) -> None:
+    """Refuse what a transaction cannot be made of, before it waits for its turn (DB-161, DB-162).
+
+    Raises:
+        ValueError: The time or the name is none.
+        ActorError: sqlite/transaction_invalid_argument: the name is longer than 128 bytes.
+    """
+    # `bool` is an `int`, and `timeout=True` is a mistake, not one second.
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if not number or not math.isfinite(timeout) or timeout <= 0:
+        raise ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
+    if name is not None and not name:
+        raise ValueError("db.transaction() name must not be empty")
+    if name is not None and len(name.encode()) > MAX_NAME_BYTES:
+        raise make_error(
+            "sqlite.transaction_invalid_argument",
+            message="transaction name exceeds the configured byte limit",
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runtime.actor.database.closed import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -20,18 +21,6 @@ T = TypeVar("T")
 
 INBOX_CAPACITY = 128
 CLOSE_TIMEOUT = 5.0
-
-DATABASE_CLOSED = (
-    "Database is closed. This usually means a background timer (setInterval, setTimeout) or a stray promise is still running after the "
-    "actor stopped. Use c.abortSignal to clean up timers before the actor shuts down."
-)
-
-
-class DatabaseClosedError(RuntimeError):
-    """The database of an ended generation was used (DB-307, DB-308)."""
-
-    def __init__(self) -> None:
-        super().__init__(DATABASE_CLOSED)
 
 
 class SqlWorker:

@@ -14,7 +14,7 @@ from runtime.actor.calls.admission import Admissions
 from runtime.actor.calls.context import Context
 from runtime.actor.calls.queue_sends import QueueSends
 from runtime.actor.calls.raw_requests import RawRequests
-from runtime.actor.calls.transient_calls import TransientCalls
+from runtime.actor.calls.time_limit import LimitedCalls
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.kv import KeyValue
@@ -95,7 +95,7 @@ class ActorTask:
         self.run = RunSupervisor(self)
         self.admissions = Admissions(self)
         self.actions = Actions(self, self.admissions)
-        transient = TransientCalls(self, self.admissions)
+        transient = LimitedCalls(self, self.admissions)
         self.queue_sends = QueueSends(self, transient)
         self.raw_requests = RawRequests(self, transient)
         self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)

@@ -6,8 +6,8 @@ import pytest
 import structlog
 
 from runtime.actor.database.actor_database import ActorDatabase
+from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.provider import raw_database
-from runtime.actor.database.worker import DatabaseClosedError
 from runtime.errors import ActorError
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.memory import MemoryStorage

@@ -7,8 +7,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
+from runtime.actor.database.closed import DATABASE_CLOSED, DatabaseClosedError
 from runtime.actor.database.provider import raw_database
-from runtime.actor.database.worker import DATABASE_CLOSED, DatabaseClosedError
 from runtime.errors import ActorError
 from runtime.storage.sqlite import SQLiteStorage
 from tests.runtime.owner import Owner

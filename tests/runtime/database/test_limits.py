@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from runtime.actor.database.closed import DATABASE_CLOSED, DatabaseClosedError
 from runtime.actor.database.provider import raw_database
-from runtime.actor.database.worker import DATABASE_CLOSED, DatabaseClosedError
 from tests.runtime.actor.support import Actor, Options, World, action, caught, virtual
 
 

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import structlog
 
+from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.connection import connect
 from runtime.actor.database.coordinator import Coordinator
 from runtime.actor.database.session import DatabaseSession
 from runtime.actor.database.submitted import Submitted
 from runtime.actor.database.transaction import RollbackFailedError, Transaction
-from runtime.actor.database.worker import DatabaseClosedError
 from runtime.errors import ActorError
 
 memory = partial(connect, ":memory:", "off")

@@ -6,7 +6,7 @@ from runtime.inspector import messages as m
 from runtime.inspector.bare_records import read_record, write_record
 from runtime.inspector.versions import CURRENT, MESSAGES, REQUESTS, decode_request, encode_message, parse_version
 from runtime.protocol.bare import Reader, Writer
-from runtime.protocol.errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError
 
 SCHEDULE = m.Schedule("s", None, "at", "run", b"\x80", 1000, None, None, None, None, None)
 TAB = m.TabConfig("t", "T", None, False)

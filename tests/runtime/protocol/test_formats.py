@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.protocol import cbor, connection, http, ids, jsontext, keys
+from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError, ValueTagError
 from runtime.protocol.messages import (
     ActionRequest,
     ActionResponse,

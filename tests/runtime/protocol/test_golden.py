@@ -8,8 +8,8 @@ import json
 import pytest
 
 from runtime.protocol import connection, http
+from runtime.protocol.decode_errors import ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import ValueTagError
 from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
 from runtime.protocol.gateway_url import direct_path, encode_input, query_path
 from runtime.protocol.messages import ActionRequest, ActionResponse, QueueSend, SubscriptionRequest

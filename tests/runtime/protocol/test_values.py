@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.protocol import bare, cbor, connection, http, jsontext
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.errors import DecodeError
 from runtime.protocol.messages import ActionResponse, ErrorFrame, QueueSend, WireError
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map, from_wire, to_wire

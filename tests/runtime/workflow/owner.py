@@ -7,7 +7,7 @@ import structlog
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.run import WorkflowRun
+from runtime.workflow.progress import WorkflowRun
 
 
 class FakeOwner:

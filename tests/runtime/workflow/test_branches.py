@@ -6,7 +6,7 @@ import pytest
 
 from runtime.errors import ActorError
 from runtime.workflow import EntryInProgressError, HistoryDivergedError, JoinError, RaceError
-from runtime.workflow.branches import raise_control_flow
+from runtime.workflow.branching.branches import raise_control_flow
 from runtime.workflow.errors import Evicted, RollbackCheckpointError, RollbackStop, Yield
 from tests.runtime.workflow.support import Flow, failing, virtual
 

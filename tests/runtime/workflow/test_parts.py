@@ -5,6 +5,8 @@ import pytest
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observer import Part
 from runtime.errors import ActorError, make_error
+from runtime.workflow.branching.join import run_join
+from runtime.workflow.branching.race import run_race
 from runtime.workflow.code_changes import mark_removed, version_at
 from runtime.workflow.context import WorkflowContext
 from runtime.workflow.engine import run_workflow
@@ -20,13 +22,11 @@ from runtime.workflow.errors import (
     Yield,
 )
 from runtime.workflow.history import COMPLETED, MAX_VALUE, RUNNING, FlushTooLargeError
-from runtime.workflow.join import run_join
 from runtime.workflow.loop import Break, Continue, run_loop
-from runtime.workflow.race import run_race
+from runtime.workflow.progress import Pass
 from runtime.workflow.receive import WorkflowQueue
 from runtime.workflow.replay import rewind
 from runtime.workflow.rollback import roll_back
-from runtime.workflow.run import Pass
 from runtime.workflow.sleep import deadline_entry, pause, wait_until_deadline
 from runtime.workflow.step import StepOptions, run_step
 from runtime.workflow.step_context import GUARD_KEY, StepContext

@@ -8,7 +8,7 @@ import pytest
 from runtime import Actor, Options, Queue, Request, Response
 from runtime.actor.calls.queue_sends import QueueSends
 from runtime.actor.calls.raw_requests import RawRequests
-from runtime.actor.calls.transient_calls import TransientCalls
+from runtime.actor.calls.time_limit import LimitedCalls
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.protocol.messages import QueueSend
 from tests.runtime.calls.fakes import Calling
@@ -34,7 +34,7 @@ class Wrong(Quiet):
 
 def made(actor=Quiet):
     owner = Calling(actor)
-    return owner, TransientCalls(owner, owner.admissions)
+    return owner, LimitedCalls(owner, owner.admissions)
 
 
 @virtual

@@ -35,7 +35,7 @@ class TransientOwner(ContextOwner, Protocol):
         """Return if new work is accepted now; raises actor.starting, actor.stopping or actor.destroying."""
 
 
-class TransientCalls:
+class LimitedCalls:
     """Calls on connections that live as long as they do."""
 
     def __init__(self, owner: TransientOwner, admissions: Admissions) -> None:

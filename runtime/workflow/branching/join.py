@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.workflow.branches import OPEN, branches_entry, collect_handlers, merged, raise_control_flow, run_branches
+from runtime.workflow.branching.branches import OPEN, branches_entry, collect_handlers, merged, raise_control_flow, run_branches
 from runtime.workflow.errors import JoinError, Yield
 from runtime.workflow.history import COMPLETED, FAILED, copied
 
