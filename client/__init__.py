@@ -9,8 +9,9 @@ A structured failure raises `ActorError`; the other exceptions are those exporte
 """
 
 from client.client import Client
-from client.config import ClientConfig, ConfigurationError
+from client.config import ClientConfig
 from client.connection import Connection, ConnectionDisposedError
+from client.errors import ConfigurationError
 from client.handle import Handle
 from client.link import ConnectionClosedError
 from client.manager import ManagerApi

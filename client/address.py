@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from client.header_text import ascii_json
 from client.query import params_header
 from client.transport import USER_AGENT
 from runtime.protocol import subprotocols
@@ -21,7 +22,7 @@ def request_headers(config: ClientConfig, params: Any) -> dict[str, str]:
         headers["x-rivet-token"] = config.token
     text = params_header(params)
     if text is not None:
-        headers["x-rivet-conn-params"] = text
+        headers["x-rivet-conn-params"] = ascii_json(text)
     return headers
 
 

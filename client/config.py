@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from client.errors import ConfigurationError
+from client.header_text import checked_headers, checked_value
 from runtime.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_ENDPOINT = "http://localhost:6420"
-
-
-class ConfigurationError(ValueError):
-    """The client was given contradictory or malformed settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class ClientConfig:
 
         Raises:
             ConfigurationError: The endpoint has a query, a fragment, a token without a namespace, or says what an option says, too;
-                or the encoding is unknown.
+                the encoding is unknown; or a header or the token has characters that no header can have (WIRE-908).
         """
         # What contradicts itself is refused rather than ranked: whoever gave a namespace twice would find out only by the wrong actors.
         if encoding not in list(Encoding):
@@ -72,13 +70,14 @@ class ClientConfig:
             raise ConfigurationError("the token is given in the endpoint and as an option")
         # Credentials do not stay in the endpoint: URLs of requests reach logs, observers and error messages.
         host = parts.netloc.rpartition("@")[2]
+        secret = url_token or token or os.environ.get("RIVET_TOKEN")
         return cls(
             urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")),
             url_namespace or namespace or os.environ.get("RIVET_NAMESPACE") or "default",
-            url_token or token or os.environ.get("RIVET_TOKEN"),
+            None if secret is None else checked_value("the token", secret),
             pool or os.environ.get("RIVET_POOL") or "default",
             Encoding(encoding),
-            dict(headers or {}),
+            checked_headers(headers or {}),
             max_input_size,
             skip_ready_wait,
             metadata_lookup,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from client.actions import ActionCaller
 from client.calls import CallsOwner, GatewayCalls
-from client.config import ConfigurationError
+from client.errors import ConfigurationError
 from client.events import Callbacks, Listeners, call_listener
 from client.link import ConnectionClosedError, Link
 from client.opening import SocketOwner, connection_params, open_socket

@@ -12,6 +12,7 @@ from client.actions import ActionCaller
 from client.address import request_headers
 from client.calls import GatewayCalls, Request
 from client.connection import Connection, ConnectionOwner
+from client.header_text import checked_headers, checked_token
 from client.opening import connection_params, open_socket
 from client.queue import QueueSender
 from client.raw_socket import RawSocket
@@ -142,13 +143,15 @@ class Handle:
 
         Raises:
             ActorError: The actor could not be resolved.
+            ConfigurationError: The method or a header has characters that it cannot have (WIRE-908).
             httpx.HTTPError: The transport failed.
             ClientDisposedError: The client was disposed.
         """
+        checked_token("the method", method)
         await self._client.ready()
         data = content.encode() if isinstance(content, str) else content
         # In lower case, so that a header of the caller replaces ours of the same name, however it is written.
-        extra = {name.lower(): value for name, value in (headers or {}).items()}
+        extra = {name.lower(): value for name, value in checked_headers(headers or {}).items()}
         if json is not None:
             data = jsontext.dumps(json)
             extra.setdefault("content-type", "application/json")

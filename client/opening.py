@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from client.address import socket_address
+from client.header_text import checked_tokens
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ async def open_socket(
 
     Raises:
         ActorError: client.connection_open_failed.
-        ConfigurationError: The creation input is too large for a query.
+        ConfigurationError: The creation input is too large for a query, or an entry of `protocols` cannot stand in a header.
         ClientDisposedError: The client was disposed.
     """
     url, offered = socket_address(query, client.config, path, encoding=encoding, params=params, skip_ready_wait=skip_ready_wait)
-    return await client.transport.open(url, [*offered, *protocols], client.config.headers)
+    return await client.transport.open(url, [*offered, *checked_tokens("a sub-protocol", protocols)], client.config.headers)

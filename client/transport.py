@@ -12,6 +12,7 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from client.header_text import as_latin1, as_utf8, quoted_url
 from client.observe import Exchange, Observer, SocketFrame
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.decode_errors import DecodeError
@@ -88,12 +89,12 @@ class Transport:
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any) -> httpx.Response:
         if self._observer is None:
-            return await self._http.request(method, url, headers=dict(headers), content=content)
+            return await self._http.request(method, url, headers=as_utf8(headers), content=content)
         loop = asyncio.get_running_loop()
         started = loop.time()
         body = content if isinstance(content, bytes) else b""
         try:
-            response = await self._http.request(method, url, headers=dict(headers), content=content)
+            response = await self._http.request(method, url, headers=as_utf8(headers), content=content)
         except BaseException as error:
             self._observer.on_exchange(Exchange(method, url, headers, body, started, loop.time(), error=repr(error)))
             raise
@@ -118,11 +119,11 @@ class Transport:
         return Socket(connection, url, tuple(protocols), self._observer)
 
     async def _connect(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> ClientConnection:
-        target = "ws" + url.removeprefix("http")
+        target = "ws" + quoted_url(url).removeprefix("http")
         return await connect(
             target,
             subprotocols=[websockets.Subprotocol(item) for item in protocols],
-            additional_headers=dict(headers),
+            additional_headers=as_latin1(headers),
             user_agent_header=USER_AGENT,
             compression=None,
             max_size=None,
