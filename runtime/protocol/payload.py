@@ -11,6 +11,7 @@ from runtime.protocol.bare import Reader, Writer
 from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActorSpecifier, WireError
+from runtime.protocol.storable import check_shape, check_storable
 from runtime.protocol.values import UNDEFINED, Map, from_wire, to_wire
 
 VERSION = 4
@@ -117,7 +118,11 @@ def metadata_of(error: WireError) -> Any:
     if error.metadata is UNDEFINED or error.metadata is None:
         return UNDEFINED
     try:
-        return to_wire(msgspec.to_builtins(_without_undefined(error.metadata), enc_hook=str, str_keys=True))
+        # Twice: what contains itself has no rendering, and what an object renders as may be no text either.
+        check_shape(error.metadata)
+        rendered = msgspec.to_builtins(_without_undefined(error.metadata), enc_hook=str, str_keys=True)
+        check_storable(rendered)
+        return to_wire(rendered)
     except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
         return f"<{type(error.metadata).__name__}>"
 
@@ -132,13 +137,18 @@ def _without_undefined(value: Any) -> Any:
 
 def message_of(error: WireError) -> str:
     """The message as valid Unicode, as a JS client would write it."""
-    # File names and the like may hold lone surrogates, which no encoder takes.
-    return error.message if error.message.isascii() else error.message.encode("utf-8", "replace").decode()
+    return text_of(error.message)
+
+
+def text_of(text: str) -> str:
+    """Text with a question mark for each lone surrogate: what names and describes an error must not be another one."""
+    # File names and the like may hold them, and no encoder takes them.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def error_document(error: WireError) -> dict[str, Any]:
     """The members of an error that both transports share; absent ones are omitted (WIRE-423)."""
-    document: dict[str, Any] = {"group": error.group, "code": error.code, "message": message_of(error)}
+    document: dict[str, Any] = {"group": text_of(error.group), "code": text_of(error.code), "message": message_of(error)}
     metadata = metadata_of(error)
     if metadata is not UNDEFINED:
         document["metadata"] = metadata
@@ -193,7 +203,7 @@ def integer(raw: Any) -> int:
 
 def write_error_tail(writer: Writer, error: WireError) -> None:
     """`group`, `code`, `message`, `metadata` of a BARE error."""
-    writer.str(error.group).str(error.code).str(message_of(error))
+    writer.str(text_of(error.group)).str(text_of(error.code)).str(message_of(error))
     metadata = metadata_of(error)
     # Already plain after `metadata_of`, so there is no second pass of the compat layer, as a `blob` would make.
     if metadata is UNDEFINED:
