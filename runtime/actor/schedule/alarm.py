@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
+from runtime.actor.schedule.cron import LATEST_MS
 from runtime.protocol import cbor
 from runtime.storage.base import Delete, Op, Put
 
@@ -87,6 +88,8 @@ class Alarm:
 
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember durably when the run handler must be active (RUN-012)."""
+        if epoch_ms is not None:
+            epoch_ms = min(epoch_ms, LATEST_MS)
         self.run_wake = epoch_ms
         row: Op = Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
         await self._write([row])

@@ -15,9 +15,9 @@ from runtime import clock
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.schedule.alarm import Alarm, AlarmOwner
-from runtime.actor.schedule.cron import next_run
+from runtime.actor.schedule.cron import LATEST_MS, next_run
 from runtime.actor.schedule.firing import Firing, FiringOwner
-from runtime.actor.schedule.history import ScheduleHistory
+from runtime.actor.schedule.history import Forgotten, ScheduleHistory
 from runtime.actor.schedule.records import TABLE, Schedule, deletion
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
@@ -126,6 +126,7 @@ class ScheduleBook:
         limit = self._owner.options.max_schedules
         if item.id not in self._items and len(self._items) + self._creating >= limit:
             raise make_error("schedule.max_schedules_exceeded", maximum=limit)
+        item.check()
         row = item.put()
         # As it will be read back: what the caller does to its arguments later changes nothing (TASK-214).
         item = Schedule.load(row.key, row.value)
@@ -159,19 +160,19 @@ class ScheduleBook:
         """Cancel; True once (TASK-208, TASK-304)."""
         if self.find(item_id, recurring=recurring) is None:
             return False
-        ops: list[Op] = [deletion(item_id)]
-        if recurring:
-            ops += self.history.clear(item_id)
         # Out of the book before the write: whoever cancels second gets False, and the timer can't fire it meanwhile.
-        await self._writes.finish(self._erase(self._items.pop(item_id), ops))
+        await self._writes.finish(self._erase(self._items.pop(item_id)))
         return True
 
-    async def _erase(self, item: Schedule, ops: list[Op]) -> None:
+    async def _erase(self, item: Schedule) -> None:
+        # A one-shot has no history, and its id is nobody's name.
+        gone = self.history.clear(item.id)
         try:
-            await self._owner.commit(ops)
+            await self._owner.commit([deletion(item.id), *gone.ops])
         except BaseException:
             # Not over one of the same name that was made meanwhile.
             self._items.setdefault(item.id, item)
+            self.history.restore(gone)
             raise
         await self.changed()
 
@@ -182,10 +183,18 @@ class ScheduleBook:
             item = replace(item, trigger_at=known.trigger_at)
         if known is not None:
             item = replace(item, last_run_at=known.last_run_at)
-        trimmed = self.history.trim(item.id, item.max_history)
         await self._create(item)
-        if trimmed:
-            await self._write(trimmed)
+        # Not before: a schedule that could not be stored keeps the history of the one that it was to replace.
+        await self._writes.finish(self._forget(self.history.trim(item.id, item.max_history)))
+
+    async def _forget(self, gone: Forgotten) -> None:
+        """Delete fires durably; they are back when that fails, as they are in storage."""
+        try:
+            if gone.ops:
+                await self._owner.commit(gone.ops)
+        except BaseException:
+            self.history.restore(gone)
+            raise
 
     # The alarm.
 
@@ -272,10 +281,17 @@ class ScheduleBook:
         current = self._items.get(item.id)
         if current is not None and current.action == item.action:
             del self._items[item.id]
-            await self._write([deletion(item.id)])
-            await self.changed()
+            try:
+                await self._write([deletion(item.id)])
+            except Exception:
+                # Its row is still there, so it is; the next fire finds out again that there is nothing to run.
+                self._items.setdefault(item.id, item)
+                raise
+            finally:
+                await self.changed()
 
 
 def _milliseconds(value: float) -> int:
     number = float(value)
-    return 0 if math.isnan(number) else int(number)
+    # Times travel and are stored as integers that a JS date can hold; what lies beyond is as good as never, or long over.
+    return 0 if math.isnan(number) else int(max(-LATEST_MS, min(number, LATEST_MS)))

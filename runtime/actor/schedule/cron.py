@@ -19,6 +19,10 @@ MAX_HISTORY = 1000
 _FIELDS = 5
 
 
+LATEST_MS = 8_640_000_000_000_000
+"""The last moment of a JS date, epoch milliseconds; no longer interval has a second run."""
+
+
 @dataclass(frozen=True, slots=True)
 class CronSpec:
     """The cadence of a recurring schedule: an expression in a time zone (`cron`) or an interval in milliseconds (`every`)."""
@@ -30,10 +34,14 @@ class CronSpec:
 
 
 def check_name(name: str) -> None:
-    """Raise schedule.invalid_name for an empty name or one over 128 UTF-8 bytes."""
+    """Raise schedule.invalid_name for an empty name, one over 128 UTF-8 bytes, and one that is no text."""
     if not name:
         raise make_error("schedule.invalid_name", reason="must not be empty")
-    if len(name.encode()) > MAX_NAME_BYTES:
+    try:
+        size = len(name.encode())
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise make_error("schedule.invalid_name", reason="must be valid text") from error
+    if size > MAX_NAME_BYTES:
         raise make_error("schedule.invalid_name", reason="must be at most 128 UTF-8 bytes")
 
 
@@ -62,7 +70,7 @@ def cron_spec(expression: str, timezone: str | None) -> CronSpec:
 
 def every_spec(interval_ms: float) -> CronSpec:
     """A checked interval cadence; raises schedule.invalid_interval below 5000 ms."""
-    if isinstance(interval_ms, bool) or not isinstance(interval_ms, (int, float)) or not MINIMUM_INTERVAL_MS <= interval_ms < math.inf:
+    if isinstance(interval_ms, bool) or not isinstance(interval_ms, (int, float)) or not MINIMUM_INTERVAL_MS <= interval_ms <= LATEST_MS:
         raise make_error("schedule.invalid_interval", interval_ms=_whole(interval_ms), minimum_ms=MINIMUM_INTERVAL_MS)
     return CronSpec("every", interval_ms=round(interval_ms))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runtime.actor.lifecycle.work import WorkTracker
-    from runtime.actor.schedule.history import ScheduleHistory
+    from runtime.actor.schedule.history import Fire, ScheduleHistory
     from runtime.actor.schedule.records import Schedule
 
 
@@ -72,14 +72,10 @@ class Firing:
             fire["name"] = item.id
         fire |= {"scheduledAt": scheduled_at, "firedAt": fired_at}
         self._executing.add(item.id)
-        entry = None if item.spec is None else await self._history.started(item, scheduled_at, fired_at)
-        error: Exception | None = None
         try:
-            await self._owner.actions.run_scheduled(item.action, [*item.args, fire])
-        except Exception as caught:
-            error = caught
-            self._owner.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, **error_fields(caught))
+            entry, error = await self._run(item, fire)
         finally:
+            # Whatever ended it: a name that stayed here would be skipped for the rest of the generation.
             self._executing.discard(item.id)
         # One-shots are gone already; a recurring schedule that keeps no history stays, because nothing recorded that its action is missing.
         if entry is None:
@@ -87,3 +83,19 @@ class Firing:
         await self._history.finished(entry, None if error is None else to_wire(error))
         if isinstance(error, ActorError) and error.name == "actor.action_not_found":
             await self._action_is_gone(item)
+
+    async def _run(self, item: Schedule, fire: dict[str, Any]) -> tuple[Fire | None, Exception | None]:
+        """The action of one fire, recorded as running; what became of it, and its record if it has one."""
+        entry: Fire | None = None
+        if item.spec is not None:
+            try:
+                entry = await self._history.started(item, fire["scheduledAt"], fire["firedAt"])
+            except Exception as caught:
+                # The fire was claimed: without a record it happens all the same (TASK-245).
+                self._owner.log.error("scheduled fire cannot be recorded", schedule_id=item.id, **error_fields(caught))
+        try:
+            await self._owner.actions.run_scheduled(item.action, [*item.args, fire])
+        except Exception as caught:
+            self._owner.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, **error_fields(caught))
+            return entry, caught
+        return entry, None

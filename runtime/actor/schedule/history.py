@@ -53,6 +53,19 @@ class Fire:
         return view
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Fires that are on their way out: no longer shown, and their rows still to be deleted.
+
+    Attributes:
+        ops: The deletions.
+        fires: What `ScheduleHistory.restore` brings back when they cannot be written.
+    """
+
+    ops: list[Op]
+    fires: list[Fire]
+
+
 class HistoryOwner(Protocol):
     """What the history asks of its actor."""
 
@@ -119,10 +132,16 @@ class ScheduleHistory:
         # Numbered before the write: two fires that begin together must not take one row.
         self._next += 1
         self._fires[fire.number] = fire
-        await self._owner.commit([fire.put(), *self.trim(item.id, item.max_history)])
+        gone = self.trim(item.id, item.max_history)
+        try:
+            await self._owner.commit([fire.put(), *gone.ops])
+        except BaseException:
+            self._fires.pop(fire.number, None)
+            self.restore(gone)
+            raise
         return fire
 
-    def trim(self, name: str, keep: int) -> list[Op]:
+    def trim(self, name: str, keep: int) -> Forgotten:
         """Forget all but the newest `keep` of a schedule and all but 10000 in all; the deletions still have to be committed."""
         # By number and not by time, which may stand still or go back.
         own = sorted(number for number, fire in self._fires.items() if fire.name == name)
@@ -132,14 +151,18 @@ class ScheduleHistory:
             doomed += sorted(set(self._fires) - set(doomed))[:excess]
         return self._forget(doomed)
 
-    def clear(self, name: str) -> list[Op]:
+    def clear(self, name: str) -> Forgotten:
         """Forget a schedule's fires; the deletions still have to be committed."""
         return self._forget([number for number, fire in self._fires.items() if fire.name == name])
 
-    def _forget(self, numbers: Sequence[int]) -> list[Op]:
-        for number in numbers:
-            del self._fires[number]
-        return [Delete(TABLE, _key(number)) for number in numbers]
+    def restore(self, gone: Forgotten) -> None:
+        """The deletions could not be written: what they were about is there as before."""
+        for fire in gone.fires:
+            self._fires.setdefault(fire.number, fire)
+
+    def _forget(self, numbers: Sequence[int]) -> Forgotten:
+        fires = [self._fires.pop(number) for number in numbers]
+        return Forgotten([Delete(TABLE, _key(fire.number)) for fire in fires], fires)
 
 
 def _key(number: int) -> bytes:

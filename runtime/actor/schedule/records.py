@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime.actor.schedule.cron import CronSpec
 from runtime.protocol import cbor
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import from_wire, to_wire
 from runtime.storage.base import Delete, Put
 
@@ -24,6 +25,11 @@ class Schedule:
     spec: CronSpec | None = None
     last_run_at: int | None = None
     max_history: int = 100
+
+    def check(self) -> None:
+        """Return if there can be a row of it; raises `Unstorable` for an action name or arguments that cannot be kept (TASK-214)."""
+        check_storable(self.action)
+        check_storable(self.args)
 
     def put(self) -> Put:
         """The schedule as a row."""

@@ -11,6 +11,7 @@ from runtime.actor.schedule.cron import every_spec, first_run
 from runtime.actor.schedule.records import Schedule
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
 from runtime.declaration.options import Options
+from runtime.protocol.storable import Unstorable
 from runtime.storage.base import Put
 from tests.runtime.parts import Owner, StorageFailure, failing, settle, virtual
 
@@ -171,7 +172,9 @@ async def test_views_have_the_names_of_the_wire():
     ("call", "error"),
     [
         (lambda cron: cron.every(name="", interval=60, action="a"), "invalid_name"),
+        (lambda cron: cron.every(name="caf\udce9", interval=60, action="a"), "invalid_name"),
         (lambda cron: cron.every(name="a", interval=1, action="a"), "invalid_interval"),
+        (lambda cron: cron.every(name="a", interval=1e300, action="a"), "invalid_interval"),
         (lambda cron: cron.set(name="a", expression="* *", action="a"), "invalid_cron_expression"),
         (lambda cron: cron.every(name="a", interval=60, action="a", max_history=-1), "invalid_max_history"),
         (lambda cron: cron.history("a", limit=0), "invalid_max_history"),
@@ -181,3 +184,50 @@ async def test_what_is_wrong_never_reaches_the_book(call, error):
     book = Book()
     assert await failing(call(CronApi(book))) == f"schedule.{error}"
     assert book.put_items == []
+
+
+@pytest.mark.parametrize("change", ["shorten", "delete", "drop"])
+@virtual
+async def test_the_history_of_a_job_is_there_as_long_as_its_rows_are(change):
+    owner = Planning()
+    cron, book = CronApi(owner.book), owner.book
+    await cron.every(name="tick", interval=5, action="x")
+    for at in (1, 2):
+        await book.history.started(book.find("tick", recurring=True), at, at)
+    calls = {
+        "shorten": lambda: cron.every(name="tick", interval=5, action="x", max_history=1),
+        "delete": lambda: cron.delete("tick"),
+        "drop": lambda: book._drop(book.find("tick", recurring=True)),
+    }
+    owner.failing = 1
+    with pytest.raises(StorageFailure):
+        await calls[change]()
+    assert len(await cron.history("tick")) == 2
+    assert book.find("tick", recurring=True).max_history == 100
+    assert sum(table == "schedule_history" for table, _ in owner.rows) == 2
+    await calls[change]()
+    left = await cron.history("tick")
+    assert len(left) == sum(table == "schedule_history" for table, _ in owner.rows)
+    book.suspend()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "args", "action"),
+    [(1, ["caf\udce9"], "x"), (1, [{2**70: 1}], "x"), (1, [], "caf\udce9"), (1, [[[]] * 2_000_000], "x")],
+    ids=["text", "key", "action", "repeated"],
+)
+async def test_what_cannot_be_kept_is_refused_where_it_enters(seconds, args, action):
+    owner = Planning()
+    with pytest.raises(Unstorable):
+        await owner.book.after(seconds, action, args)
+    assert (owner.book.pending(), owner.batches) == ([], [])
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e300])
+async def test_a_time_beyond_the_calendar_is_as_good_as_never(seconds):
+    owner = Planning()
+    await owner.book.after(seconds, "x", [])
+    await owner.book.at(-seconds, "past", [])
+    await owner.book.set_run_wake(10**30)
+    assert [item.trigger_at for item in Planning(owner.batches).book.pending()][-1] == 8_640_000_000_000_000
+    owner.book.suspend()

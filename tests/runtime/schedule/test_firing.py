@@ -7,7 +7,7 @@ from runtime.actor.schedule.cron import CronSpec
 from runtime.actor.schedule.firing import Firing
 from runtime.actor.schedule.records import Schedule
 from runtime.errors import make_error
-from tests.runtime.parts import Owner
+from tests.runtime.parts import Owner, StorageFailure
 
 EVERY = CronSpec("every", interval_ms=5000)
 
@@ -86,3 +86,25 @@ async def test_a_failing_action_is_recorded_and_a_missing_one_ends_its_schedule(
     assert history.kept[-1] == (code, "tick")
     assert ended == gone
     assert [text for _, text, _ in owner.log.records] == ["scheduled event execution failed"] * 2
+
+
+async def test_a_fire_that_cannot_be_recorded_runs_and_holds_up_none_after_it():
+    calls = []
+
+    async def run(name, args):
+        calls.append(name)
+
+    firing, owner, history, _ = build(run)
+    recorded = history.started
+
+    async def started(item, scheduled_at, fired_at):
+        raise StorageFailure("no space left")
+
+    history.started = started
+    firing.dispatch(Schedule("tick", "tick", [], 100, EVERY), 100, 110)
+    await owner.work.drained()
+    history.started = recorded
+    firing.dispatch(Schedule("tick", "tick", [], 200, EVERY), 200, 210)
+    await owner.work.drained()
+    assert calls == ["tick", "tick"]
+    assert history.kept == [("started", "tick"), ("ok", "tick")]

@@ -4,7 +4,7 @@ from runtime.actor.schedule import history as history_module
 from runtime.actor.schedule.history import ScheduleHistory
 from runtime.actor.schedule.records import Schedule
 from runtime.errors import make_error, to_wire
-from tests.runtime.parts import Owner
+from tests.runtime.parts import Owner, StorageFailure
 
 
 def job(name="tick", keep=100):
@@ -59,6 +59,20 @@ async def test_the_oldest_of_all_go_beyond_the_overall_limit(monkeypatch):
 async def test_what_was_forgotten_meanwhile_is_not_written_again():
     history, owner = build()
     fire = await history.started(job(), 1, 1)
-    await owner.commit(history.clear("tick"))
+    await owner.commit(history.clear("tick").ops)
     await history.finished(fire, to_wire(make_error("actor.aborted")))
     assert owner.rows == {}
+
+
+async def test_what_could_not_be_written_is_as_it_was():
+    history, owner = build()
+    for at in (1, 2):
+        await history.started(job(keep=2), at, at)
+    owner.failing = 1
+    with pytest.raises(StorageFailure):
+        await history.started(job(keep=2), 3, 3)
+    assert [fire["scheduledAt"] for fire in history.of("tick", 9)] == [2, 1]
+    gone = history.clear("tick")
+    assert history.of("tick", 9) == []
+    history.restore(gone)
+    assert [fire["scheduledAt"] for fire in history.of("tick", 9)] == [2, 1]
