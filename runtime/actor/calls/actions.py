@@ -15,6 +15,7 @@ from runtime.actor.calls.ports import ContextOwner
 from runtime.actor.calls.replies import fail, log_failure
 from runtime.actor.lifecycle.work import Region, WorkKind
 from runtime.errors import make_error
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Actions:
                         timer = owner.loop.call_later(self._limit, self._time_out, context, region, reply)
                         started = owner.loop.time()
                     output = await self._respond(hook, context, name, args, output)
+                if conn is not None:
+                    # A failure of the action and not of its answer; nobody gets the result of a schedule's.
+                    check_storable(output)
             except asyncio.CancelledError:
                 fail(reply, "actor.dropped_reply")
                 raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime.actor.connections.sockets import byte_size
 from runtime.protocol.connection import encode_to_client
 from runtime.protocol.messages import Event
+from runtime.protocol.storable import check_storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,7 +124,7 @@ class EventHub:
 
         Raises:
             ActorError: `actor.validation_error` when the declared schema refuses the payload.
-            ValueError: The payload cannot be encoded; nobody got anything.
+            Unstorable: The payload cannot be sent; nobody got anything.
         """
         args = self._validated(name, args)
         subscribers = self._subscribers.get(name)
@@ -148,11 +149,19 @@ class EventHub:
     def _validated(self, name: str, args: Sequence[Any]) -> Sequence[Any]:
         event = self._declared.get(name)
         if event is None or event.payload is None:
-            return args
+            return _sendable(name, args)
         # A schema describes the payload of a client: one value, as most events have, is not wrapped in a list for it (EVENT-020).
         single = len(args) <= 1
         payload = (args[0] if args else None) if single else list(args)
         value = event.payload.check(payload, f"Invalid event `{name}` payload")
         if not single:
-            return list(value)
-        return [value] if args else []
+            return _sendable(name, list(value))
+        return _sendable(name, [value] if args else [])
+
+
+def _sendable(name: str, args: Sequence[Any]) -> Sequence[Any]:
+    """`args`, looked at whether anybody listens or not: what cannot be sent must not depend on who is there."""
+    check_storable(name)
+    for arg in args:
+        check_storable(arg)
+    return args

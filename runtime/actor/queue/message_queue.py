@@ -18,6 +18,7 @@ from runtime.actor.queue.waiting import abort_wait, wait_until
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
 from runtime.protocol.payload import blob, load_value
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ class MessageQueue:
 
         Raises:
             ActorError: queue.message_too_large, queue.full, actor.validation_error (QUEUE-010..014, QUEUE-020).
+            Unstorable: Name or body cannot be kept.
         """
+        check_storable(name)
         declared = self._owner.definition.queues.get(name)
         if declared is not None and declared.body is not None:
             body = declared.body.check(body, f"Invalid queue `{name}` message")
@@ -187,10 +190,12 @@ class MessageQueue:
 
         Raises:
             ActorError: actor.validation_error when the response does not fit the completion schema (QUEUE-021).
+            Unstorable: The response cannot be sent; the message stays.
         """
         declared = self._owner.definition.queues.get(message.name)
         if declared is not None and declared.completion is not None:
             response = declared.completion.check(response, f"Invalid queue `{message.name}` completion response")
+        check_storable(response)
         # The sender gets what a caller over the wire would get, and nothing that this actor can still change.
         copy = UNDEFINED if response is UNDEFINED else load_value(blob(response))
         if message.id in self._messages:

@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.protocol import cbor
 from runtime.protocol.payload import blob, load_value
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.base import Delete, Op, Put
 
@@ -60,8 +61,9 @@ def encode_body(body: Any) -> bytes:
     """A body as CBOR; a missing one is null (QUEUE-007).
 
     Raises:
-        ValueError: The body has no CBOR form.
+        Unstorable: The body cannot be kept.
     """
+    check_storable(body)
     return blob(None if body is UNDEFINED else body)
 
 

@@ -10,6 +10,7 @@ from runtime.actor.queue.records import StoredMessage, encode_body
 from runtime.declaration.options import Options
 from runtime.declaration.queues import Queue
 from runtime.errors import ActorError
+from runtime.protocol.storable import Unstorable
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.parts import StorageFailure, failing, run_virtual, settle
 from tests.runtime.queue.generation import Generation
@@ -66,7 +67,7 @@ async def test_bodies_are_copies_and_missing_is_null():
     assert first.body == {"list": [1, 2.5, b"\x00\xff", None]}
     assert second.body is None
     assert abs(first.created_at - clock.now_ms()) < 10_000
-    with pytest.raises(ValueError, match="cannot be sent"):
+    with pytest.raises(ValueError, match="cannot be stored or sent"):
         await c.send("a", object())
 
 
@@ -316,3 +317,24 @@ async def test_a_signal_ends_a_completion_wait():
     signal.fire()
     assert await failing(waiting) == "actor.aborted"
     assert len(owner.queue) == 1
+
+
+def looped():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("what", [{"a": "caf\udce9"}, looped(), {2**70: 1}], ids=["surrogate", "cycle", "key"])
+async def test_what_cannot_be_kept_is_refused_where_it_enters(what):
+    c = Generation().c()
+    for refused in (lambda: c.send("a", what), lambda: c.send("caf\udce9", 1)):
+        with pytest.raises(Unstorable):
+            await refused()
+    await c.send("a", 1)
+    message = await c.next(completable=True)
+    assert message.id == 1
+    with pytest.raises(Unstorable):
+        await message.complete(what)
+    assert not message.completed
+    await message.complete({"ok": True})
