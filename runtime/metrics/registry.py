@@ -164,8 +164,6 @@ class ActorMetrics:
     def overloaded(self, inbox: str, operation: str) -> None:
         """An inbox refused an item (METRIC-004, METRIC-006)."""
         self.overloads[inbox, operation] = self.overloads.get((inbox, operation), 0) + 1
-        if operation == "state_mutated":
-            self.mutation_overloads["user_mutate_state"] += 1
 
     def drain_failed(self, subsystem: str) -> None:
         """A destroyed actor left work of that subsystem behind (DESTROY-028)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
+import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -16,8 +17,8 @@ import msgspec
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.rows import ACTOR_TABLE, STATE_KEY
-from runtime.actor.state.tracking import plain, same, track
-from runtime.errors import make_error
+from runtime.actor.state.tracking import copy_in, plain, same, track
+from runtime.errors import ActorError, make_error
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
@@ -109,15 +110,20 @@ class ActorState:
         """Assign the whole state; an equal value is no change."""
         if not self._owner.definition.has_state:
             raise make_error("actor.state_not_enabled")
-        self.before_change()
+        self._check("user_set_state")
+        if value is self._value:
+            return
         tracked = track(value, self)
         if not same(self._value, tracked):
             self._value = tracked
-            self.changed()
+            self._note("user_set_state")
 
     def install(self, value: Any) -> None:
-        """Take over loaded or freshly created state: no mutation, no hook (START-015); raises TypeError for what cannot be stored."""
-        self._value = track(value, self)
+        """Take over freshly created state: no mutation, no hook (START-015); raises TypeError for what cannot be stored (START-070)."""
+        self._install(track(value, self))
+
+    def _install(self, tracked: Any) -> None:
+        self._value = tracked
         self._counted["internal_replace"] += 1
 
     def load(self, data: bytes) -> None:
@@ -126,7 +132,8 @@ class ActorState:
         declared = self._owner.definition.state
         if dataclasses.is_dataclass(declared) and not isinstance(declared, type):
             value = msgspec.convert(value, type=type(declared), strict=False)
-        self.install(value)
+        # Not looked at again: what was stored once must load, whatever is refused today.
+        self._install(copy_in(value, self))
 
     def initial(self) -> Any:
         """A deep copy of the static initial state (START-017, RUN-110)."""
@@ -140,15 +147,27 @@ class ActorState:
 
     def before_change(self) -> None:
         """Refuse writes inside `on_state_change` and while the event inbox has no room (RUN-123, section 2.1)."""
+        self._check("user_mutate_state")
+
+    def changed(self) -> None:
+        """Save later, and tell the hook at the end of this turn (RUN-120)."""
+        self._note("user_mutate_state")
+
+    def _check(self, reason: str) -> None:
         if self._in_hook:
             raise make_error("actor.state_mutation_reentrant")
         # Only the first change since the last save needs room: the ones after it send no event.
         if not self._unsaved:
-            self._owner.events.check("state_mutated")
+            try:
+                self._owner.events.check("state_mutated")
+            except ActorError as error:
+                # Counted here and not by the inbox, which knows the event but not what caused it (METRIC-022).
+                if error.name == "actor.overloaded":
+                    self._owner.metrics.mutation_overloads[reason] += 1
+                raise
 
-    def changed(self) -> None:
-        """Save later, and tell the hook at the end of this turn (RUN-120)."""
-        self._counted["user_mutate_state"] += 1
+    def _note(self, reason: str) -> None:
+        self._counted[reason] += 1
         if not self._unsaved:
             # There is room: `before_change` looked.
             self._owner.send_event("state_mutated", self._owner.saver.request)
@@ -171,7 +190,12 @@ class ActorState:
         self._in_hook = True
         try:
             with self._owner.work.region(WorkKind.STATE_CHANGE):
-                self._hook(self._owner.context(), self._value)
+                answer = self._hook(self._owner.context(), self._value)
+            if inspect.isawaitable(answer):
+                # A plain function may give one, which a declaration can't show. Nobody could await it: the hook is part of a change.
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise TypeError("on_state_change must not be asynchronous")
         finally:
             self._in_hook = False
 

@@ -2,6 +2,9 @@
 
 Why subclasses of the built-in containers: reading, encoding and comparing run at the interpreter's speed, and only the mutating methods
 cost anything. A value is copied in when it is assigned, so reads always give the same object (RUN-102) and nothing is aliased.
+
+Because nothing is aliased, each container stays as deep in its state as it came in, and knows how deep: what is put into it can be
+refused for the depth of the whole (RUN-105), however a deep state was built up.
 """
 
 from __future__ import annotations
@@ -10,12 +13,17 @@ import dataclasses
 import functools
 import re
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from runtime.protocol.storable import check_key, check_storable
 from runtime.protocol.values import UNDEFINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # What needs no tracking because it cannot change in place.
 _ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern)
+_ATOM_TYPES = frozenset(_ATOMS)
 _KEYS = (str, int, float, bytes, type(None))
 _MISSING = object()
 
@@ -30,24 +38,33 @@ class Tracker(Protocol):
         """A change was applied."""
 
 
-def track(value: Any, tracker: Tracker) -> Any:
-    """A tracked copy of `value`.
+def track(value: Any, tracker: Tracker, depth: int = 0) -> Any:
+    """A tracked copy of `value`, which is going to be in `depth` containers.
 
     Raises:
+        Unstorable: Something in it has no stored form: text with a lone surrogate, a value that contains itself, one too deep (RUN-105).
         TypeError: Something in it cannot be stored: a function, an arbitrary object, a key that is a container (RUN-105).
     """
-    if value is UNDEFINED or isinstance(value, _ATOMS):
+    check_storable(value, depth, records=True)
+    return copy_in(value, tracker, depth)
+
+
+def copy_in(value: Any, tracker: Tracker, depth: int = 0) -> Any:
+    """`track` for what was looked at before, or comes from a row; raises TypeError."""
+    if type(value) in _ATOM_TYPES or value is UNDEFINED or isinstance(value, _ATOMS):
         return value
+    depth += 1
     if isinstance(value, dict):
         # Filled past its own methods: a copy that is being made is no change.
         tracked = TrackedDict()
         object.__setattr__(tracked, "_tracker", tracker)
+        object.__setattr__(tracked, "_depth", depth)
         for name, item in value.items():
-            dict.__setitem__(tracked, _key(name), track(item, tracker))
+            dict.__setitem__(tracked, _key(name), copy_in(item, tracker, depth))
         return tracked
     if isinstance(value, (list, tuple)):
-        items = TrackedList(track(item, tracker) for item in value)
-        items._tracker = tracker  # noqa: SLF001 - own class
+        items = TrackedList(copy_in(item, tracker, depth) for item in value)
+        items._tracker, items._depth = tracker, depth  # noqa: SLF001 - own class
         return items
     if isinstance(value, (set, frozenset)):
         members = TrackedSet(_member(item) for item in value)
@@ -56,7 +73,7 @@ def track(value: Any, tracker: Tracker) -> Any:
     if isinstance(value, bytearray):
         return bytes(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _track_dataclass(value, tracker)
+        return _copy_record(value, tracker, depth)
     raise TypeError(f"a value of type {type(value).__name__} cannot be stored")
 
 
@@ -83,6 +100,7 @@ def _member(value: Any) -> Any:
     """A member of a stored set: an atom, because nothing inside a set can be tracked."""
     if not isinstance(value, _ATOMS):
         raise TypeError(f"a set of {type(value).__name__} cannot be stored")
+    check_storable(value)
     return value
 
 
@@ -105,8 +123,9 @@ def same(old: Any, new: Any) -> bool:
 class TrackedDict(dict[Any, Any]):
     """An object: `state["count"]` and `state.count`. Names of dict methods need item access."""
 
-    __slots__ = ("_tracker",)
+    __slots__ = ("_depth", "_tracker")
     _tracker: Tracker
+    _depth: int
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -125,10 +144,14 @@ class TrackedDict(dict[Any, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._tracker.before_change()
-        tracked = track(value, self._tracker)
+        # `state.items += [x]` ends in such an assignment of what is there already; copied, a loop of them would be quadratic.
+        if dict.get(self, name, _MISSING) is value:
+            return
+        check_key(_key(name))
+        tracked = track(value, self._tracker, self._depth)
         if same(self.get(name, _MISSING), tracked):
             return
-        dict.__setitem__(self, _key(name), tracked)
+        dict.__setitem__(self, name, tracked)
         self._tracker.changed()
 
     def __delitem__(self, name: str) -> None:
@@ -186,32 +209,65 @@ class TrackedDict(dict[Any, Any]):
         return (dict, (plain(self),))
 
 
-def _mutator(base: type, name: str) -> Any:
+def _resizing(base: type, name: str) -> Any:
+    """A method that only adds or only takes away, so that its change is one of length."""
+    # Compared by length and not with a copy: a copy per call makes a loop of such calls quadratic.
     method = getattr(base, name)
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         self._tracker.before_change()
-        before = base(self)
-        result = method(self, *args, **kwargs)
-        if before != self or len(before) != len(self):
-            self._tracker.changed()
-        return result
+        before = len(self)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            if len(self) != before:
+                self._tracker.changed()
 
     return call
 
 
-def _adder(name: str) -> Any:
-    """A method of `set` that may bring in members: they are looked at before anything changes."""
-    mutate = _mutator(set, name)
+def _reordering(name: str) -> Any:
+    """A method of `list` that moves items; it looks at all of them anyway."""
+    method = getattr(list, name)
 
-    @functools.wraps(getattr(set, name))
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._tracker.before_change()
+        before = list(self)
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            # By identity, because `True == 1`; also when a comparison raised half-way through.
+            if any(old is not new for old, new in zip(before, self, strict=False)):
+                self._tracker.changed()
+
+    return call
+
+
+def _adder(mutate: Callable[..., Any]) -> Any:
+    """A method of `set` that may bring in members: they are looked at before anything changes."""
+
+    @functools.wraps(mutate)
     def call(self: Any, *args: Any) -> Any:
-        if name == "add":
-            _member(args[0])
-            return mutate(self, *args)
         # Read once into a set: the argument may be an iterator, and the method below would find it empty.
         return mutate(self, *({_member(item) for item in others} for others in args))
+
+    return call
+
+
+def _toggler(name: str) -> Any:
+    """A method of `set` that takes some members away and brings others in: a change unless there is nothing to do."""
+    method = getattr(set, name)
+
+    @functools.wraps(method)
+    def call(self: Any, others: Any) -> Any:
+        self._tracker.before_change()
+        given = {_member(item) for item in others}
+        result = method(self, given)
+        if given:
+            self._tracker.changed()
+        return result
 
     return call
 
@@ -219,31 +275,32 @@ def _adder(name: str) -> Any:
 class TrackedList(list[Any]):
     """A list."""
 
-    __slots__ = ("_tracker",)
+    __slots__ = ("_depth", "_tracker")
     _tracker: Tracker
+    _depth: int
 
-    remove = _mutator(list, "remove")
-    sort = _mutator(list, "sort")
-    reverse = _mutator(list, "reverse")
-    clear = _mutator(list, "clear")
-    __delitem__ = _mutator(list, "__delitem__")
+    remove = _resizing(list, "remove")
+    clear = _resizing(list, "clear")
+    __delitem__ = _resizing(list, "__delitem__")
+    sort = _reordering("sort")
+    reverse = _reordering("reverse")
 
     def append(self, item: Any) -> None:
         """As `list.append`."""
         self._tracker.before_change()
-        list.append(self, track(item, self._tracker))
+        list.append(self, track(item, self._tracker, self._depth))
         self._tracker.changed()
 
     def insert(self, index: Any, item: Any) -> None:
         """As `list.insert`."""
         self._tracker.before_change()
-        list.insert(self, index, track(item, self._tracker))
+        list.insert(self, index, track(item, self._tracker, self._depth))
         self._tracker.changed()
 
     def extend(self, items: Any) -> None:
         """As `list.extend`."""
         self._tracker.before_change()
-        tracked = [track(item, self._tracker) for item in items]
+        tracked = [track(item, self._tracker, self._depth) for item in items]
         if tracked:
             list.extend(self, tracked)
             self._tracker.changed()
@@ -258,12 +315,16 @@ class TrackedList(list[Any]):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._tracker.before_change()
         if isinstance(index, slice):
-            before = list(self)
-            list.__setitem__(self, index, [track(item, self._tracker) for item in value])
-            if len(before) != len(self) or not all(map(same, before, self)):
+            # What is replaced and no copy of the whole, or a loop over slices would be quadratic.
+            before = list.__getitem__(self, index)
+            after = [track(item, self._tracker, self._depth) for item in value]
+            list.__setitem__(self, index, after)
+            if len(before) != len(after) or not all(map(same, before, after)):
                 self._tracker.changed()
             return
-        tracked = track(value, self._tracker)
+        if self[index] is value:
+            return
+        tracked = track(value, self._tracker, self._depth)
         if not same(self[index], tracked):
             list.__setitem__(self, index, tracked)
             self._tracker.changed()
@@ -293,19 +354,25 @@ class TrackedSet(set[Any]):
     __slots__ = ("_tracker",)
     _tracker: Tracker
 
-    add = _adder("add")
-    discard = _mutator(set, "discard")
-    remove = _mutator(set, "remove")
-    pop = _mutator(set, "pop")
-    clear = _mutator(set, "clear")
-    update = _adder("update")
-    difference_update = _mutator(set, "difference_update")
-    intersection_update = _mutator(set, "intersection_update")
-    symmetric_difference_update = _adder("symmetric_difference_update")
-    __ior__ = _adder("__ior__")
-    __iand__ = _mutator(set, "__iand__")
-    __isub__ = _mutator(set, "__isub__")
-    __ixor__ = _adder("__ixor__")
+    discard = _resizing(set, "discard")
+    remove = _resizing(set, "remove")
+    pop = _resizing(set, "pop")
+    clear = _resizing(set, "clear")
+    update = _adder(_resizing(set, "update"))
+    difference_update = _resizing(set, "difference_update")
+    intersection_update = _resizing(set, "intersection_update")
+    symmetric_difference_update = _toggler("symmetric_difference_update")
+    __ior__ = _adder(_resizing(set, "__ior__"))
+    __iand__ = _resizing(set, "__iand__")
+    __isub__ = _resizing(set, "__isub__")
+    __ixor__ = _toggler("__ixor__")
+
+    def add(self, item: Any) -> None:
+        """As `set.add`."""
+        self._tracker.before_change()
+        if item not in self:
+            set.add(self, _member(item))
+            self._tracker.changed()
 
     def __deepcopy__(self, memo: object) -> Any:
         return set(self)
@@ -325,7 +392,9 @@ def _tracked_class(declared: type) -> type:
             return
         tracker = self._tracker
         tracker.before_change()
-        tracked = track(value, tracker)
+        if getattr(self, name, _MISSING) is value:
+            return
+        tracked = track(value, tracker, self._depth)
         if not same(getattr(self, name, _MISSING), tracked):
             object.__setattr__(self, name, tracked)
             tracker.changed()
@@ -341,10 +410,11 @@ def _copy_dataclass(self: Any, _memo: object) -> Any:
     return copied
 
 
-def _track_dataclass(value: Any, tracker: Tracker) -> Any:
+def _copy_record(value: Any, tracker: Tracker, depth: int) -> Any:
     declared = type(value).__mro__[1] if hasattr(value, "_tracker") else type(value)
     tracked: Any = object.__new__(_tracked_class(declared))
     object.__setattr__(tracked, "_tracker", tracker)
+    object.__setattr__(tracked, "_depth", depth)
     for field in dataclasses.fields(value):
-        object.__setattr__(tracked, field.name, track(getattr(value, field.name), tracker))
+        object.__setattr__(tracked, field.name, copy_in(getattr(value, field.name), tracker, depth))
     return tracked

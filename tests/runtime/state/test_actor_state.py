@@ -8,6 +8,9 @@ import pytest
 from runtime.actor.lifecycle.inbox import Inbox
 from runtime.actor.observer import Part
 from runtime.actor.state.actor_state import ActorState
+from runtime.actor.state.tracking import plain
+from runtime.errors import ActorError
+from runtime.protocol import cbor
 from tests.runtime.parts import Owner, failing
 
 
@@ -106,3 +109,48 @@ async def test_what_is_stored_comes_back():
     other, _ = build()
     other.load(state.put().value)
     assert other.value == {"deep": [1, {"x": None}], "set": {1, 2}}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(lambda state: state.replace({"n": 7}), "user_set_state"), (lambda state: state.value.update(n=7), "user_mutate_state")],
+    ids=["replaced", "changed"],
+)
+async def test_each_change_is_counted_under_its_own_reason(change, reason):
+    state, owner = build()
+    change(state)
+    others = {"user_set_state", "user_mutate_state"} - {reason}
+    assert (owner.metrics.mutations[reason], [owner.metrics.mutations[other] for other in others]) == (1, [0])
+    full, owner = build(capacity=0)
+    with pytest.raises(ActorError, match="overloaded"):
+        change(full)
+    assert {name: count for name, count in owner.metrics.mutation_overloads.items() if count} == {reason: 1}
+
+
+async def test_a_closed_inbox_is_no_overload():
+    state, owner = build()
+    owner.events.close("actor.not_configured")
+    with pytest.raises(ActorError, match="not_configured"):
+        state.value["n"] = 1
+    assert not any(owner.metrics.mutation_overloads.values())
+
+
+async def test_a_hook_that_turns_out_to_be_asynchronous_is_refused():
+    async def hook(context, value):
+        raise AssertionError
+
+    state, _ = build(lambda context, value: hook(context, value))
+    state.value["n"] = 1
+    with pytest.raises(TypeError, match="asynchronous"):
+        state.flush()
+
+
+async def test_what_was_stored_once_is_loaded_whatever_is_refused_today():
+    value = {}
+    for _ in range(150):
+        value = {"a": value}
+    state, _ = build()
+    state.load(cbor.dumps_exact(value))
+    assert plain(state.value) == value
+    with pytest.raises(TypeError):
+        state.replace(value)

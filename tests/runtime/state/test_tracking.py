@@ -1,5 +1,6 @@
 """Tracked values."""
 
+import contextlib
 import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,11 @@ class Counter:
 
     def changed(self):
         self.changes += 1
+
+
+@dataclass
+class Record:
+    label: object = ""
 
 
 @pytest.fixture
@@ -217,3 +223,92 @@ def test_a_dataclass_is_tracked_through_its_fields(tracker):
     with pytest.raises(TypeError):
         board.title = print
     assert board.title == "b"
+
+
+@pytest.mark.timeout(20)
+def test_many_small_changes_are_not_quadratic(tracker):
+    state = track({"s": set(), "l": list(range(20_000))}, tracker)
+    # Each of these would copy the whole container: a thousand million items in all.
+    for i in range(20_000):
+        state.s.add(i)
+        state.s |= {-i}
+        state.l[-1:] = []
+    assert tracker.changes == 59_999
+
+
+@pytest.mark.parametrize(
+    ("change", "changes"),
+    [
+        (lambda s: s.l.sort(key=lambda item: 1 // (item - 2)), 0),
+        (lambda s: s.m.reverse(), 1),
+        (lambda s: s.s.symmetric_difference_update(set()), 0),
+        (lambda s: s.s.symmetric_difference_update({1, 2}), 1),
+        (lambda s: s.s.__ixor__({9}), 1),
+        (lambda s: s.s.add(True), 0),
+        (lambda s: s.s.intersection_update({1, 3}), 0),
+    ],
+)
+def test_what_counts_as_a_change_of_order_or_membership(tracker, change, changes):
+    state = track({"l": [3, 1, 2], "m": [1, True], "s": {1, 3}}, tracker)
+    with contextlib.suppress(ZeroDivisionError):
+        change(state)
+    assert tracker.changes == changes
+
+
+LONE = "caf\udce9"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.update(a=LONE),
+        lambda s: s.__setitem__(LONE, 1),
+        lambda s: s.setdefault(LONE, 1),
+        lambda s: setattr(s, "deep", {"a": [LONE]}),
+        lambda s: s.items_.append(LONE),
+        lambda s: s.items_.extend([LONE]),
+        lambda s: s.items_.insert(0, LONE),
+        lambda s: s.items_.__setitem__(0, LONE),
+        lambda s: s.items_.__setitem__(slice(0, 1), [LONE]),
+        lambda s: s.members.add(LONE),
+        lambda s: s.members.update([LONE]),
+        lambda s: s.members.symmetric_difference_update([LONE]),
+        lambda s: setattr(s.record, "label", LONE),
+        lambda s: setattr(s, "big", 10**5000),
+        lambda s: s.__setitem__(2**70, 1),
+    ],
+)
+def test_what_no_row_can_hold_is_refused_at_the_assignment(tracker, change):
+    state = track({"items_": [1], "members": {"x"}, "record": Record()}, tracker)
+    before = repr(plain(state))
+    with pytest.raises(TypeError):
+        change(state)
+    assert (tracker.changes, repr(plain(state))) == (0, before)
+    cbor.dumps_exact(to_wire(plain(state)))
+
+
+def test_a_state_cannot_grow_too_deep_step_by_step(tracker):
+    for grow in (
+        lambda node: (node.__setitem__("next", {}), node["next"])[1],
+        lambda node: (node.__setitem__("next", [{}]), node["next"][0])[1],
+        lambda node: (node.__setitem__("next", Record(label={})), node["next"].label)[1],
+    ):
+        state = node = track({}, tracker)
+        with pytest.raises(TypeError, match="deep"):
+            for _ in range(1000):
+                node = grow(node)
+        assert from_wire(cbor.loads(cbor.dumps_exact(to_wire(plain(state))))) == plain(state)
+
+
+def test_what_contains_itself_is_refused_and_aliases_are_not(tracker):
+    state = track({"a": [1]}, tracker)
+    state.b = [state.a, state.a]
+    loop = []
+    loop.append(loop)
+    folded = [1]
+    for _ in range(60):
+        folded = [folded, folded]
+    for value in (loop, {"x": folded}):
+        with pytest.raises(TypeError):
+            state.c = value
+    assert plain(state) == {"a": [1], "b": [[1], [1]]}
