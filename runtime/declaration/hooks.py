@@ -6,6 +6,7 @@ its class is, so that a hook that is not there costs nothing.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 from runtime.declaration.functions import UserFunction
@@ -38,11 +39,18 @@ def collect_hooks(actor: type[Actor], instance: Actor) -> dict[str, UserFunction
     """The hooks of a class by name, bound to the instance.
 
     Raises:
-        ValueError: There are both a static value and its builder (START-002).
+        ValueError: There are both a static value and its builder (START-002); a hook is a generator, or `on_state_change` asynchronous.
     """
     # `run = None` in a subclass takes the hook of its base away. The instance is asked, because `workflow(fn)` is a descriptor.
     hooks = {hook: UserFunction.of(getattr(instance, hook)) for hook in HOOKS if getattr(actor, hook, None) is not None}
     for static, builder, shown, shown_builder in _BUILDERS:
         if getattr(actor, static) is not UNDEFINED and builder in hooks:
             raise ValueError(f"Cannot define both '{shown}' and '{shown_builder}'")
+    for name, hook in hooks.items():
+        # Called, it gives an object that nobody iterates, so not a line of it would ever run.
+        if inspect.isgeneratorfunction(hook.function) or inspect.isasyncgenfunction(hook.function):
+            raise ValueError(f"{name} must not be a generator: it would never run")
+    # It runs inside of a change and its outcome is that of the action (RUN-125): there is nothing that could await it.
+    if "on_state_change" in hooks and hooks["on_state_change"].is_async:
+        raise ValueError("on_state_change must be a plain function: it cannot be asynchronous")
     return hooks

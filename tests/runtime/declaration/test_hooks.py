@@ -48,3 +48,25 @@ def test_a_static_value_excludes_its_builder(static, builder, shown):
     both = type("Both", (Actor,), {static: None, builder: lambda self, c: None})
     with pytest.raises(ValueError, match=f"Cannot define both {shown}"):
         collect_hooks(both, both())
+
+
+@pytest.mark.parametrize("name", ["on_wake", "on_state_change", "run"])
+def test_a_hook_that_would_never_run_is_refused(name):
+    def plain(self, c):
+        yield
+
+    async def asynchronous(self, c):
+        yield
+
+    for hook in (plain, asynchronous):
+        actor = type("Never", (Actor,), {name: hook})
+        with pytest.raises(ValueError, match=f"{name} must not be a generator"):
+            collect_hooks(actor, actor())
+
+
+def test_the_hook_of_a_change_cannot_be_asynchronous():
+    async def hook(self, c, state): ...
+
+    actor = type("Waits", (Actor,), {"on_state_change": hook})
+    with pytest.raises(ValueError, match="on_state_change must be a plain function"):
+        collect_hooks(actor, actor())
