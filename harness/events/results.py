@@ -131,4 +131,4 @@ def once(results: Iterable[TestResult]) -> list[TestResult]:
 
 
 def _badness(result: TestResult) -> tuple[bool, int]:
-    return not result.verdict.good, result.verdict.badness
+    return not result.verdict.good, list(Verdict).index(result.verdict)

@@ -27,24 +27,6 @@ class Verdict(StrEnum):
         """Whether a run with only such verdicts ends with status 0."""
         return self in (Verdict.PASS, Verdict.SKIP)
 
-    @property
-    def badness(self) -> int:
-        """Its place from best to worst; of several results of one test the worst counts."""
-        return _FROM_BEST_TO_WORST.index(self)
-
-
-# Not the order of the names above, which is that of the columns of a summary.
-_FROM_BEST_TO_WORST = (
-    Verdict.PASS,
-    Verdict.FLAKY,
-    Verdict.SKIP,
-    Verdict.BLOCKED,
-    Verdict.INCONCLUSIVE,
-    Verdict.FAIL,
-    Verdict.ERROR,
-    Verdict.NOT_RUN,
-)
-
 
 class Blame(StrEnum):
     """Whose fault a verdict is: the runtime under test, the tests and their harness, or what starts and reaches the runtime."""

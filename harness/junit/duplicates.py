@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.events.verdict import Verdict
 from harness.identity import TestId, has_no_encoding
+from harness.junit.outcome import RANK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tu
             settled.append(same[0][0])
         elif has_no_encoding(identity.variant) and len({file for _, file in same}) == len(same):
             # The files of several encodings each have it.
-            settled.append(max((result for result, _ in same), key=lambda one: one.verdict.badness))
+            settled.append(max((result for result, _ in same), key=lambda one: RANK.index(one.verdict)))
         elif policy is Duplicates.ATTEMPTS:
             settled.append(_attempts([result for result, _ in same], runs=len({file for _, file in same}) == len(same)))
         elif policy is Duplicates.POSITION:
@@ -63,7 +64,7 @@ def settle(results: Sequence[tuple[TestResult, Path]], policy: Duplicates) -> tu
 
 
 def _both(first: TestResult, second: TestResult) -> TestResult:
-    worse = max(first, second, key=lambda one: one.verdict.badness)
+    worse = max(first, second, key=lambda one: RANK.index(one.verdict))
     detail = "\n\n".join(text for text in (first.detail, second.detail) if text)
     return replace(worse, detail=detail, seconds=first.seconds + second.seconds)
 
@@ -71,7 +72,7 @@ def _both(first: TestResult, second: TestResult) -> TestResult:
 def _attempts(tries: list[TestResult], *, runs: bool) -> TestResult:
     # A try that was skipped has shown nothing; only when all were, skipping is the result.
     ran = [one for one in tries if one.verdict is not Verdict.SKIP] or tries
-    worst = max(tries, key=lambda one: one.verdict.badness)
+    worst = max(tries, key=lambda one: RANK.index(one.verdict))
     whole = replace(worst, seconds=sum(one.seconds for one in tries), attempts=sum(one.attempts for one in ran))
     failed = [one for one in tries if one.verdict not in (Verdict.PASS, Verdict.SKIP)]
     # One case in each of several files: every file is a run, whose end did not depend on what the test did in the others.

@@ -14,6 +14,17 @@ from harness.junit.document import Node, word
 from harness.junit.words import ALARMING, FLAGS, HARMLESS_CHILDREN, MARKS, MEANING, NO, TEXT_ATTRIBUTES, WORD_ATTRIBUTES, YES
 from harness.requirements.sets import Standing
 
+RANK = (
+    Verdict.PASS,
+    Verdict.FLAKY,
+    Verdict.SKIP,
+    Verdict.BLOCKED,
+    Verdict.INCONCLUSIVE,
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.NOT_RUN,
+)
+"""From best to worst."""
 OURS = {str(one): one for one in (Verdict.INCONCLUSIVE, Verdict.BLOCKED, Verdict.NOT_RUN)}
 """Verdicts that JUnit does not know; our own files say them by the type of a failure or error."""
 ATTEMPTS = ("flakyfailure", "flakyerror", "rerunfailure", "rerunerror", "rerun", "retry", "retried")
@@ -139,7 +150,7 @@ def _worst(found: list[tuple[Verdict, str, str]]) -> tuple[Verdict, str, str]:
     if not found:
         return Verdict.PASS, "", ""
     # The first of equals, and of these one with something to say.
-    verdict = max((one for one, _, _ in found), key=lambda one: one.badness)
+    verdict = max((one for one, _, _ in found), key=RANK.index)
     message = next((text for one, text, _ in found if one is verdict and text), "")
     if verdict is Verdict.FLAKY:
         message = [text for one, text, _ in found if one is verdict][-1]

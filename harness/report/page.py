@@ -105,7 +105,7 @@ class Entry:
     def verdict(self, column: Column) -> str:
         """Its verdict in a column, the worst if it occurs twice there; "" where it does not occur."""
         found = [one.result.verdict for one in self.shown if one.column == column]
-        return str(max(found, key=lambda one: (not one.good, one.badness))) if found else ""
+        return str(max(found, key=lambda one: (not one.good, list(Verdict).index(one)))) if found else ""
 
     @property
     def bad(self) -> list[Shown]:

@@ -84,6 +84,7 @@ def _unique(events: Iterable[dict[str, Any]], *, repeated: bool) -> tuple[dict[s
     for event in events:
         name = event["id"]
         places.setdefault(name, []).append(str(event.get("location", "")))
+        # The place in the list of verdicts is the order of badness; a good verdict has none, so that two passes stay the first.
         if name not in found or _badness(event) > _badness(found[name]):
             found[name] = event
     return found, {} if repeated else {name: some for name, some in places.items() if len(some) > 1}
@@ -91,8 +92,7 @@ def _unique(events: Iterable[dict[str, Any]], *, repeated: bool) -> tuple[dict[s
 
 def _badness(event: Mapping[str, Any]) -> int:
     verdict = event.get("verdict")
-    # A good one has none, so that of two passes the first stays.
-    return Verdict(verdict).badness if verdict is not None and not Verdict(verdict).good else -1
+    return list(Verdict).index(Verdict(verdict)) if verdict is not None and not Verdict(verdict).good else -1
 
 
 def _shares(outcomes: Sequence[LaneOutcome], announced: int) -> list[str]:

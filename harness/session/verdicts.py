@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pytest
 
 
+_RANK = {Verdict.PASS: 0, Verdict.SKIP: 1, Verdict.INCONCLUSIVE: 2, Verdict.BLOCKED: 3, Verdict.FAIL: 4, Verdict.ERROR: 5}
+
+
 class NoExpectedFailure(HarnessError):
     """A test is marked as failing, or says so itself."""
 
@@ -95,7 +98,7 @@ def excuse_leftovers(phase: Phase, earlier: Sequence[Phase], raised: BaseExcepti
 
 def combine(phases: Sequence[Phase]) -> Phase:
     """The phase that decides the test: the worst, the first of equals."""
-    return max(phases, key=lambda phase: phase.verdict.badness)
+    return max(phases, key=lambda phase: _RANK[phase.verdict])
 
 
 def _is_ours(raised: BaseException | None) -> bool:

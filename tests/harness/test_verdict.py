@@ -31,13 +31,6 @@ def test_a_test_without_an_encoding_is_there_once_with_its_worst_result():
     assert [(one.id.name, str(one.verdict)) for one in merged] == [("a", "fail"), ("b", "pass"), ("b", "fail")]
 
 
-@pytest.mark.parametrize("worse", ["fail", "error", "inconclusive", "blocked"])
-def test_a_pass_after_reruns_hides_nothing_that_is_worse(worse):
-    for order in (("flaky", worse), (worse, "flaky")):
-        (kept,) = once([result("a", one, "any-memory") for one in order])
-        assert str(kept.verdict) == worse
-
-
 def test_counts_add_up_and_tell_failed_from_not_run():
     report = RunReport({}, [result("a", "error"), result("b", "inconclusive"), result("c", "not-run"), result("d", "flaky")])
     assert report.counts() == {("s", "json-memory"): Counts(collected=4, flaky=1, failed=2, not_run=1)}

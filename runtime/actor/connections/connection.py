@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.events import EventLink
-from runtime.protocol.values import UNDEFINED
+from runtime.protocol.values import UNDEFINED, Undefined
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.hibernation.watermark import Watermark
     from runtime.actor.connections.sockets import ActorSocket
+
+
+_UNCHANGEABLE = (type(None), str, int, float, bytes, Undefined)
+"""What needs no copy; a subclass with attributes of its own is nobody's parameters."""
 
 
 class ConnLink(EventLink, Protocol):
@@ -96,8 +100,8 @@ class Conn:
     @property
     def params(self) -> Any:
         """The connection parameters; None when the client sent none."""
-        # Containers can be changed in place, so user code gets its own; most connections have none, and pay nothing.
-        return copy.deepcopy(self._params) if isinstance(self._params, (dict, list, set)) else self._params
+        # Whatever a schema makes of them may be changed in place, so user code gets its own; most connections have none, and pay nothing.
+        return self._params if isinstance(self._params, _UNCHANGEABLE) else copy.deepcopy(self._params)
 
     @property
     def state(self) -> Any:

@@ -10,9 +10,9 @@ import asyncio
 import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.connections.hibernation.records import encode_value
 from runtime.actor.connections.params import check_params
 from runtime.errors import ActorError
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ class Setup:
         definition, options = owner.definition, owner.options
         hooks = definition.hooks
         params = check_params(definition.conn_params, params)
-        if conn.is_hibernatable and definition.conn_params is not None:
-            encode_value(params)  # a schema may make a value that no record can hold; every later save would fail on it
+        if conn.is_hibernatable:
+            # A schema may make a value that no record can hold, and a client may send one that is too deep to come back.
+            check_storable(params, records=True)
         # Hooks before `on_connect` get no connection: until it is listed there is none to speak of (CONN-011, CONN-012).
         if "on_before_connect" in hooks:
             limit = options.on_before_connect_timeout

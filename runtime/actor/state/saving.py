@@ -134,31 +134,42 @@ class StateSaver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        # Sources are noted one by one: when one can't be serialized, those before it must learn that their rows were not written.
-        taken: list[SaveSource] = []
-        ops: list[Op] = []
-        try:
-            for source in self._sources:
-                taken.append(source)
-                ops += source.collect()
+        # One source that can't be serialized keeps no other from being written; the rows that callers brought along belong to a whole save.
+        collected, broken = self._collect()
+        ops = [op for _, rows in collected for op in rows]
+        failure = broken[0][1] if broken else None
+        if failure is None:
             for _, extra in waiting:
                 ops += extra
+        written = True
+        try:
             if ops:
                 await self._owner.commit(ops)
         except Exception as error:
-            self._settle(taken, ok=False)
-            self._failed(error, waiting)
-        else:
-            self._last_save = self._loop.time()
-            self._failures = 0
-            self._settle(taken, ok=True)
-            for waiter, _ in waiting:
-                if not waiter.done():
-                    waiter.set_result(None)
+            failure, written = error, False
+        for source, _ in collected:
+            source.settled(written)
+        for source, _ in broken:
+            source.settled(False)
+        if failure is not None:
+            self._failed(failure, waiting)
+            return
+        self._last_save = self._loop.time()
+        self._failures = 0
+        for waiter, _ in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def _settle(self, sources: list[SaveSource], *, ok: bool) -> None:
-        for source in sources:
-            source.settled(ok)
+    def _collect(self) -> tuple[list[tuple[SaveSource, list[Op]]], list[tuple[SaveSource, Exception]]]:
+        """The rows of the sources that have some, and what the others raised."""
+        collected: list[tuple[SaveSource, list[Op]]] = []
+        broken: list[tuple[SaveSource, Exception]] = []
+        for source in self._sources:
+            try:
+                collected.append((source, source.collect()))
+            except Exception as error:
+                broken.append((source, error))
+        return collected, broken
 
     def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Sequence[Op]]]) -> None:
         self._owner.log.error("actor state save failed", error=repr(error))

@@ -17,9 +17,8 @@ from runtime import clock
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import make_error
-from runtime.gateway.actor_headers import actor_headers
 from runtime.gateway.reach import Live
-from runtime.hosting.generation import crash_text, identify
+from runtime.hosting.generation import actor_headers, crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+from pydantic import BaseModel
 
 from runtime.actor.connections.connection import Conn, new_conn_id
 from runtime.protocol.values import UNDEFINED
@@ -57,3 +62,21 @@ async def test_a_disconnect_waits_for_the_setup():
 
 def test_ids_are_unique():
     assert len({new_conn_id() for _ in range(50)}) == 50
+
+
+@dataclass
+class Params:
+    tags: list
+
+
+class Model(BaseModel):
+    tags: list
+
+
+@pytest.mark.parametrize("make", [Params, lambda tags: Model(tags=tags), lambda tags: (tags,), lambda tags: SimpleNamespace(tags=tags)])
+def test_parameters_cannot_be_changed_whatever_a_schema_makes_of_them(make):
+    conn = Conn(Home(), "c1")
+    conn.adopt(make(["a"]), UNDEFINED)
+    given = conn.params
+    (given[0] if isinstance(given, tuple) else given.tags).append("b")
+    assert conn.params == make(["a"])

@@ -85,13 +85,14 @@ async def test_a_failed_save_is_told_to_all_and_tried_again_at_once():
 
 
 @virtual
-async def test_a_source_that_cannot_be_serialized_gives_the_rows_of_the_others_back():
-    saver, _, a, b = build()
-    a.dirty, b.dirty = True, TypeError("not storable")
+async def test_a_source_that_cannot_be_serialized_keeps_no_other_from_being_written():
+    saver, owner, a, b = build()
+    a.dirty, b.dirty = TypeError("not storable"), True
     with pytest.raises(TypeError):
-        await saver.save_now()
-    assert (a.outcomes, b.outcomes) == ([False], [False])
-    saver.stop_timer()
+        await saver.save_now([Put("t", b"extra", b"")])
+    # Not what the caller brought along: it belongs to a save that is whole.
+    assert [[op.key for op in batch] for batch in owner.batches] == [[b"b"]]
+    assert (a.outcomes, b.outcomes) == ([False], [True])
 
 
 @virtual

@@ -90,11 +90,18 @@ class ConnStore:
     Args:
         request_save: Asks the saver for a save within that many seconds, or at its usual pace for None.
         tell: Called when state or subscriptions of a connection changed, whether it is stored or not.
+        cannot_write: Called with the id of a connection that has no row, and why.
     """
 
-    def __init__(self, request_save: Callable[[float | None], None], tell: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        request_save: Callable[[float | None], None],
+        tell: Callable[[], None] = lambda: None,
+        cannot_write: Callable[[str, Exception], None] = lambda _conn_id, _error: None,
+    ) -> None:
         self._request_save = request_save
         self._tell = tell
+        self._cannot_write = cannot_write
         self._dirty: dict[str, StoredConn] = {}
         self._acking: set[str] = set()
         self._removed: set[str] = set()
@@ -155,10 +162,14 @@ class ConnStore:
             link = conn.link
             if link is None:
                 continue
-            record = _record(conn, link)
-            if not conn.complete_record:
-                ops.append(conn_records.put_fixed(record))
-            ops.append(conn_records.put_changing(record))
+            try:
+                rows = _rows(conn, link)
+            except Exception as error:
+                # It alone stays unwritten and unacknowledged, and is tried again with every save.
+                self._dirty[conn.id] = conn
+                self._cannot_write(conn.id, error)
+                continue
+            ops += rows
             conn.persisted = conn.complete_record = True
             # The watermark as it is written: what is settled during the commit is not durable with it (HIB-034).
             batch.written.append((conn, link, link.watermark.value, link.watermark.unacknowledged))
@@ -182,10 +193,12 @@ class ConnStore:
             self._removed |= batch.removed
 
 
-def _record(conn: StoredConn, link: StoredLink) -> ConnRecord:
+def _rows(conn: StoredConn, link: StoredLink) -> list[Op]:
     socket = link.socket
     params, state = conn.stored_values()
-    return ConnRecord(
+    record = ConnRecord(
         conn.id, params, state, tuple(conn.subscriptions), socket.gateway_id, socket.request_id, link.watermark.value,
         socket.request,
     )  # fmt: skip
+    changing = conn_records.put_changing(record)
+    return [changing] if conn.complete_record else [conn_records.put_fixed(record), changing]

@@ -9,6 +9,7 @@ import pytest
 from runtime.actor.connections.connection import Conn
 from runtime.actor.connections.hibernation.store import ACK_DELAY, ConnStore
 from runtime.actor.connections.hibernation.watermark import FORCED_ACK_BYTES, Watermark
+from runtime.protocol.values import UNDEFINED
 from tests.runtime.connections.fakes import Socket
 
 
@@ -102,3 +103,21 @@ def test_after_the_end_nothing_is_marked(act):
     else:
         saves.store.settle(conn, 1, 1)
     assert saves.rows() == []
+
+
+def test_a_connection_that_has_no_row_keeps_no_other_from_being_written():
+    saves = Saves()
+    reported = []
+    saves.store = ConnStore(saves.asked.append, cannot_write=lambda conn_id, error: reported.append(conn_id))
+    bad, good = linked("bad"), linked("good")
+    bad.adopt({"who": "\udce9"}, UNDEFINED)
+    for conn in (bad, good):
+        saves.store.settle(conn, 1, 10)
+    assert saves.rows() == BOTH
+    saves.store.settled(True)
+    assert (reported, good.link.socket.acknowledged, bad.link.socket.acknowledged) == (["bad"], [1], [])
+    # Nor is it forgotten: once it can be written it is, and only then acknowledged.
+    bad.adopt({"who": "me"}, UNDEFINED)
+    assert saves.rows() == BOTH
+    saves.store.settled(True)
+    assert bad.link.socket.acknowledged == [1]

@@ -6,7 +6,8 @@ Why nothing is raised: the client has its 101 already, so the only answer that s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+import inspect
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from runtime.actor.connections.client_protocol import ClientConnection, ClientOwner, ClientTable
@@ -114,7 +115,15 @@ async def _open_raw(owner: ClientOwner, table: OpeningTable, socket: ActorSocket
 def _may_hibernate(owner: ConnOwner, socket: ActorSocket) -> bool:
     """The actor's option, asked once per socket when it is a predicate (HIB-001, HIB-002)."""
     option = owner.options.can_hibernate_web_socket
-    return option if isinstance(option, bool) else bool(option(socket.request))
+    if isinstance(option, bool):
+        return option
+    answer: Any = option(socket.request)
+    # The coroutine of an asynchronous predicate would always be true.
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError("can_hibernate_web_socket must not be asynchronous")
+    return bool(answer)
 
 
 def _log_refused(owner: ConnOwner, error: Exception, conn: Conn | None) -> None:
