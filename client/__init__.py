@@ -13,6 +13,7 @@ from client.config import ClientConfig
 from client.connection import Connection, ConnectionDisposedError
 from client.errors import ConfigurationError
 from client.handle import Handle
+from client.limits import Limits
 from client.link import ConnectionClosedError
 from client.manager import ManagerApi
 from client.observe import Exchange, Observer, SocketFrame
@@ -38,6 +39,7 @@ __all__ = [
     "Exchange",
     "Handle",
     "HttpFailureError",
+    "Limits",
     "ManagerApi",
     "Observer",
     "QueueResult",

@@ -56,12 +56,13 @@ class CallsOwner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One gateway request; `path` is what the actor sees."""
+    """One gateway request; `path` is what the actor sees, `within` a limit in seconds instead of `Limits.response`."""
 
     method: str
     path: str
     content: bytes
     headers: Mapping[str, str]
+    within: float | None = None
 
 
 class GatewayCalls:
@@ -158,7 +159,8 @@ class GatewayCalls:
 
     async def _exchange(self, request: Request, actor_id: str | None) -> httpx.Response:
         url, routing = request_address(self._query, self._client.config, request.path, actor_id=actor_id, skip_ready_wait=self._skip)
-        return await self._client.transport.request(request.method, url, headers={**request.headers, **routing}, content=request.content)
+        headers = {**request.headers, **routing}
+        return await self._client.transport.request(request.method, url, headers=headers, content=request.content, within=request.within)
 
     async def _check_start(self, error: ActorError, actor_id: str | None) -> None:
         """Raise why the actor does not start, when its record says so (WIRE-932)."""

@@ -9,6 +9,7 @@ import httpx
 
 from client.config import ClientConfig
 from client.handle import Handle
+from client.limits import DEFAULT_LIMITS, Limits
 from client.manager import ManagerApi
 from client.query import GET, GET_OR_CREATE, ActorQuery
 from client.retry import RetryPolicy, doubling
@@ -44,6 +45,7 @@ class Client:
         max_input_size: Bytes of creation input allowed in query URLs.
         skip_ready_wait: Address actors although they may not be ready (WIRE-913).
         metadata_lookup: Ask `/metadata` before the first operation (WIRE-902).
+        limits: How long a silent peer is waited for, pings, sizes.
         policy: Retry delays.
         observer: Sees every exchange and frame.
 
@@ -63,6 +65,7 @@ class Client:
         max_input_size: int = 4096,
         skip_ready_wait: bool = False,
         metadata_lookup: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
         policy: RetryPolicy | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -76,9 +79,10 @@ class Client:
             max_input_size=max_input_size,
             skip_ready_wait=skip_ready_wait,
             metadata_lookup=metadata_lookup,
+            limits=limits,
         )
         self.policy = policy or RetryPolicy()
-        self.transport = Transport(observer)
+        self.transport = Transport(observer, limits)
         self.rest = ManagerApi(self.transport, self.config)
         self._connections: set[Connection] = set()
         # Config and REST are replaced as a whole after the lookup, so parts must ask the client for them at each use and keep neither.

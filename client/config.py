@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from client.errors import ConfigurationError
 from client.header_text import checked_headers, checked_value
+from client.limits import DEFAULT_LIMITS, Limits
 from runtime.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class ClientConfig:
     max_input_size: int = 4096
     skip_ready_wait: bool = False
     metadata_lookup: bool = True
+    limits: Limits = DEFAULT_LIMITS
 
     @classmethod
     def of(
@@ -44,6 +46,7 @@ class ClientConfig:
         max_input_size: int,
         skip_ready_wait: bool,
         metadata_lookup: bool,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> ClientConfig:
         """Merge arguments, credentials in the endpoint, and the environment.
 
@@ -81,6 +84,7 @@ class ClientConfig:
             max_input_size,
             skip_ready_wait,
             metadata_lookup,
+            limits,
         )
 
     def redirected(self, metadata: Any) -> ClientConfig:

@@ -252,12 +252,21 @@ class Connection:
         async with Link(socket, encoding) as link:
             self._link = link
             try:
-                failure = await self._converse(link)
+                failure = await self._converse_in_time(link)
                 return failure or link.ending(), self._outlet is not None
             finally:
                 self._link = self._outlet = None
 
-    async def _converse(self, link: Link) -> BaseException | None:
+    async def _converse_in_time(self, link: Link) -> BaseException | None:
+        """`_converse` with a limit until `Init` (WIRE-909)."""
+        limit = self._client.config.limits.open
+        try:
+            async with asyncio.timeout(limit) as opening:
+                return await self._converse(link, opening)
+        except TimeoutError:
+            return make_error("client.connection_open_failed", reason=f"no Init within {limit:g} s")
+
+    async def _converse(self, link: Link, opening: asyncio.Timeout) -> BaseException | None:
         """Handle messages until the end; returns why when the close reason does not tell."""
         while True:
             try:
@@ -267,6 +276,7 @@ class Connection:
             if message is None:
                 return None
             if isinstance(message, Init):
+                opening.reschedule(None)
                 await self._opened(link, message)
             elif isinstance(message, ErrorFrame) and message.action_id is None:
                 told = from_wire_error(message.error)

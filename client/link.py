@@ -12,7 +12,7 @@ from runtime.errors import ActorError
 from runtime.protocol.connection import decode_to_client, encode_to_server
 
 if TYPE_CHECKING:
-    from client.transport import Socket
+    from client.socket import Socket
     from runtime.protocol.encodings import Encoding
     from runtime.protocol.messages import ToClient, ToServer
 
@@ -73,7 +73,9 @@ class Link:
         await self._socket.close(code, reason)
 
     def ending(self) -> ActorError | ConnectionClosedError:
-        """Why the socket closed: `group.code[#ray]` in the reason is a structured error (WIRE-540, WIRE-957)."""
+        """Why the socket closed: no answer to a ping, or `group.code[#ray]` in the reason is a structured error (WIRE-540, WIRE-957)."""
+        if self._socket.failure is not None:
+            return self._socket.failure
         code, reason = self._socket.close_code, self._socket.close_reason
         identity = reason.partition("#")[0]
         group, dot, name = identity.partition(".")

@@ -28,11 +28,20 @@ class ManagerApi:
         self._transport = transport
         self._config = config
 
-    async def call(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = UNDEFINED, *, scoped: bool = True) -> Any:
-        """One call; returns the decoded body, None for an empty one. `scoped` adds `namespace`.
+    async def call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: Any = UNDEFINED,
+        *,
+        scoped: bool = True,
+        within: float | None = None,
+    ) -> Any:
+        """One call; returns the decoded body, None for an empty one. `scoped` adds `namespace`; `within` is a limit in seconds of its own.
 
         Raises:
-            ActorError: A structured failure.
+            ActorError: A structured failure, or client.timed_out.
             HttpFailureError, httpx.HTTPError: Any other.
             ClientDisposedError: The client was disposed.
         """
@@ -48,12 +57,12 @@ class ManagerApi:
             headers["content-type"] = "application/json"
             content = jsontext.dumps(body)
         url = f"{self._config.endpoint}{path}" + (f"?{text}" if text else "")
-        response = await self._transport.request(method, url, headers=headers, content=content)
+        response = await self._transport.request(method, url, headers=headers, content=content, within=within)
         return decoded(response, _json, Encoding.JSON)
 
     async def metadata(self) -> Record:
         """`GET /metadata`."""
-        found: Record = await self.call("GET", "/metadata")
+        found: Record = await self.call("GET", "/metadata", within=self._config.limits.metadata)
         return found
 
     async def list_actors(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from client.config import ClientConfig
     from client.query import ActorQuery
-    from client.transport import Socket, Transport
+    from client.socket import Socket
+    from client.transport import Transport
 
 
 class SocketOwner(Protocol):

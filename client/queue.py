@@ -45,10 +45,13 @@ class QueueSender:
         encoding = self._client.config.encoding
         message = QueueSend(body, wait, None if timeout is None else round(timeout * 1000))
         content = encode_queue_request(message, encoding, queue)
+        limit = self._client.config.limits.response
+        # What the actor is asked to wait is no silence of it.
+        within = None if limit is None or timeout is None or not wait else limit + timeout
         # Encoded before its turn, decoded after it: what fails in either is its own, and holds nobody up.
         async with self._turn:
             await self._client.ready()
-            request = Request("POST", f"/queue/{quote(queue, safe='')}", content, request_headers(self._client.config, params))
+            request = Request("POST", f"/queue/{quote(queue, safe='')}", content, request_headers(self._client.config, params), within)
             response = await self._calls.send(request, through_query=self._through_query, also=is_queue_overload)
         result = decoded(response, decode_queue_response, encoding)
         return result if wait else None

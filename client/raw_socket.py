@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from client.transport import Socket
+    from client.socket import Socket
 
 
 class SocketClosedError(Exception):
@@ -33,7 +33,7 @@ class RawSocket:
         """The next message; raises `SocketClosedError` at the end."""
         data = await self._socket.receive()
         if data is None:
-            raise SocketClosedError(self.close_code, self.close_reason)
+            raise SocketClosedError(self.close_code, self.close_reason) from self._socket.failure
         return data
 
     async def __aiter__(self) -> AsyncIterator[bytes | str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import itertools
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import websockets
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from client.header_text import as_latin1, as_utf8, quoted_url
-from client.observe import Exchange, Observer, SocketFrame
+from client.limits import WITHOUT_PINGS
+from client.observe import Exchange, Observer
+from client.socket import Socket, WatchedConnection
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
+    from client.limits import Limits
+
 USER_AGENT = "RivetKit/0.1.0 (actor-conformance)"
 # A pool with a limit would let a long poll of one actor hold up the calls to all others.
 _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=None)
-_socket_numbers = itertools.count(1)
+# `/gateway/<id>@<token>/...`: an `@` further on is a part of what the actor sees.
+_TOKEN_IN_PATH = re.compile(r"(?<=/gateway/)([^/@]*)@[^/]*")
 T = TypeVar("T")
 
 
@@ -58,43 +63,69 @@ class ClientDisposedError(Exception):
 
 
 class Transport:
-    """Sends requests and opens sockets; no time-outs of its own, the actor's limits decide."""
+    """Sends requests and opens sockets, within limits: of one that is given none, all but pings."""
 
-    def __init__(self, observer: Observer | None) -> None:
+    def __init__(self, observer: Observer | None, limits: Limits = WITHOUT_PINGS) -> None:
         self._observer = observer
+        self._limits = limits
         self._closed = False
         self._http = httpx.AsyncClient(
-            timeout=None,  # noqa: S113 - see above
+            # Between two bytes, not in all: how long the whole may take, only the actor knows.
+            timeout=httpx.Timeout(connect=limits.connect, read=limits.response, write=limits.write, pool=None),
             limits=_UNLIMITED,
             trust_env=False,
             follow_redirects=False,
             verify=certificates(),
         )
 
-    async def request(self, method: str, url: str, *, headers: Mapping[str, str], content: Any = b"") -> httpx.Response:
-        """One request with its complete response.
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: Any = b"", within: float | None = None
+    ) -> httpx.Response:
+        """One request with its complete response. `within` is a limit in seconds instead of `Limits.response`.
 
         Raises:
+            ActorError: client.timed_out when the peer connects, reads or sends nothing for as long as the limits say (WIRE-909).
             httpx.HTTPError: The transport failed.
             ClientDisposedError: The transport was closed before or meanwhile.
         """
         if self._closed:
             raise ClientDisposedError
         try:
-            return await self._request(method, url, headers, content)
+            return await self._request(method, url, headers, content, within)
+        except httpx.TimeoutException as error:
+            if self._closed:
+                raise ClientDisposedError from error
+            raise self._timed_out(error, method, url, within) from error
         except (httpx.HTTPError, RuntimeError) as error:
             if self._closed:
                 raise ClientDisposedError from error
             raise
 
-    async def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any) -> httpx.Response:
+    def _timed_out(self, error: httpx.TimeoutException, method: str, url: str, within: float | None) -> ActorError:
+        # The path only, and no token in it: messages reach logs. Of the three times, the peer's silence is told by which.
+        parts = urlsplit(url)
+        path = _TOKEN_IN_PATH.sub(r"\1", parts.path)
+        request = f"{method} {path}"
+        if isinstance(error, httpx.ConnectTimeout):
+            awaited, seconds = f"a connection to {parts.netloc}", self._limits.connect
+        elif isinstance(error, httpx.WriteTimeout):
+            awaited, seconds = f"{parts.netloc} to read {request}", self._limits.write
+        else:
+            awaited, seconds = f"the answer to {request}", within or self._limits.response
+        return make_error("client.timed_out", awaited=awaited, seconds=seconds)
+
+    async def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any, within: float | None) -> httpx.Response:
+        limits = self._limits
+        timeout: Any = httpx.USE_CLIENT_DEFAULT
+        if within is not None:
+            timeout = httpx.Timeout(connect=limits.connect, read=within, write=limits.write, pool=None)
         if self._observer is None:
-            return await self._http.request(method, url, headers=as_utf8(headers), content=content)
+            return await self._http.request(method, url, headers=as_utf8(headers), content=content, timeout=timeout)
         loop = asyncio.get_running_loop()
         started = loop.time()
         body = content if isinstance(content, bytes) else b""
         try:
-            response = await self._http.request(method, url, headers=as_utf8(headers), content=content)
+            response = await self._http.request(method, url, headers=as_utf8(headers), content=content, timeout=timeout)
         except BaseException as error:
             self._observer.on_exchange(Exchange(method, url, headers, body, started, loop.time(), error=repr(error)))
             raise
@@ -107,105 +138,44 @@ class Transport:
         """Open a WebSocket.
 
         Raises:
-            ActorError: client.connection_open_failed when there is no server or it refuses (WIRE-961).
+            ActorError: client.connection_open_failed when there is no server, or it refuses or does not answer in time (WIRE-961).
             ClientDisposedError: The transport was closed.
         """
         if self._closed:
             raise ClientDisposedError
         try:
             connection = await self._connect(url, protocols, headers)
+        except TimeoutError as error:
+            reason = f"no answer to the handshake within {self._limits.open:g} s"
+            raise make_error("client.connection_open_failed", reason=reason) from error
         except (OSError, EOFError, websockets.WebSocketException) as error:
             raise make_error("client.connection_open_failed", reason=str(error) or repr(error)) from error
-        return Socket(connection, url, tuple(protocols), self._observer)
+        return Socket(connection, url, tuple(protocols), self._observer, self._limits)
 
-    async def _connect(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> ClientConnection:
+    async def _connect(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> WatchedConnection:
         target = "ws" + quoted_url(url).removeprefix("http")
-        return await connect(
+        limits = self._limits
+        connection = await connect(
             target,
+            create_connection=WatchedConnection,
             subprotocols=[websockets.Subprotocol(item) for item in protocols],
             additional_headers=as_latin1(headers),
             user_agent_header=USER_AGENT,
             compression=None,
-            max_size=None,
-            ping_interval=None,
-            open_timeout=None,
-            close_timeout=5,
+            max_size=limits.message_bytes,
+            ping_interval=limits.ping_interval,
+            ping_timeout=limits.ping_timeout,
+            open_timeout=limits.open,
+            close_timeout=limits.close,
             proxy=None,
         )
+        assert isinstance(connection, WatchedConnection)
+        return connection
 
     async def close(self) -> None:
         """Close pooled connections; later calls fail."""
         self._closed = True
         await self._http.aclose()
-
-
-class Socket:
-    """One open WebSocket."""
-
-    def __init__(self, connection: ClientConnection, url: str, protocols: tuple[str, ...], observer: Observer | None) -> None:
-        self._connection = connection
-        self._observer = observer
-        self._number = next(_socket_numbers)
-        self._reported = False
-        if observer is not None:
-            observer.on_frame(SocketFrame(self._number, "open", _now(), url=url, protocols=protocols))
-
-    async def send(self, data: bytes | str) -> None:
-        """Send one message; raises `ConnectionClosed` after the end."""
-        if self._observer is not None:
-            self._observer.on_frame(SocketFrame(self._number, "sent", _now(), data=data))
-        await self._connection.send(data)
-
-    async def receive(self) -> bytes | str | None:
-        """The next message, None when the socket is closed."""
-        try:
-            data = await self._connection.recv()
-        except websockets.ConnectionClosed:
-            self._report_close()
-            return None
-        if self._observer is not None:
-            self._observer.on_frame(SocketFrame(self._number, "received", _now(), data=data))
-        return data
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close and wait for the answer."""
-        with contextlib.suppress(websockets.ConnectionClosed, OSError):
-            await self._connection.close(code, reason)
-        self._report_close()
-
-    @property
-    def close_code(self) -> int | None:
-        """The code the socket was closed with; 1006 when the transport broke, 1005 when there was none; None while open."""
-        return self._connection.close_code
-
-    @property
-    def close_reason(self) -> str:
-        """The reason the socket was closed with."""
-        return self._connection.close_reason or ""
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The negotiated sub-protocol."""
-        return self._connection.subprotocol
-
-    @property
-    def response_headers(self) -> Mapping[str, str]:
-        """Headers of the 101 response."""
-        response = self._connection.response
-        return dict(response.headers.raw_items()) if response is not None else {}
-
-    def abort(self) -> None:
-        """Drop the transport without a close frame."""
-        self._connection.transport.abort()
-
-    def _report_close(self) -> None:
-        if self._observer is not None and not self._reported:
-            self._reported = True
-            self._observer.on_frame(SocketFrame(self._number, "closed", _now(), code=self.close_code, reason=self.close_reason))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def raise_for(response: httpx.Response, encoding: Encoding) -> None:

@@ -16,7 +16,7 @@ from harness.frames.match import count, difference, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.transport import Socket
+    from client.socket import Socket
 
 FENCE = "conform.noSuchAction"
 """Nobody declares an action of this name, so asking for it does nothing but bring an answer."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from client import ActorError, HttpFailureError
+from client.limits import WITHOUT_PINGS
 from client.transport import Transport
 from harness.codec.addresses import direct_path, offered
 from harness.codec.bodies import encode_action_request, encode_queue_request
@@ -109,6 +110,8 @@ class Conform:
             "encoding": SPOKEN_BY_ANY if self._encoding == ANY else self._encoding,
             # A client with an encoding of its own says nothing of the test's: only the one that speaks the variant is watched.
             "observer": self.transcript if "encoding" in options else self.watch,
+            # A ping is no traffic that a test speaks of, and in virtual time nothing that it waits for.
+            "limits": WITHOUT_PINGS,
             **options,
         }
         return TrackedClient(self.handles, self.endpoint, **options)

@@ -151,6 +151,8 @@ _ROWS: Final[tuple[tuple[str, str, int, bool, str, str], ...]] = (
     ("auth.forbidden", "Forbidden", 403, True, "", "ACCESS-003"),
     ("client.get_params_failed", "Failed to resolve connection params: {reason}", 500, True, "", "WIRE-961 CONN-045"),
     ("client.connection_open_failed", "Failed to open the connection: {reason}", 500, True, "", "WIRE-961"),
+    ("client.timed_out", "Timed out after {seconds} s waiting for {awaited}.", 504, True, "awaited seconds", "WIRE-909 WIRE-964"),
+    ("client.overloaded", "{pending} messages of this connection are waiting already.", 503, True, "pending", "WIRE-909"),
     ("config.endpoint_mismatch", "The start request names another endpoint.", 400, True, "", "ENGINE-190"),
     ("config.namespace_mismatch", "The start request names another namespace.", 400, True, "", "ENGINE-190"),
     ("connection.restore_not_found", "Connection to restore was not found.", 500, False, "", "HIB-051"),

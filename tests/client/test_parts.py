@@ -41,7 +41,7 @@ class Owner:
         self.answers, self.seen, self.lookups, self.open_with, self.tracked = list(answers), [], 0, [], set()
         self.track, self.untrack = self.tracked.add, self.tracked.discard
 
-    async def request(self, method, url, *, headers, content):
+    async def request(self, method, url, *, headers, content, within=None):
         self.seen.append(url.removeprefix("http://x/gateway/").partition("?")[0])
         await asyncio.sleep(0.01)
         return self.answers.pop(0)
@@ -65,7 +65,7 @@ class Owner:
 class Line:
     """A socket that says what it was given, and then waits."""
 
-    close_code, close_reason = 1006, "lost"
+    close_code, close_reason, failure = 1006, "lost", None
 
     def __init__(self, *frames):
         self.frames, self.sent, self.closed = list(frames), [], []

@@ -7,6 +7,7 @@ faster and a second way that behaves differently.
 from __future__ import annotations
 
 from client import Client
+from client.limits import WITHOUT_PINGS
 
 
 class LoopbackClients:
@@ -19,7 +20,7 @@ class LoopbackClients:
         """The client for actors of that namespace and pool."""
         found = self._clients.get((namespace, pool))
         if found is None:
-            found = self._clients[namespace, pool] = Client(endpoint, namespace=namespace, pool=pool)
+            found = self._clients[namespace, pool] = Client(endpoint, namespace=namespace, pool=pool, limits=WITHOUT_PINGS)
         return found
 
     async def close(self) -> None:
