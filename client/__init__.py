@@ -10,11 +10,11 @@ A structured failure raises `ActorError`; the other exceptions are those exporte
 
 from client.client import Client
 from client.config import ClientConfig
-from client.connection import Connection, ConnectionDisposedError
+from client.connections.connection import Connection, ConnectionDisposedError
+from client.connections.link import ConnectionClosedError
 from client.errors import ConfigurationError
 from client.handle import Handle
 from client.limits import Limits
-from client.link import ConnectionClosedError
 from client.manager import ManagerApi
 from client.observe import Exchange, Observer, SocketFrame
 from client.raw_socket import RawSocket, SocketClosedError

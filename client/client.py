@@ -12,7 +12,7 @@ from client.handle import Handle
 from client.limits import DEFAULT_LIMITS, Limits
 from client.manager import ManagerApi
 from client.query import GET, GET_OR_CREATE, ActorQuery
-from client.retry import RetryPolicy, doubling
+from client.retry import RetryPolicy
 from client.transport import ClientDisposedError, HttpFailureError, Transport
 from runtime.errors import ActorError
 from runtime.protocol.encodings import Encoding
@@ -22,7 +22,7 @@ from runtime.protocol.values import UNDEFINED
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from client.connection import Connection
+    from client.connections.connection import Connection
     from client.observe import Observer
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Client:
         skip_ready_wait: Address actors although they may not be ready (WIRE-913).
         metadata_lookup: Ask `/metadata` before the first operation (WIRE-902).
         limits: How long a silent peer is waited for, pings, sizes.
-        policy: Retry delays.
+        policy: Retry delays, and the seed of their jitter.
         observer: Sees every exchange and frame.
 
     Raises:
@@ -158,7 +158,7 @@ class Client:
 
     # Shared by the calls of one client only: a task shared by all clients of an endpoint would have to outlive the loop it began on.
     async def _look_up(self) -> None:
-        for delay in doubling(self.policy.metadata_first, self.policy.metadata_max):
+        for delay in self.policy.metadata_delays():
             try:
                 metadata = await self.rest.metadata()
                 break

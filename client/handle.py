@@ -11,7 +11,7 @@ import httpx
 from client.actions import ActionCaller
 from client.address import request_headers
 from client.calls import GatewayCalls, Request
-from client.connection import Connection, ConnectionOwner
+from client.connections.connection import Connection, ConnectionOwner
 from client.header_text import checked_headers, checked_token
 from client.opening import connection_params, open_socket
 from client.queue import QueueSender
@@ -78,7 +78,7 @@ class Handle:
             return await self._destroy(args)
         # Two loops: inside, `calls` goes after an actor that moved; out here, the same request is repeated when a gateway gave it up
         # midway.
-        for delay in self._client.policy.outer_delays:
+        for delay in self._client.policy.outer():
             try:
                 return await self._call(name, args)
             except ActorError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Delays in seconds and numbers of attempts. The defaults are the protocol's."""
+    """Delays in seconds and numbers of attempts. The defaults are the protocol's.
+
+    Delays that grow are each shortened by a random share of up to `jitter` (WIRE-965): clients that lost the same server do not come
+    back all at once; the same `seed` gives the same delays.
+    """
 
     # Named after the two loops of section 11.3: the outer one repeats a call, the inner one looks for the actor.
     outer_delays: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2)
@@ -28,12 +35,33 @@ class RetryPolicy:
     metadata_max: float = 15.0
     destroy_poll: float = 0.025
     destroy_wait: float = 1.0
+    jitter: float = 0.5
+    seed: int | None = None
+    _chance: random.Random = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigurationError` for a share below 0 or above 1."""
+        if not 0 <= self.jitter <= 1:
+            raise ConfigurationError(f"the jitter is {self.jitter!r}: it is a share from 0 to 1")
+        object.__setattr__(self, "_chance", random.Random(self.seed))  # noqa: S311 - keeps apart, hides nothing
+
+    def spread(self, delay: float) -> float:
+        """The delay, shortened by chance."""
+        return delay * (1 - self.jitter * self._chance.random()) if self.jitter else delay
+
+    def outer(self) -> Iterator[float]:
+        """Delays of the outer loop (section 11.3)."""
+        return map(self.spread, self.outer_delays)
+
+    def metadata_delays(self) -> Iterator[float]:
+        """Delays between lookups, without end (WIRE-902)."""
+        return map(self.spread, doubling(self.metadata_first, self.metadata_max))
 
     def reconnect_delays(self, *, at_once: bool = True) -> Iterator[float]:
         """Immediately, then doubling without end (WIRE-958); `at_once=False` leaves out the immediate attempt."""
         if at_once:
             yield 0.0
-        yield from doubling(self.reconnect_first, self.reconnect_max)
+        yield from map(self.spread, doubling(self.reconnect_first, self.reconnect_max))
 
 
 def doubling(first: float, most: float) -> Iterator[float]:

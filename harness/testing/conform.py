@@ -14,6 +14,7 @@ import httpx
 
 from client import ActorError, HttpFailureError
 from client.limits import WITHOUT_PINGS
+from client.retry import RetryPolicy
 from client.transport import Transport
 from harness.codec.addresses import direct_path, offered
 from harness.codec.bodies import encode_action_request, encode_queue_request
@@ -112,6 +113,8 @@ class Conform:
             "observer": self.transcript if "encoding" in options else self.watch,
             # A ping is no traffic that a test speaks of, and in virtual time nothing that it waits for.
             "limits": WITHOUT_PINGS,
+            # The delays of WIRE-958 as they stand, and the same in every run.
+            "policy": RetryPolicy(jitter=0),
             **options,
         }
         return TrackedClient(self.handles, self.endpoint, **options)

@@ -6,9 +6,12 @@ import contextlib
 
 import pytest
 
-from client import Client
+from client import Client, RetryPolicy
 from tests.client.gateway import Gateway
 from tests.harness.app_server import AppServer
+
+EXACT = RetryPolicy(jitter=0)
+"""Delays as the protocol has them, so that tests can measure them."""
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ async def gateway():
 
 @pytest.fixture
 async def client(gateway):
-    async with Client(gateway.url) as client:
+    async with Client(gateway.url, policy=EXACT) as client:
         yield client
 
 
@@ -32,7 +35,7 @@ async def new_client(gateway):
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(**options):
-            return await stack.enter_async_context(Client(options.pop("endpoint", gateway.url), **options))
+            return await stack.enter_async_context(Client(options.pop("endpoint", gateway.url), **{"policy": EXACT, **options}))
 
         yield make
 

@@ -11,9 +11,9 @@ import pytest
 from client.actions import ActionCaller
 from client.calls import GatewayCalls, Request
 from client.config import ClientConfig
-from client.connection import Connection, ConnectionDisposedError
-from client.events import Callbacks, Listeners
-from client.link import ConnectionClosedError, Link
+from client.connections.connection import Connection, ConnectionDisposedError
+from client.connections.events import Callbacks, Listeners
+from client.connections.link import ConnectionClosedError, Link
 from client.opening import connection_params, open_socket
 from client.query import GET_OR_CREATE, ActorQuery
 from client.queue import QueueSender

@@ -13,7 +13,7 @@ from tests.harness.sample import run, write_corpus
 
 BROKEN = '''
 import gc, warnings
-from client.events import Listeners
+from client.connections.events import Listeners
 
 async def must_hold():
     assert False, "never looked at"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from client import Client
 from client.limits import WITHOUT_PINGS
+from client.retry import RetryPolicy
 
 
 class LoopbackClients:
@@ -20,7 +21,9 @@ class LoopbackClients:
         """The client for actors of that namespace and pool."""
         found = self._clients.get((namespace, pool))
         if found is None:
-            found = self._clients[namespace, pool] = Client(endpoint, namespace=namespace, pool=pool, limits=WITHOUT_PINGS)
+            found = self._clients[namespace, pool] = Client(
+                endpoint, namespace=namespace, pool=pool, limits=WITHOUT_PINGS, policy=RetryPolicy(jitter=0)
+            )
         return found
 
     async def close(self) -> None:

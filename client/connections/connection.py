@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from client.actions import ActionCaller
 from client.calls import CallsOwner, GatewayCalls
+from client.connections.events import Callbacks, Listeners, call_listener
+from client.connections.link import ConnectionClosedError, Link
+from client.connections.reconnection import Reconnection
 from client.errors import ConfigurationError
-from client.events import Callbacks, Listeners, call_listener
-from client.link import ConnectionClosedError, Link
 from client.opening import SocketOwner, connection_params, open_socket
 from client.queue import QueueOwner, QueueSender
-from client.retry import RetryClass, classify, classify_text, is_stale
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.connection import encode_to_server
 from runtime.protocol.decode_errors import DecodeError
@@ -67,6 +67,8 @@ class Connection:
         self._params = params
         self._get_params = get_params
         self._skip = skip_ready_wait
+        self._limits = client.config.limits
+        self._again = Reconnection(client.policy, dynamic=query.is_dynamic)
         self.status = IDLE
         self.actor_id: str | None = None
         self.connection_id: str | None = None
@@ -101,26 +103,43 @@ class Connection:
         """Call an action; before the connection is ready the call is queued (WIRE-954).
 
         Raises:
-            ActorError: The action failed, or the connection ended with a structured error.
+            ActorError: The action failed, or the connection ended with a structured error; client.timed_out when it did not open in time,
+                client.overloaded when too many calls wait for their answers (WIRE-909).
             ConnectionClosedError: The socket was lost; the call may or may not have run.
             ConnectionDisposedError: The connection was disposed.
         """
         self._check_usable()
         action_id = self._next_id
+        self._check_room()
         # Encoded before the id is used up and anything is kept: arguments that cannot be encoded leave no trace of the call.
         frame = encode_to_server(ActionRequest(action_id, name, list(args)), self._client.config.encoding)
         self._next_id += 1
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[action_id] = reply
-        if self._outlet is not None:
-            self._outlet.send_frame(frame)
-        else:
-            self._queued[action_id] = frame
+        expiry: asyncio.TimerHandle | None = None
         try:
+            if self._outlet is not None:
+                self._outlet.send_frame(frame)
+            else:
+                self._queued[action_id] = frame
+                if self._limits.unsent is not None:
+                    expiry = reply.get_loop().call_later(self._limits.unsent, self._expire, action_id, name)
             return await reply
         finally:
+            if expiry is not None:
+                expiry.cancel()
             self._pending.pop(action_id, None)
             self._queued.pop(action_id, None)
+
+    def _check_room(self) -> None:
+        if self._limits.pending is not None and len(self._pending) >= self._limits.pending:
+            raise make_error("client.overloaded", pending=self._limits.pending)
+
+    def _expire(self, action_id: int, name: str) -> None:
+        """A call that waited for the connection for too long (WIRE-909): it was never sent, so it did not run."""
+        reply = self._pending[action_id]
+        if self._queued.pop(action_id, None) is not None and not reply.done():
+            reply.set_exception(make_error("client.timed_out", awaited=f"the connection to call {name}", seconds=self._limits.unsent))
 
     def __getattr__(self, name: str) -> ActionCaller:
         if name.startswith("_"):
@@ -162,7 +181,11 @@ class Connection:
     def _subscribe(self, event: str, subscribe: bool) -> None:
         # Nothing is kept for later: on opening all listened events are subscribed (WIRE-954).
         if self._outlet is not None:
-            self._outlet.send(SubscriptionRequest(event, subscribe))
+            try:
+                self._outlet.send(SubscriptionRequest(event, subscribe))
+            except ActorError:
+                # Nobody awaits a subscription. A peer that takes nothing any more is left, and the next socket begins with all of them.
+                self._outlet.abort()
 
     def on_status_change(self, listener: Callable[[str], object]) -> Callable[[], None]:
         """Call `listener(status)` on each change; returns its removal."""
@@ -220,20 +243,16 @@ class Connection:
     async def _run(self) -> None:
         try:
             await self._client.ready()
-            policy = self._client.policy
-            delays = policy.reconnect_delays()
             while True:
-                await asyncio.sleep(next(delays))
+                await asyncio.sleep(self._again.delay())
                 self._set_status(CONNECTING)
                 failure, opened = await self._attempt()
                 if self._disposed:
                     return
-                if not opened and not self._may_retry(failure):
+                if not self._again.goes_on(failure, opened=opened):
                     self._fail(failure)
                     return
                 self._lost(failure)
-                if opened:
-                    delays = policy.reconnect_delays(at_once=not _would_loop(failure))
         except Exception as error:
             # Whatever it is, callers must not wait for ever.
             if not self._disposed:
@@ -249,7 +268,7 @@ class Connection:
             )
         except (ActorError, ConfigurationError) as error:
             return error, False
-        async with Link(socket, encoding) as link:
+        async with Link(socket, encoding, self._limits.pending) as link:
             self._link = link
             try:
                 failure = await self._converse_in_time(link)
@@ -259,12 +278,14 @@ class Connection:
 
     async def _converse_in_time(self, link: Link) -> BaseException | None:
         """`_converse` with a limit until `Init` (WIRE-909)."""
-        limit = self._client.config.limits.open
+        limit = self._limits.open
         try:
             async with asyncio.timeout(limit) as opening:
                 return await self._converse(link, opening)
-        except TimeoutError:
-            return make_error("client.connection_open_failed", reason=f"no Init within {limit:g} s")
+        except TimeoutError as error:
+            failure = make_error("client.connection_open_failed", reason=f"no Init within {limit:g} s")
+            failure.__cause__ = error
+            return failure
 
     async def _converse(self, link: Link, opening: asyncio.Timeout) -> BaseException | None:
         """Handle messages until the end; returns why when the close reason does not tell."""
@@ -282,7 +303,7 @@ class Connection:
                 told = from_wire_error(message.error)
                 if self._outlet is None:
                     return told
-                if not self._is_stale(told):
+                if not self._again.is_stale(told):
                     self._reject_sent(told)
                     self._on_error.call(told)
             else:
@@ -296,11 +317,12 @@ class Connection:
             return
         self._set_status(CONNECTED)
         self._outlet = link
+        self._again.opened()
         # In this order (WIRE-952): what a queued action makes the actor broadcast already finds the subscriptions there.
         for event in self._events.names():
-            self._subscribe(event, True)
+            link.send(SubscriptionRequest(event, True), bounded=False)
         for frame in self._queued.values():
-            link.send_frame(frame)
+            link.send_frame(frame, bounded=False)
         self._queued.clear()
 
     def _deliver(self, message: ToClient) -> None:
@@ -324,7 +346,7 @@ class Connection:
         if isinstance(failure, ActorError) and failure.name == "client.get_params_failed":
             self._reject(failure)
         self._reject_sent(failure)
-        if not isinstance(failure, ConnectionClosedError) and not self._is_stale(failure):
+        if not isinstance(failure, ConnectionClosedError) and not self._again.is_stale(failure):
             self._on_error.call(failure)
 
     def _fail(self, failure: BaseException) -> None:
@@ -339,20 +361,6 @@ class Connection:
             self._ready.set_exception(failure)
         self._on_error.call(failure)
         self._set_status(IDLE)
-
-    def _may_retry(self, failure: BaseException) -> bool:
-        """Whether an opening that failed before `Init` is repeated (WIRE-959)."""
-        if isinstance(failure, ConnectionClosedError):
-            return classify_text(failure.reason) is not RetryClass.NEVER
-        if not isinstance(failure, ActorError):
-            return False
-        if failure.name == "client.get_params_failed" or self._is_stale(failure):
-            return True
-        return classify(failure) is not RetryClass.NEVER
-
-    def _is_stale(self, failure: BaseException) -> bool:
-        """Whether the query may lead to another actor by now; an actor that is being destroyed is the one that was meant."""
-        return isinstance(failure, ActorError) and self._query.is_dynamic and is_stale(failure) and failure.code != "destroying"
 
     def _reject_sent(self, failure: BaseException) -> None:
         for action_id, reply in list(self._pending.items()):
@@ -376,11 +384,6 @@ class Connection:
             self._on_open.call()
         elif before == CONNECTED:
             self._on_close.call()
-
-
-def _would_loop(failure: BaseException) -> bool:
-    """Whether the next connection would end the same way at once: a denied subscription (CONN-106), an undecodable server."""
-    return isinstance(failure, DecodeError) or (isinstance(failure, ActorError) and failure.name == "auth.forbidden")
 
 
 def _consume(future: asyncio.Future[None]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import websockets
 
-from runtime.errors import ActorError
+from runtime.errors import ActorError, make_error
 from runtime.protocol.connection import decode_to_client, encode_to_server
 
 if TYPE_CHECKING:
@@ -27,12 +27,19 @@ class ConnectionClosedError(Exception):
 
 
 class Link:
-    """Sends in call order without making callers wait; receives decoded messages. A context: its end closes the socket."""
+    """Sends in call order without making callers wait; receives decoded messages. A context: its end closes the socket.
 
-    def __init__(self, socket: Socket, encoding: Encoding) -> None:
+    Args:
+        socket: The socket.
+        encoding: Of its messages.
+        most: Messages that may wait to be sent; None is no bound.
+    """
+
+    def __init__(self, socket: Socket, encoding: Encoding, most: int | None = None) -> None:
         self._socket = socket
         self._encoding = encoding
-        # Without a bound: an action queues its frame without waiting, and what is pending is bounded by who awaits the answers.
+        self._most = most
+        # Bounded by hand: what waited for the opening goes in as a whole.
         self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
@@ -45,12 +52,19 @@ class Link:
         await asyncio.wait({self._writer})
         await self.close()
 
-    def send(self, message: ToServer) -> None:
-        """Encode and send one message."""
-        self.send_frame(encode_to_server(message, self._encoding))
+    def send(self, message: ToServer, *, bounded: bool = True) -> None:
+        """Encode and send one message; as `send_frame`."""
+        self.send_frame(encode_to_server(message, self._encoding), bounded=bounded)
 
-    def send_frame(self, frame: bytes | str) -> None:
-        """Send what is encoded already."""
+    def send_frame(self, frame: bytes | str, *, bounded: bool = True) -> None:
+        """Send what is encoded already.
+
+        Raises:
+            ActorError: client.overloaded when `most` messages wait for a peer that takes none; `bounded=False` looks not at that.
+        """
+        # Pending calls do not bound it: a call that its caller gave up is no longer pending, while its message still waits here.
+        if bounded and self._most is not None and self._outgoing.qsize() >= self._most:
+            raise make_error("client.overloaded", pending=self._most)
         self._outgoing.put_nowait(frame)
 
     async def _write(self) -> None:
@@ -71,6 +85,10 @@ class Link:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close and wait for the answer; may be repeated."""
         await self._socket.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the socket without a close frame."""
+        self._socket.abort()
 
     def ending(self) -> ActorError | ConnectionClosedError:
         """Why the socket closed: no answer to a ping, or `group.code[#ray]` in the reason is a structured error (WIRE-540, WIRE-957)."""
