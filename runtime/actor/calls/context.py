@@ -12,7 +12,6 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.work import WorkKind
 from runtime.actor.queue.user_api import QueueApi
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.actor.calls.ports import ContextOwner, RunWakes
     from runtime.actor.connections.connection import Conn
     from runtime.actor.kv import KeyValue
+    from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.http import Request
 
 
@@ -58,7 +58,7 @@ class Context:
         log: A structlog logger bound to the actor.
     """
 
-    __slots__ = ("_queue", "_remove", "_signal", "_task", "conn", "request", "timed_out")
+    __slots__ = ("_queue", "_signal", "_task", "conn", "request", "timed_out")
 
     def __init__(self, task: ContextOwner, conn: Conn | None = None, request: Request | None = None) -> None:
         self._task = task
@@ -66,7 +66,6 @@ class Context:
         self.request = request
         self._queue: QueueApi | None = None
         self._signal: AbortSignal | None = None
-        self._remove: Any = None
         self.timed_out = False
 
     @property
@@ -161,11 +160,9 @@ class Context:
         """Fires when grace begins, and for an action also when its time is up (SLEEP-030, TASK-104)."""
         if self._signal is None:
             # A signal of its own, because it fires for this call's time-out, too; the actor's is for all of its calls.
-            self._signal = AbortSignal()
+            self._signal = self._task.abort.child()
             if self.timed_out:
                 self._signal.fire()
-            else:
-                self._remove = self._task.abort.add_listener(self._signal.fire)
         return self._signal
 
     @property
@@ -247,10 +244,9 @@ class Context:
             self._signal.fire()
 
     def _close(self) -> None:
-        # The actor's signal outlives the call, and would hold on to every context that ever listened.
-        if self._remove is not None:
-            self._remove()
-            self._remove = None
+        # The actor's signal outlives the call, and would keep every one that a call left a listener on.
+        if self._signal is not None:
+            self._signal.unlink()
 
 
 async def _settle(work: Awaitable[Any]) -> Any:

@@ -50,3 +50,42 @@ async def test_a_cancelled_wait_leaves_the_others_waiting():
         await first
     signal.fire()
     await second
+
+
+async def test_a_child_that_nobody_listens_to_is_gone_with_who_asked_for_it():
+    signal = AbortSignal()
+    for _ in range(100):
+        assert not signal.child().aborted
+    await asyncio.sleep(0)
+    assert (len(signal._listeners), len(signal._kept)) == (0, 0)
+
+
+async def test_a_child_that_somebody_listens_to_is_kept_and_fired():
+    signal, seen = AbortSignal(), []
+    signal.child().add_listener(lambda: seen.append("listener"))
+    remove = signal.child().add_listener(lambda: seen.append("removed"))
+    waiting = asyncio.create_task(signal.child().wait())
+    gone = asyncio.create_task(signal.child().wait())
+    await asyncio.sleep(0)
+    remove()
+    gone.cancel()
+    await asyncio.wait([gone])
+    del gone
+    assert len(signal._kept) == 2
+    signal.fire()
+    await waiting
+    assert (seen, len(signal._kept)) == (["listener"], 0)
+    assert signal.child().aborted
+
+
+async def test_a_child_may_fire_before_its_parent_and_be_let_go():
+    signal, seen = AbortSignal(), []
+    early, let_go = signal.child(), signal.child()
+    early.add_listener(lambda: seen.append("early"))
+    let_go.add_listener(lambda: seen.append("never"))
+    early.fire()
+    let_go.unlink()
+    let_go.unlink()
+    assert (seen, signal.aborted, len(signal._listeners), len(signal._kept)) == (["early"], False, 0, 0)
+    signal.fire()
+    assert seen == ["early"]
