@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from runtime import clock
+from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import make_error
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_REWAKES = 8
+STOP_RETRY = 0.05
+"""Seconds until a stop that was refused is ordered again."""
 ALARM_RETRY_BASE = 2.0
 ALARM_RETRY_EXPONENT = 8
 
@@ -269,12 +272,18 @@ class Supervisor:
 
     async def _stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
         assert slot.task is not None
-        try:
-            await slot.task.stop(reason)
-        except Exception as error:
-            # Over nevertheless: an actor must not be stuck in a generation that cannot even stop.
-            failure = failure or error
-            log.exception("actor stopped with an error", actor_id=slot.actor_id)
+        while True:
+            try:
+                await slot.task.stop(reason)
+            except Exception as error:
+                if slot.task.state_name is not LifecycleState.TERMINATED:
+                    # Refused and not failed: it lives, and the next generation must not begin beside it (STOP-030).
+                    log.warning("actor stop refused", actor_id=slot.actor_id, error=repr(error))
+                    await clock.sleep(STOP_RETRY)
+                    continue
+                failure = failure or error
+                log.exception("actor stopped with an error", actor_id=slot.actor_id)
+            break
         await self._stopped(slot, reason, failure)
 
     async def _stopped(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None) -> None:

@@ -3,7 +3,12 @@
 import asyncio
 from typing import ClassVar
 
+from runtime.actor.lifecycle.states import LifecycleState
 from runtime.errors import make_error
+
+
+class Refused(Exception):
+    """Raised by a planned stop that does not even begin."""
 
 
 class FakeGeneration:
@@ -20,6 +25,7 @@ class FakeGeneration:
         self.fired = 0
         self.stopping = False
         self.on_ended = None
+        self.state_name = LifecycleState.STARTED
 
     @classmethod
     def reset(cls):
@@ -40,8 +46,16 @@ class FakeGeneration:
         self.log.append(("stop", self.identity.generation, str(reason)))
         try:
             await self._planned("stop")
-        finally:
-            del self.live[self.identity.actor_id]
+        except Refused:
+            raise
+        except BaseException:
+            self._over()
+            raise
+        self._over()
+
+    def _over(self):
+        self.state_name = LifecycleState.TERMINATED
+        del self.live[self.identity.actor_id]
 
     async def _planned(self, step):
         action = self.plan.get(step)

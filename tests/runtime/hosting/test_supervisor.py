@@ -14,7 +14,7 @@ from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.memory import MemoryStorage
-from tests.runtime.hosting.fake_generation import FakeGeneration
+from tests.runtime.hosting.fake_generation import FakeGeneration, Refused
 from tests.runtime.hosting.virtual import run_virtual
 
 
@@ -494,3 +494,20 @@ async def test_a_sleeping_slot_keeps_only_its_record(world, fake):
     assert held.pop("state") is SlotState.ASLEEP
     assert not any(held.values())
     assert StopReason.SLEEP_INTENT.kind == "sleep"
+
+
+@scenario()
+async def test_a_stop_that_was_refused_is_no_stop(world, fake):
+    refusals = [Refused(), Refused()]
+
+    async def stop(generation):
+        if refusals:
+            raise refusals.pop()
+
+    fake.plan["stop"] = stop
+    slot = await world.running()
+    world.host._supervisor.stop(slot, StopReason.GOING_AWAY)
+    # The fake asserts that no generation begins beside a living one.
+    await until(lambda: slot.state is SlotState.RUNNING and slot.record.generation == 2)
+    assert fake.log == [("start", 1), *[("stop", 1, str(StopReason.GOING_AWAY))] * 3, ("start", 2)]
+    assert slot.record.error is None
