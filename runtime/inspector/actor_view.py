@@ -106,8 +106,7 @@ class ActorView:
         if name not in self._actor.definition.actions:
             raise make_error("action.action_not_found", message=f"Action {name} not found", name=name)
         with self.working():
-            # The way of scheduled actions, because it is the one that needs no connection (INSP-058).
-            return await self._actor.actions.run_scheduled(name, args)
+            return await self._actor.actions.run_detached(name, args)
 
     async def call_action(self, name: str, args: list[Any]) -> Any:
         """Run an action as a client would, on a connection of its own (INSP-154)."""
@@ -138,7 +137,7 @@ class ActorView:
         if not name:
             raise make_error("actor.invalid_request", message="Queue message name must not be empty")
         with self.working():
-            return await self._actor.queue.send(name, body)
+            return await self._actor.queue_sends.enqueue(name, body)
 
     async def clear_queue(self) -> None:
         """Remove all messages (INSP-068)."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.actor.lifecycle.work import WorkTracker
     from runtime.actor.observer import Observer
     from runtime.actor.queue.message_queue import MessageQueue
+    from runtime.actor.queue.records import StoredMessage
     from runtime.actor.schedule.book import ScheduleBook
     from runtime.actor.state.actor_state import ActorState
     from runtime.declaration.definition import ActorDefinition
@@ -49,8 +50,16 @@ class Actions(Protocol):
     async def call_action(self, name: str, args: list[Any], params: Any, request: Request | None) -> Any:
         """Run an action on a connection of its own."""
 
-    async def run_scheduled(self, name: str, args: list[Any]) -> Any:
+    async def run_detached(self, name: str, args: list[Any]) -> Any:
         """Run an action without a connection."""
+
+
+class QueueSends(Protocol):
+    """Who stores messages from outside."""
+
+    async def enqueue(self, name: str, body: Any) -> StoredMessage:
+        """Store one, whoever may send it."""
+        ...
 
 
 class Handler(Protocol):
@@ -131,6 +140,11 @@ class InspectedActor(Protocol):
     @property
     def actions(self) -> Actions:
         """Who runs actions."""
+        ...
+
+    @property
+    def queue_sends(self) -> QueueSends:
+        """Who stores messages from outside."""
         ...
 
     @property

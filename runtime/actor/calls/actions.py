@@ -43,7 +43,7 @@ class Actions:
 
     def __init__(self, owner: ActingOwner, admissions: Admissions) -> None:
         self._owner = owner
-        self._admit = admissions.admit
+        self._admit, self._admit_due = admissions.admit, admissions.admit_due
         definition = owner.definition
         self._actions = definition.actions
         self._limit = definition.options.action_timeout
@@ -69,12 +69,21 @@ class Actions:
         """
         self._admit("dispatch_action", lambda: self._run(name, args, conn, reply), reply)
 
-    async def run_scheduled(self, name: str, args: list[Any]) -> Any:
-        """Run an action for a schedule, without a connection (TASK-110, CONN-002)."""
+    async def run_detached(self, name: str, args: list[Any]) -> Any:
+        """Run an action without a connection, for an inspector (INSP-058).
+
+        Raises:
+            ActorError: What `admit` raises.
+            Exception: What the action raised.
+        """
         reply: asyncio.Future[Any] = self._owner.loop.create_future()
-        # Past the inbox: what is due was accepted long ago, so no overload may refuse it.
-        child = self._owner.work.adopt(self._run(name, args, None, reply))
-        child.add_done_callback(lambda _: fail(reply, "actor.dropped_reply"))
+        self._admit("dispatch_action", lambda: self._run(name, args, None, reply), reply)
+        return await reply
+
+    async def run_scheduled(self, name: str, args: list[Any]) -> Any:
+        """Run an action for a schedule, without a connection (TASK-110, CONN-002); an inbox without room delays it (TASK-003)."""
+        reply: asyncio.Future[Any] = self._owner.loop.create_future()
+        await self._admit_due("dispatch_action", lambda: self._run(name, args, None, reply), reply)
         return await reply
 
     async def _run(self, name: str, args: list[Any], conn: Conn | None, reply: asyncio.Future[Any]) -> None:

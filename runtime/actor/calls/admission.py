@@ -6,12 +6,12 @@ their precedence over calls (TASK-010), and is the one place to fail whatever a 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import ActorError, make_error
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
 
     from runtime.actor.lifecycle.inbox import Inbox
@@ -98,6 +98,18 @@ class Admissions:
             return
         owner.accepting()
         owner.dispatch_inbox.try_send(operation, lambda: Admission(owner.work, make, reply))
+
+    async def admit_due(self, operation: str, make: Callable[[], Coroutine[Any, Any, Any]], reply: asyncio.Future[Any]) -> None:
+        """`admit` for work that was accepted long ago: it is not asked whether new work is, and waits for room instead of being refused.
+
+        Raises:
+            ActorError: What the inbox was closed with: the generation is over.
+        """
+        inbox = self._owner.dispatch_inbox
+        # It is emptied in each turn of the loop, so there is no event to wait for but the next turn.
+        while len(inbox) >= inbox.capacity:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        inbox.try_send(operation, lambda: Admission(self._owner.work, make, reply))
 
     # The same once more, with records of it: the common case must not pay for building them.
     def _admit_and_tell(self, operation: str, make: Callable[[], Coroutine[Any, Any, Any]], reply: asyncio.Future[Any] | None) -> None:

@@ -6,18 +6,22 @@ either.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
+from runtime.actor.calls.replies import settle
 from runtime.actor.queue.waiting import wait_until
 from runtime.errors import forbidden, make_error
 from runtime.protocol.messages import QueueResult
 
 if TYPE_CHECKING:
+    from runtime.actor.calls.admission import Admissions
     from runtime.actor.calls.context import Context
     from runtime.actor.calls.time_limit import LimitedCalls
     from runtime.actor.queue.message_queue import MessageQueue
+    from runtime.actor.queue.records import StoredMessage
     from runtime.declaration.definition import ActorDefinition
     from runtime.declaration.functions import UserFunction
     from runtime.declaration.queues import QueueSpec
@@ -42,9 +46,10 @@ class SendingOwner(Protocol):
 class QueueSends:
     """The way from a request to the queue of one actor."""
 
-    def __init__(self, owner: SendingOwner, calls: LimitedCalls) -> None:
+    def __init__(self, owner: SendingOwner, calls: LimitedCalls, admissions: Admissions) -> None:
         self._owner = owner
         self._calls = calls
+        self._admit = admissions.admit
 
     async def send(self, name: str, send: QueueSend, params: Any, request: Request | None) -> QueueResult:
         """A queue send from outside, on a connection of its own, within `action_timeout` (WIRE-330..337)."""
@@ -58,6 +63,16 @@ class QueueSends:
 
         result: QueueResult = await self._calls.run("dispatch_queue_send", publish, params, request)
         return result
+
+    async def enqueue(self, name: str, body: Any) -> StoredMessage:
+        """A send without connection, guard and declaration, for an inspector (INSP-064); through the inbox like any other (TASK-003).
+
+        Raises:
+            ActorError: What `admit` and `MessageQueue.send` raise.
+        """
+        reply: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
+        self._admit("dispatch_queue_send", lambda: settle(self._owner.queue.send(name, body), reply), reply)
+        return await reply
 
 
 async def send_external(

@@ -96,7 +96,7 @@ class ActorTask:
         self.admissions = Admissions(self)
         self.actions = Actions(self, self.admissions)
         transient = LimitedCalls(self, self.admissions)
-        self.queue_sends = QueueSends(self, transient)
+        self.queue_sends = QueueSends(self, transient, self.admissions)
         self.raw_requests = RawRequests(self, transient)
         self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
         self.kv = KeyValue(self)

@@ -8,6 +8,7 @@ import pytest
 from runtime import UNDEFINED, Actor, Options, UserError, action
 from runtime.actor.calls.actions import Actions
 from runtime.actor.lifecycle.work import WorkKind
+from runtime.protocol.storable import Unstorable
 from tests.runtime.calls.fakes import Calling
 from tests.runtime.parts import failing, settle, virtual
 
@@ -63,8 +64,47 @@ async def test_a_call_has_a_connection_of_its_own():
 @virtual
 async def test_a_schedule_has_none_and_asks_nobody():
     owner, actions = made()
-    owner.refusal, owner.busy = "actor.stopping", True
+    owner.refusal = "actor.stopping"
     assert await actions.run_scheduled("add", [1, 3]) == [1, 3, None]
+    assert await failing(actions.run_detached("add", [1, 3])) == "actor.stopping"
+
+
+@virtual
+async def test_a_full_inbox_delays_a_schedule_and_refuses_an_inspector():
+    owner, actions = made()
+    owner.busy = True
+    due = [asyncio.create_task(actions.run_scheduled("add", [n])) for n in range(4)]
+    await settle()
+    # The inbox of the fake holds two.
+    assert len(owner.dispatch_inbox) == 2
+    assert await failing(actions.run_detached("add", [9])) == "actor.overloaded"
+    owner.busy = False
+    owner.serve()
+    assert [result[0] for result in await asyncio.gather(*due)] == [0, 1, 2, 3]
+    assert await actions.run_detached("add", [9]) == [9, 2, None]
+
+
+@virtual
+async def test_a_schedule_that_comes_after_the_end_is_told_so():
+    owner, actions = made()
+    owner.dispatch_inbox.close("actor.stopping")
+    assert await failing(actions.run_scheduled("add", [1])) == "actor.stopping"
+
+
+@pytest.mark.parametrize("output", [["caf\udce9"], {2**70: 1}, 10**5000], ids=["text", "key", "integer"])
+@virtual
+async def test_what_cannot_be_sent_is_a_failure_of_the_action(output):
+    class Odd(Actor):
+        @action
+        def odd(self, c):
+            return output
+
+    owner, actions = made(Odd)
+    with pytest.raises(Unstorable):
+        await actions.call_action("odd", [], None, None)
+    assert [(level, text) for level, text, _ in owner.log.records] == [("error", "call failed")]
+    # A schedule's result is nobody's.
+    await actions.run_scheduled("odd", [])
 
 
 @virtual

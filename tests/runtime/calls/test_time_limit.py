@@ -94,7 +94,7 @@ async def test_a_queue_send_is_guarded_and_stored():
 
     owner, calls = made()
     owner.queue = SimpleNamespace(send=store)
-    sends = QueueSends(owner, calls)
+    sends = QueueSends(owner, calls, owner.admissions)
     send = QueueSend(5, False, None)
     assert (await sends.send("jobs", send, "friend", None)).status == "completed"
     assert await failing(sends.send("jobs", send, "foe", None)) == "auth.forbidden"

@@ -50,8 +50,8 @@ class FakeActor:
         self.state = SimpleNamespace(value=state, replace=self._replace, flush=lambda: self.done.append("flush"))
         self.saver = SimpleNamespace(save_now=self.noting("saved"))
         self.conns = SimpleNamespace(view={})
-        self.actions = SimpleNamespace(run_scheduled=self.action, call_action=self.action)
-        self.queue = Queue([])
+        self.actions = SimpleNamespace(run_detached=self.action, call_action=self.action)
+        self.queue = self.queue_sends = Queue([])
         self.schedules = SimpleNamespace(
             pending=lambda: [Schedule("s", "run", [], 5)], recurring=list, remove=self.remove, history=SimpleNamespace(of=lambda *_: [])
         )  # fmt: skip
@@ -102,7 +102,7 @@ class Queue(list):
 
     messages = property(lambda self: self)
 
-    async def send(self, name, body):
+    async def enqueue(self, name, body):
         self.append(SimpleNamespace(id=len(self) + 1, name=name, created_at=7))
         return self[-1]
 
