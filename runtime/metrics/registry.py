@@ -24,7 +24,7 @@ USER_TASKS = (
     "action", "http", "websocket_lifetime", "websocket_callback", "queue_wait", "scheduled_action", "disconnect_callback", "wait_until",
     "registered_task", "sleep_finalize", "destroy_request",
 )  # fmt: skip
-"""The kinds of METRIC-020. All are listed by every scrape (METRIC-023), also those that nothing here counts."""
+"""The kinds of METRIC-020. All are listed by every scrape (METRIC-023), also `registered_task`, which here is none."""
 KEEP_AWAKE = ("keep_awake", "internal_keep_awake")
 MUTATIONS = ("internal_replace", "has_initialized", "input_set", "scheduled_events_update", "user_set_state", "user_mutate_state")
 OPERATIONS = {

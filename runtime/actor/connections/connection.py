@@ -76,7 +76,7 @@ class Conn:
 
     __slots__ = (
         "_home", "_params", "_setup", "_state", "complete_record", "counted", "id", "is_hibernatable", "link", "persisted", "removed",
-        "subscriptions",
+        "since", "subscriptions",
     )  # fmt: skip
 
     def __init__(self, home: ConnHome, conn_id: str, *, hibernatable: bool = False) -> None:
@@ -85,6 +85,7 @@ class Conn:
         self.link: ConnLink | None = None
         self.removed = False
         self.counted = False
+        self.since = 0.0
         # Two marks for one record: what a failed batch left behind has to be deleted in the end, but cannot be relied on.
         self.persisted = False
         self.complete_record = False

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from runtime.metrics.registry import ActorMetrics
 
 STOPPED_REASON = "actor.stopped"
+WEBSOCKET_LIFETIME = "websocket_lifetime"
 
 
 class TableOwner(ClientOwner, Protocol):
@@ -204,8 +205,7 @@ class ConnectionTable:
             self.freeze()
         self.ended = True
         for conn in self.view.values():
-            if conn.counted:
-                self._owner.metrics.connection_closed()
+            self._end(conn)
             if conn.link is None:
                 continue
             if conn.is_hibernatable and self._stop_kind is not StopKind.DESTROY:
@@ -249,8 +249,8 @@ class ConnectionTable:
     def count(self, conn: Conn) -> None:
         """The pipeline succeeded (CONN-090)."""
         if not conn.removed:
-            conn.counted = True
             self._owner.metrics.connection_opened()
+            self._begin(conn)
 
     def enter_plain(self, conn: Conn, params: Any) -> None:
         """`enter` for an HTTP kind without hooks; the request around it already counts as activity."""
@@ -262,8 +262,22 @@ class ConnectionTable:
     def enter_restored(self, conn: Conn) -> None:
         """List a connection that is as it was stored; it was counted when it was set up."""
         self._conns[conn.id] = conn
-        conn.counted = True
         self._owner.metrics.connections += 1
+        self._begin(conn)
+
+    def _begin(self, conn: Conn) -> None:
+        conn.counted = True
+        if conn.link is not None:
+            # Until it leaves or its generation ends; the next one counts anew what goes on (METRIC-020).
+            conn.since = self._owner.loop.time()
+            self._owner.metrics.task_started(WEBSOCKET_LIFETIME)
+
+    def _end(self, conn: Conn) -> None:
+        if conn.counted:
+            conn.counted = False
+            self._owner.metrics.connection_closed()
+            if conn.link is not None:
+                self._owner.metrics.task_ended(WEBSOCKET_LIFETIME, self._owner.loop.time() - conn.since)
 
     def leave(self, conn: Conn) -> bool:
         """Take a connection off the list, with subscriptions and record; False when it was off already (CONN-071)."""
@@ -276,8 +290,7 @@ class ConnectionTable:
         if self._conns.pop(conn.id, None) is None:
             return False
         self._owner.changed(Part.CONNECTIONS)
-        if conn.counted:
-            self._owner.metrics.connection_closed()
+        self._end(conn)
         # The last one may have kept the actor awake (CONN-080).
         self._owner.activity.changed()
         return True

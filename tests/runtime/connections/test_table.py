@@ -136,3 +136,14 @@ async def test_state_of_a_connection_is_saved():
     conn.state = {"a": 1}
     conn.state["b"] = 2
     assert (conn.state, owner.saves) == ({"a": 1, "b": 2}, [None, None])
+
+
+async def test_a_socket_counts_from_its_setup_to_its_end_and_a_call_does_not():
+    owner, table, _ = await opened(Hooked, "", RAW)
+    lives = owner.metrics.active
+    async with table.transient():
+        assert lives["websocket_lifetime"] == 2
+    next(iter(table.view.values())).disconnect()
+    assert (lives["websocket_lifetime"], sum(owner.metrics.durations["websocket_lifetime"].counts)) == (1, 1)
+    await table.end_generation()
+    assert (lives["websocket_lifetime"], sum(owner.metrics.durations["websocket_lifetime"].counts)) == (0, 2)

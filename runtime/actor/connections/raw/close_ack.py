@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEPT_PER_ACTOR = 1024
-KEPT_ACTORS = 4096
+KEPT_TOTAL = 16_384
+"""Of all actors: some 8 MB. The actors that published last keep theirs."""
 
 
 class CloseInitiator(StrEnum):
@@ -61,10 +62,11 @@ class CloseAck:
 
 
 class CloseLedger:
-    """The last 1 024 acknowledgements of each actor, and who waits for the next. Implements RAWWS-062."""
+    """The last 1 024 acknowledgements of an actor, 16 384 in all, and who waits for the next. Implements RAWWS-062."""
 
     def __init__(self) -> None:
         self._acks: OrderedDict[str, OrderedDict[str, CloseAck]] = OrderedDict()
+        self._total = 0
         self._waiters: dict[tuple[str, str], list[asyncio.Future[CloseAck]]] = {}
         self._listeners: list[Callable[[CloseAck], None]] = []
 
@@ -72,18 +74,26 @@ class CloseLedger:
         """Keep one acknowledgement and tell everybody who waits for it."""
         # Bounded per actor and in all: nobody is obliged to ask, and a host sees any number of actors and sockets.
         kept = self._acks.setdefault(ack.actor_id, OrderedDict())
+        self._acks.move_to_end(ack.actor_id)
+        self._total += ack.conn_id not in kept
         kept[ack.conn_id] = ack
         if len(kept) > KEPT_PER_ACTOR:
-            kept.popitem(last=False)
-        self._acks.move_to_end(ack.actor_id)
-        if len(self._acks) > KEPT_ACTORS:
-            self._acks.popitem(last=False)
+            self._forget_oldest(ack.actor_id)
+        while self._total > KEPT_TOTAL:
+            self._forget_oldest(next(iter(self._acks)))
         for future in self._waiters.pop((ack.actor_id, ack.conn_id), ()):
             if not future.done():
                 future.set_result(ack)
         # A copy: a listener may end its own subscription.
         for listener in tuple(self._listeners):
             listener(ack)
+
+    def _forget_oldest(self, actor_id: str) -> None:
+        kept = self._acks[actor_id]
+        kept.popitem(last=False)
+        self._total -= 1
+        if not kept:
+            del self._acks[actor_id]
 
     def get(self, actor_id: str, conn_id: str) -> CloseAck | None:
         """The acknowledgement of one connection, if published and still kept."""

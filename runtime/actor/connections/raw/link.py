@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 TRANSPORT_BROKE = "ws.downstream_closed"
 PROBE = "__rivetkitTestHibernatableAckStateV1"
+MAX_HELD_MESSAGES = 4096
+MAX_HELD_BYTES = 32 * 1024 * 1024
+"""What waits for the handler of one socket, unless the client's end keeps and bounds it anyway. As much as one message may have."""
+OVERFLOW = "guard.websocket_pending_limit_reached"
 _PROBE_TEXT = json.dumps({PROBE: True}, separators=(",", ":"))
 
 
@@ -73,6 +77,7 @@ class RawLink:
         self._table = table
         self._conn = conn
         self._held: deque[tuple[int, str | bytes]] | None = deque()
+        self._held_bytes = 0
         # Only in a process under test: anywhere else that text is a message like any other (WIRE-632).
         self._probed = bool(os.environ.get("VITEST"))
         self._cycle: CloseCycle | None = None
@@ -134,10 +139,22 @@ class RawLink:
             if arrival is Arrival.GAP:
                 self.end(CloseInitiator.ERROR, 1008, "ws.message_index_skip")
                 return
-        if self._held is not None:
+        if self._held is None:
+            self._deliver(index, data)
+        elif self._has_room(data):
             self._held.append((index, data))
         else:
-            self._deliver(index, data)
+            self._owner.log.warning("websocket handler listens too late", conn_id=self._conn.id, held=len(self._held))
+            self.end(CloseInitiator.ERROR, 1011, OVERFLOW)
+
+    def _has_room(self, data: str | bytes) -> bool:
+        """Whether one more message may be held; nothing bounds how long a handler takes to register its listener."""
+        # Those of a hibernatable socket are kept until they are acknowledged, held or not, and counted there.
+        if self._conn.is_hibernatable:
+            return True
+        assert self._held is not None
+        self._held_bytes += byte_size(data)
+        return not self._held or (len(self._held) < MAX_HELD_MESSAGES and self._held_bytes <= MAX_HELD_BYTES)
 
     def on_close(self, code: int, reason: str) -> None:
         """The client closed or was lost."""

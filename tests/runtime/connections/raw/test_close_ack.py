@@ -55,3 +55,18 @@ def test_subscribers_see_every_acknowledgement_until_they_unsubscribe() -> None:
     unsubscribe()
     ledger.publish(make_ack("y"))
     assert seen == ["x"]
+
+
+def test_all_actors_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.actor.connections.raw.close_ack.KEPT_TOTAL", 10)
+    ledger = CloseLedger()
+    for number in range(6):
+        for conn in range(4):
+            ledger.publish(make_ack(f"c{conn}", f"a{number}"))
+    kept = {f"a{number}": [ack.conn_id for ack in ledger.all(f"a{number}")] for number in range(6)}
+    # The latest of the actors that published last.
+    assert {actor: conns for actor, conns in kept.items() if conns} == {
+        "a3": ["c2", "c3"], "a4": ["c0", "c1", "c2", "c3"], "a5": ["c0", "c1", "c2", "c3"],
+    }  # fmt: skip
+    ledger.publish(make_ack("c3", "a5"))
+    assert len(ledger.all("a3")) == 2

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from runtime.actor.connections.connection import Conn
+from runtime.actor.connections.raw import link as link_module
 from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
 from runtime.actor.connections.raw.link import PROBE, RawLink
 from runtime.actor.lifecycle.work import WorkKind
@@ -145,3 +146,30 @@ async def test_events_are_none_of_its_business():
     raw = Raw()
     raw.link.send_events(object())
     assert (raw.link.encoding, raw.socket.sent) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("limits", "held", "more"),
+    [((3, 1000), ["a", "b", "c"], "d"), ((10, 9), ["aaaa", b"bbbb"], "é"), ((10, 4), ["longer than the limit"], "b")],
+    ids=["messages", "bytes", "one long"],
+)
+async def test_what_is_held_for_a_handler_that_does_not_listen_is_bounded(monkeypatch, limits, held, more):
+    monkeypatch.setattr(link_module, "MAX_HELD_MESSAGES", limits[0])
+    monkeypatch.setattr(link_module, "MAX_HELD_BYTES", limits[1])
+    raw = Raw(Handled, listen=False)
+    await settle()
+    for index, data in enumerate(held, 1):
+        raw.link.on_message(index, data)
+    assert raw.socket.closes == []
+    raw.link.on_message(9, more)
+    assert raw.socket.closes == [(1011, "guard.websocket_pending_limit_reached")]
+    assert raw.link._held is None
+
+
+async def test_what_the_clients_end_keeps_anyway_is_bounded_there(monkeypatch):
+    monkeypatch.setattr(link_module, "MAX_HELD_MESSAGES", 1)
+    raw = Raw(Handled, hibernatable=True, listen=False)
+    await settle()
+    for index in (1, 2, 3):
+        raw.link.on_message(index, "x")
+    assert raw.socket.closes == []
