@@ -67,6 +67,7 @@ class Gateway:
         asked: requests to actors, in order; `rest`: requests to the manager API; `lookups`: requests for metadata.
         answers: answers to coming requests to actors: functions of the request, plain or async.
         scripts: what happens on coming sockets: async functions of the `Peer`.
+        upgrade_statuses: statuses that refuse coming sockets.
         peers: every socket so far.
     """
 
@@ -78,6 +79,7 @@ class Gateway:
         self.rest_answers: deque = deque()
         self.metadata_answers: deque = deque()
         self.scripts: deque = deque()
+        self.upgrade_statuses: deque = deque()
         self.peers: list[Peer] = []
         self.metadata = {"runtime": "engine", "version": "1"}
         self.missing = False
@@ -130,6 +132,10 @@ class Gateway:
 
     async def _socket(self, scope, receive, send) -> None:
         await receive()
+        if self.upgrade_statuses:
+            await send({"type": "websocket.http.response.start", "status": self.upgrade_statuses.popleft(), "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            return
         peer = Peer(scope, receive, send)
         self.peers.append(peer)
         await send({"type": "websocket.accept", "subprotocol": "rivet"})

@@ -19,8 +19,8 @@ class Server(uvicorn.Server):
 class AppServer:
     """Serves until stopped; the port is picked by the system."""
 
-    def __init__(self, app) -> None:
-        config = uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio", timeout_keep_alive=3600, proxy_headers=False)
+    def __init__(self, app, port=0) -> None:
+        config = uvicorn.Config(app, port=port, log_config=None, ws="websockets-sansio", timeout_keep_alive=3600, proxy_headers=False)
         self._server = Server(config)
 
     async def start(self) -> str:
