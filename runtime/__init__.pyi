@@ -4,7 +4,7 @@ from runtime.actor.calls.context import Context as Context
 from runtime.actor.connections.connection import Conn as Conn
 from runtime.actor.connections.raw.socket import MessageEvent as MessageEvent
 from runtime.actor.connections.raw.socket import RawSocket as RawSocket
-from runtime.actor.database.closed import DatabaseClosedError as DatabaseClosedError
+from runtime.actor.database.ended_generation import DatabaseClosedError as DatabaseClosedError
 from runtime.actor.database.migrations import Migration as Migration
 from runtime.actor.database.migrations import migrations as migrations
 from runtime.actor.database.provider import DatabaseProvider as DatabaseProvider

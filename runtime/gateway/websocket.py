@@ -15,11 +15,11 @@ import structlog
 
 from runtime import clock
 from runtime.errors import ActorError, make_error
-from runtime.gateway.admission import admit_socket
 from runtime.gateway.client_socket import NO_STATUS, ClientSocket, failure_reason
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits
 from runtime.gateway.reach import is_passing
+from runtime.gateway.socket_opening import admit_socket
 from runtime.protocol.subprotocols import PROTOCOL
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from runtime.inspector.token import is_authorized
 from runtime.protocol.values import UNDEFINED
 from runtime.workflow import BoundWorkflow
 from runtime.workflow.history import TABLE, History
-from runtime.workflow.progress import WorkflowRun
 from runtime.workflow.replay import rewind
+from runtime.workflow.workflow_run import WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,7 +23,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.engine import run_workflow
 from runtime.workflow.errors import (
     CriticalError,
     EntryInProgressError,
@@ -35,9 +34,10 @@ from runtime.workflow.errors import (
     StepExhaustedError,
 )
 from runtime.workflow.loop import Break, Continue
+from runtime.workflow.passes import run_workflow
 from runtime.workflow.receive import WorkflowMessage
 from runtime.workflow.step_context import StepContext
-from runtime.workflow.tries import Result
+from runtime.workflow.try_step import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable

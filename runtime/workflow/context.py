@@ -16,13 +16,13 @@ from runtime.workflow.loop import run_loop
 from runtime.workflow.receive import WorkflowQueue
 from runtime.workflow.sleep import wait_until_deadline
 from runtime.workflow.step import StepOptions, run_step
-from runtime.workflow.tries import BLOCK_SOURCES, STEP_KINDS, Result, try_block, try_step
+from runtime.workflow.try_step import BLOCK_SOURCES, STEP_KINDS, Result, try_block, try_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.workflow.progress import WorkflowRun
+    from runtime.workflow.workflow_run import WorkflowRun
 
 
 class WorkflowContext:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.workflow.errors import RollbackStop, Yield, describe
 from runtime.workflow.history import copied
-from runtime.workflow.progress import Pass
 from runtime.workflow.step_context import StepContext
+from runtime.workflow.workflow_run import Pass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.workflow.progress import WorkflowRun
+    from runtime.workflow.workflow_run import WorkflowRun
 
 
 async def roll_back(run: WorkflowRun, replay: Callable[[], Awaitable[Any]]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.workflow.history import Location
-    from runtime.workflow.progress import WorkflowRun
+    from runtime.workflow.workflow_run import WorkflowRun
 
 
 class Scope(Protocol):

@@ -12,8 +12,8 @@ from runtime.workflow.history import COMPLETED
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.workflow.history import Entry
-    from runtime.workflow.progress import WorkflowRun
     from runtime.workflow.scope import Scope
+    from runtime.workflow.workflow_run import WorkflowRun
 
 SHORT_WAIT_MS = 100
 """A remaining time below this is waited inside the pass (WF-082)."""

@@ -32,8 +32,8 @@ from runtime.workflow.step_context import StepContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.workflow.progress import WorkflowRun
     from runtime.workflow.scope import Scope
+    from runtime.workflow.workflow_run import WorkflowRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

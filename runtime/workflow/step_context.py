@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.workflow.ports import RunContext
-    from runtime.workflow.progress import WorkflowRun
+    from runtime.workflow.workflow_run import WorkflowRun
 
 GUARD_KEY = "__rivet_actor_workflow_guard_triggered"
 # The names in messages are those of the specification, whatever the members are called here (WF-010).

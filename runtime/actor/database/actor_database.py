@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from runtime.actor.database.bootstrap import bootstrap
 from runtime.actor.database.client import DatabaseClient
-from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future, settle_future
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.provider import settle
 from runtime.actor.database.session import DatabaseSession
 from runtime.errors import make_error

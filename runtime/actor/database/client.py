@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.actor.database.sqltext import is_manual_transaction
+from runtime.actor.database.statements import is_manual_transaction
 from runtime.actor.database.submitted import Submitted
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT
 

@@ -8,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.actor.database.bootstrap import reserved_names_guarded
-from runtime.actor.database.closed import DatabaseClosedError
+from runtime.actor.database.bound_values import prepare
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
-from runtime.actor.database.sqltext import prepare
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction, check_arguments
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.database.sqltext import Statement
+    from runtime.actor.database.bound_values import Statement
     from runtime.storage.actor import OpenDatabase
 
 T = TypeVar("T")

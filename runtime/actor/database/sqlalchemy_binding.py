@@ -16,9 +16,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from runtime.actor.database.bound_values import prepare
 from runtime.actor.database.client import DatabaseClient
 from runtime.actor.database.provider import settle
-from runtime.actor.database.sqltext import prepare
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction
 
 if TYPE_CHECKING:

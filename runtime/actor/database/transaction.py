@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime import clock
-from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.submitted import Submitted
 from runtime.errors import make_error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.actor.database.closed import DatabaseClosedError
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from runtime.gateway.rate_limits import CreationLimit
 from runtime.gateway.socket_table import SocketTable
 from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone import records
+from runtime.hosting.standalone.actor_keys import Directory, check_key
 from runtime.hosting.standalone.alarms import AlarmClock
-from runtime.hosting.standalone.directory import Directory, check_key
 from runtime.hosting.standalone.loopback import LoopbackClients
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted

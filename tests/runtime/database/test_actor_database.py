@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from runtime.actor.database.actor_database import ActorDatabase
-from runtime.actor.database.closed import DatabaseClosedError
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.provider import raw_database
 from runtime.errors import ActorError
 from runtime.hosting.standalone.actor_storage import GenerationStorage

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.coordinator import QUEUE_CAPACITY, Coordinator, Waiter
+from runtime.actor.database.ended_generation import DatabaseClosedError
 
 
 def test_what_waits_behind_a_transaction_is_served_up_to_the_next():

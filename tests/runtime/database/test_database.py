@@ -7,7 +7,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from runtime.actor.database.closed import DATABASE_CLOSED, DatabaseClosedError
+from runtime.actor.database.ended_generation import DATABASE_CLOSED, DatabaseClosedError
 from runtime.actor.database.provider import raw_database
 from runtime.errors import ActorError
 from runtime.storage.sqlite import SQLiteStorage

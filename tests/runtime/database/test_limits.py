@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.database.closed import DATABASE_CLOSED, DatabaseClosedError
+from runtime.actor.database.ended_generation import DATABASE_CLOSED, DatabaseClosedError
 from runtime.actor.database.provider import raw_database
 from tests.runtime.actor.support import Actor, Options, World, action, caught, virtual
 

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 import structlog
 
-from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.connection import connect
 from runtime.actor.database.coordinator import Coordinator
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.session import DatabaseSession
 from runtime.actor.database.submitted import Submitted
 from runtime.actor.database.transaction import RollbackFailedError, Transaction

@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from runtime.actor.database.bootstrap import bootstrap
-from runtime.actor.database.closed import DatabaseClosedError
 from runtime.actor.database.connection import connect
+from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.worker import INBOX_CAPACITY, SqlWorker
 from runtime.errors import ActorError
 from runtime.storage.directory import StorageVersionError

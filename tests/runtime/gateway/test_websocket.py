@@ -9,7 +9,7 @@ import pytest
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
-from runtime.gateway import admission, outgoing
+from runtime.gateway import outgoing, socket_opening
 from runtime.gateway.reach import Live
 from runtime.gateway.socket_table import SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
@@ -113,7 +113,7 @@ async def test_an_unexpected_fault_is_an_internal_error() -> None:
 
 
 async def test_an_open_that_takes_too_long_is_given_up(monkeypatch) -> None:
-    monkeypatch.setattr(admission, "OPEN_TIMEOUT", 0.02)
+    monkeypatch.setattr(socket_opening, "OPEN_TIMEOUT", 0.02)
 
     class Stuck(Echo):
         async def open_socket(self, socket: ClientSocket) -> None:

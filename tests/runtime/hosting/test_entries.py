@@ -8,8 +8,8 @@ from runtime.errors import make_error
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits, RequestLimit
 from runtime.gateway.reach import Live
 from runtime.gateway.socket_table import SocketTable
+from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
-from runtime.hosting.standalone.listener.routing import Router
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
 from runtime.protocol.ids import new_id
 from runtime.replies import Reply

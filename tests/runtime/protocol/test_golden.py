@@ -10,8 +10,7 @@ import pytest
 from runtime.protocol import connection, http
 from runtime.protocol.decode_errors import ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
-from runtime.protocol.gateway_url import direct_path, encode_input, query_path
+from runtime.protocol.gateway_url import DirectRoute, QueryRoute, direct_path, encode_input, parse_gateway_path, query_path
 from runtime.protocol.messages import ActionRequest, ActionResponse, QueueSend, SubscriptionRequest
 from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map
 from tests.runtime.golden_values import ACTOR_ID, GOLDEN, VALUES, all_answers, same

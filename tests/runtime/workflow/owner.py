@@ -7,7 +7,7 @@ import structlog
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.progress import WorkflowRun
+from runtime.workflow.workflow_run import WorkflowRun
 
 
 class FakeOwner:

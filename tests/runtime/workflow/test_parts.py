@@ -9,7 +9,6 @@ from runtime.workflow.branching.join import run_join
 from runtime.workflow.branching.race import run_race
 from runtime.workflow.code_changes import mark_removed, version_at
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.engine import run_workflow
 from runtime.workflow.errors import (
     BranchCancelled,
     CriticalError,
@@ -23,14 +22,15 @@ from runtime.workflow.errors import (
 )
 from runtime.workflow.history import COMPLETED, MAX_VALUE, RUNNING, FlushTooLargeError
 from runtime.workflow.loop import Break, Continue, run_loop
-from runtime.workflow.progress import Pass
+from runtime.workflow.passes import run_workflow
 from runtime.workflow.receive import WorkflowQueue
 from runtime.workflow.replay import rewind
 from runtime.workflow.rollback import roll_back
 from runtime.workflow.sleep import deadline_entry, pause, wait_until_deadline
 from runtime.workflow.step import StepOptions, run_step
 from runtime.workflow.step_context import GUARD_KEY, StepContext
-from runtime.workflow.tries import BLOCK_SOURCES, STEP_KINDS, try_block, try_step
+from runtime.workflow.try_step import BLOCK_SOURCES, STEP_KINDS, try_block, try_step
+from runtime.workflow.workflow_run import Pass
 from tests.runtime.workflow.owner import FakeOwner, keys, run_of, scope_of
 
 

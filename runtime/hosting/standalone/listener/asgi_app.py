@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from runtime.gateway.face import ActorFace
+from runtime.gateway.http_answers import ActorFace
 from runtime.gateway.rate_limits import RequestLimit
+from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
-from runtime.hosting.standalone.listener.routing import Router
 from runtime.hosting.standalone.listener.scopes import own_url
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
 from runtime.hosting.standalone.rest.dispatch import RestApi

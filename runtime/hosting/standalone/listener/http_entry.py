@@ -10,19 +10,19 @@ from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
 from runtime.hosting.standalone.listener import cors
+from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
-from runtime.hosting.standalone.listener.routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
 from runtime.hosting.standalone.listener.targets import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
-from runtime.protocol.gateway_target import QueryRoute
+from runtime.protocol.gateway_url import QueryRoute
 from runtime.replies import Reply, error_reply, internal_error
 
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Receive, Scope, Send
-    from runtime.gateway.face import ActorFace
+    from runtime.gateway.http_answers import ActorFace
     from runtime.gateway.rate_limits import RequestLimit
     from runtime.gateway.reach import Reach
-    from runtime.hosting.standalone.listener.routing import Router
+    from runtime.hosting.standalone.listener.gateway_routing import Router
     from runtime.hosting.standalone.rest.dispatch import RestApi
     from runtime.replies import Headers, RawHeaders
 

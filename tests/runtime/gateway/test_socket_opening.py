@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.gateway import admission
+from runtime.gateway import socket_opening
 from runtime.http import Request
 
 
@@ -28,16 +28,16 @@ async def test_only_the_inspectors_path_is_the_inspectors(monkeypatch):
     async def open_inspector(task, socket):
         inspected.append(socket)
 
-    monkeypatch.setattr(admission, "open_inspector", open_inspector)
+    monkeypatch.setattr(socket_opening, "open_inspector", open_inspector)
     theirs, ours = FakeSocket("/inspector/connect?protocol_version=5"), FakeSocket("/connect")
-    await admission.admit_socket(task, theirs)
-    await admission.admit_socket(task, ours)
+    await socket_opening.admit_socket(task, theirs)
+    await socket_opening.admit_socket(task, ours)
     assert (inspected, task.opened) == ([theirs], [ours])
 
 
 async def test_an_opening_has_a_limit(monkeypatch):
-    monkeypatch.setattr(admission, "OPEN_TIMEOUT", 0.01)
+    monkeypatch.setattr(socket_opening, "OPEN_TIMEOUT", 0.01)
     task = FakeTask()
     task.open_socket = lambda socket: asyncio.Event().wait()
     with pytest.raises(TimeoutError):
-        await admission.admit_socket(task, FakeSocket("/connect"))
+        await socket_opening.admit_socket(task, FakeSocket("/connect"))

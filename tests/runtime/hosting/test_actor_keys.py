@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import ActorError
-from runtime.hosting.standalone.directory import MAX_KEY_BYTES, Directory, check_key
+from runtime.hosting.standalone.actor_keys import MAX_KEY_BYTES, Directory, check_key
 from runtime.hosting.standalone.namespaces import Namespace
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from runtime.errors import make_error
 from runtime.protocol import cbor, gateway_url
 from runtime.protocol.decode_errors import QueryFault
-from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
+from runtime.protocol.gateway_url import DirectRoute, QueryRoute, parse_gateway_path
 from runtime.protocol.values import UNDEFINED
 
 NEEDED = b"rvt-namespace=default&rvt-method=getOrCreate&rvt-pool=p"

@@ -1,7 +1,7 @@
 """One workflow of one live generation: what all its contexts share.
 
 `WorkflowRun` owns the history and its flushes, the pass in progress, and the tasks of step bodies. Contexts (`context.py`) order the
-work; `engine.py` runs pass after pass.
+work; `passes.py` runs pass after pass.
 """
 
 from __future__ import annotations

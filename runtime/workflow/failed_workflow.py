@@ -13,7 +13,7 @@ from runtime.workflow.rollback import roll_back
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.workflow.progress import WorkflowRun
+    from runtime.workflow.workflow_run import WorkflowRun
 
 
 class StoredWorkflowError(Exception):

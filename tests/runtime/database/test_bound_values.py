@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from runtime.actor.database.sqltext import Statement, is_manual_transaction, prepare
+from runtime.actor.database.bound_values import Statement, prepare
+from runtime.actor.database.statements import is_manual_transaction
 from runtime.protocol.values import UNDEFINED
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from runtime.errors import UserError, make_error
 from runtime.gateway.actor_request import ActorRequest
-from runtime.gateway.face import ActorFace
+from runtime.gateway.http_answers import ActorFace
 from runtime.gateway.reach import Live
 from runtime.hosting.options import HostOptions
 from runtime.http import Response

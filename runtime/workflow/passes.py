@@ -8,9 +8,9 @@ from runtime import clock
 from runtime.errors import ActorError
 from runtime.workflow.context import WorkflowContext
 from runtime.workflow.errors import Evicted, Yield
-from runtime.workflow.failure import fail, go_on_failing
-from runtime.workflow.progress import Pass, WorkflowRun
+from runtime.workflow.failed_workflow import fail, go_on_failing
 from runtime.workflow.sleep import pause
+from runtime.workflow.workflow_run import Pass, WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime.errors import make_error
 from runtime.hosting.standalone.namespaces import DATACENTER
 from runtime.protocol.decode_errors import QueryFault
-from runtime.protocol.gateway_target import DirectRoute, QueryRoute, parse_gateway_path
-from runtime.protocol.gateway_url import encode_input
+from runtime.protocol.gateway_url import DirectRoute, QueryRoute, encode_input, parse_gateway_path
 from runtime.protocol.ids import parse_id
 from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED

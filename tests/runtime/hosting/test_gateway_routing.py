@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import ActorError
-from runtime.hosting.standalone.listener.routing import Router, check_actor_id, skip_from_header
+from runtime.hosting.standalone.listener.gateway_routing import Router, check_actor_id, skip_from_header
 from runtime.hosting.standalone.namespaces import Namespace
 from runtime.protocol.ids import new_id
 
@@ -56,7 +56,7 @@ async def test_a_query_finds_or_creates():
 
 
 def test_parsed_paths_are_remembered_in_bounds(monkeypatch):
-    monkeypatch.setattr("runtime.hosting.standalone.listener.routing.MAX_CACHED", 3)
+    monkeypatch.setattr("runtime.hosting.standalone.listener.gateway_routing.MAX_CACHED", 3)
     router = Router(Actors())
     paths = [f"/gateway/{new_id()}/health".encode() for _ in range(5)]
     routes = [router.parse(path, b"") for path in paths]
