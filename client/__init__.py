@@ -10,9 +10,9 @@ A structured failure raises `ActorError`; the other exceptions are those exporte
 
 from client.client import Client
 from client.config import ClientConfig
+from client.configuration_error import ConfigurationError
 from client.connections.connection import Connection, ConnectionDisposedError
 from client.connections.link import ConnectionClosedError
-from client.errors import ConfigurationError
 from client.handle import Handle
 from client.limits import Limits
 from client.manager import ManagerApi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from client.header_text import ascii_json
+from client.header_text import ascii_json, checked_value
 from client.query import params_header
 from client.transport import USER_AGENT
 from runtime.protocol import subprotocols
@@ -39,7 +39,7 @@ def request_address(
         skip_ready_wait: Reach the actor even when it is not ready.
 
     Raises:
-        ConfigurationError: The creation input is too large for a query (WIRE-906).
+        ConfigurationError: The creation input is too large for a query (WIRE-906), or the id cannot stand in a header (WIRE-908).
     """
     if not skip_ready_wait:
         return query.url(config, path, actor_id=actor_id), {}
@@ -47,7 +47,7 @@ def request_address(
     # A key can't be routed by header: who has it, only the gateway knows, and it reads keys from the URL.
     if query.actor_id is None:
         return query.url(config, path, skip_ready_wait=True), headers
-    headers |= {"x-rivet-target": "actor", "x-rivet-actor": query.actor_id}
+    headers |= {"x-rivet-target": "actor", "x-rivet-actor": checked_value("the actor id", query.actor_id)}
     # Only raw requests can be routed by header (WIRE-241).
     routed = path.partition("?")[0]
     if routed == "/request" or routed.startswith("/request/"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from client.errors import ConfigurationError
+from client.configuration_error import ConfigurationError
 from client.header_text import checked_headers, checked_value
 from client.limits import DEFAULT_LIMITS, Limits
 from runtime.protocol.encodings import Encoding
@@ -96,5 +96,5 @@ class ClientConfig:
             self,
             endpoint=endpoint.rstrip("/") if isinstance(endpoint, str) else self.endpoint,
             namespace=namespace if isinstance(namespace, str) else self.namespace,
-            token=token if isinstance(token, str) else self.token,
+            token=checked_value("the token of the server's metadata", token) if isinstance(token, str) else self.token,
         )

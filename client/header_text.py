@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from client.errors import ConfigurationError
+from client.configuration_error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_A_HEADER = re.compile(r"[^\x20-\x7e]")
-_NOT_IN_A_URL = re.compile(r"""[\x00-\x20"<>\\^`{|}\x7f]""")
+_NOT_IN_A_URL = re.compile(r"""[^\x21-\x7e]|["<>\\^`{|}]""")
 
 
 def checked_value(what: str, value: str) -> str:
@@ -71,8 +71,14 @@ def ascii_json(text: str) -> str:
 
 
 def quoted_url(url: str) -> str:
-    """The URL with what must not stand in a request line percent-encoded; httpx does so by itself, websockets with letters only."""
-    return _NOT_IN_A_URL.sub(lambda found: quote(found.group()), url)
+    """The URL as ASCII: the host as in the domain name system, the rest percent-encoded, what is encoded left as it is.
+
+    httpx does so by itself; websockets leaves blanks as they are, and of a URL with other letters it encodes every `%` once more.
+    """
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    named = host if host.isascii() else host.encode("idna").decode()
+    return f"{scheme}{separator}{named}{slash}{_NOT_IN_A_URL.sub(lambda found: quote(found.group()), path)}"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from client.errors import ConfigurationError
+from client.configuration_error import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

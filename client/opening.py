@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from client.config import ClientConfig
     from client.query import ActorQuery
-    from client.socket import Socket
     from client.transport import Transport
+    from client.web_socket import Socket
 
 
 class SocketOwner(Protocol):

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from client.errors import ConfigurationError
+from client.configuration_error import ConfigurationError
 from runtime.errors import make_error
 from runtime.protocol import jsontext
 from runtime.protocol.gateway_url import direct_path, encode_input, query_path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from client.socket import Socket
+    from client.web_socket import Socket
 
 
 class SocketClosedError(Exception):

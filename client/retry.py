@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from client.errors import ConfigurationError
+from client.configuration_error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from client.header_text import as_latin1, as_utf8, quoted_url
 from client.limits import WITHOUT_PINGS
 from client.observe import Exchange, Observer
-from client.socket import Socket, WatchedConnection
+from client.web_socket import Socket, WatchedConnection
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from client.actions import ActionCaller
 from client.calls import CallsOwner, GatewayCalls
+from client.configuration_error import ConfigurationError
 from client.connections.events import Callbacks, Listeners, call_listener
 from client.connections.link import ConnectionClosedError, Link
 from client.connections.reconnection import Reconnection
-from client.errors import ConfigurationError
 from client.opening import SocketOwner, connection_params, open_socket
 from client.queue import QueueOwner, QueueSender
 from runtime.errors import ActorError, from_wire_error, make_error

@@ -12,7 +12,7 @@ from runtime.errors import ActorError, make_error
 from runtime.protocol.connection import decode_to_client, encode_to_server
 
 if TYPE_CHECKING:
-    from client.socket import Socket
+    from client.web_socket import Socket
     from runtime.protocol.encodings import Encoding
     from runtime.protocol.messages import ToClient, ToServer
 

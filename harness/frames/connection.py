@@ -16,7 +16,7 @@ from harness.frames.match import count, difference, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from client.socket import Socket
+    from client.web_socket import Socket
 
 FENCE = "conform.noSuchAction"
 """Nobody declares an action of this name, so asking for it does nothing but bring an answer."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from client import ConfigurationError
-from client.header_text import ascii_json
+from client.header_text import ascii_json, quoted_url
 
 pytestmark = pytest.mark.virtual_time
 NAME = "Łukasz \U0001f600 \x7f"
@@ -75,10 +75,36 @@ async def test_calls_refuse_it_before_anything_is_sent(gateway, client):
     assert (gateway.asked, gateway.peers) == ([], [])
 
 
+async def test_ids_and_redirections_are_no_way_around(gateway, client):
+    with pytest.raises(ConfigurationError, match="the actor id"):
+        await client.get_for_id("counter", "id\r\nx: y", skip_ready_wait=True).fetch("x")
+    assert gateway.asked == []
+
+
+async def test_a_token_that_the_server_names_is_looked_at(gateway, client):
+    gateway.metadata["clientToken"] = "a\nb"
+    with pytest.raises(ConfigurationError, match="token"):
+        await client.get_or_create("counter").ping()
+    assert (gateway.asked, gateway.rest) == ([], [])
+
+
+async def test_a_prefix_of_the_endpoint_may_be_any_text(gateway, new_client):
+    client = await new_client(endpoint=f"{gateway.url}/część", namespace="przestrzeń", pool="pula-ł")
+    handle = client.get_or_create("licznik", "ą", region="łódź")
+    await handle.ping()
+    await (await handle.web_socket()).close()
+    assert unquote(gateway.asked[0].path).startswith("/część/gateway/")
+    assert unquote(gateway.peers[0].target).startswith("/część/gateway/licznik/websocket/?rvt-namespace=przestrzeń")
+
+
 async def test_blanks_in_the_path_of_a_socket_are_quoted(gateway, client):
     socket = await client.get_or_create("counter", "a").web_socket("a b?c=d e")
     await socket.close()
     assert "/websocket/a%20b?c=d%20e&rvt-" in gateway.peers[0].target
+
+
+def test_a_host_of_other_letters_is_named_as_in_the_domain_name_system():
+    assert quoted_url("http://żółw.pl:81/ś a%20b?c=%C5%84") == "http://xn--w-uga1v8h.pl:81/%C5%9B%20a%20b?c=%C5%84"
 
 
 @pytest.mark.parametrize("text", ['{"a":1}', '"ü"', '"\U0001f600"', '"\x7f"', '"\\u00fc\\""'])
