@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.gateway.actor_request import ActorRequest
-    from runtime.gateway.reach import Live
+    from runtime.gateway.live_actor import Live
 
 Decoded = TypeVar("Decoded")
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ async def admit_socket(task: ActorTask, socket: ActorSocket) -> None:
     """Hand a socket over; returns when its opening has ended, with an open socket or a closed one.
 
     Raises:
-        ActorError: The generation does not take the socket; see `runtime.gateway.reach.is_passing`.
+        ActorError: The generation does not take the socket; see `runtime.gateway.live_actor.is_passing`.
         TimeoutError: The opening took longer than `OPEN_TIMEOUT` seconds.
     """
     async with asyncio.timeout(OPEN_TIMEOUT):

@@ -16,16 +16,16 @@ import structlog
 from runtime import clock
 from runtime.errors import ActorError, make_error
 from runtime.gateway.client_socket import NO_STATUS, ClientSocket, failure_reason
+from runtime.gateway.live_actor import is_passing
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits
-from runtime.gateway.reach import is_passing
 from runtime.gateway.socket_opening import admit_socket
 from runtime.protocol.subprotocols import PROTOCOL
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
     from runtime.gateway.asgi import Receive, Send
-    from runtime.gateway.reach import Live, Reach
+    from runtime.gateway.live_actor import Live, Reach
     from runtime.gateway.socket_table import SocketTable
     from runtime.replies import Headers
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from runtime.storage.base import LAZY_TABLES, Delete, Put, check_batch
-from runtime.storage.directory import DirectoryLock, StorageVersionError
+from runtime.storage.directory_lock import DirectoryLock, StorageVersionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

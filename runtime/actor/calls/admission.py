@@ -14,8 +14,8 @@ from runtime.errors import ActorError, make_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from runtime.actor.hook_timeouts import Children
     from runtime.actor.lifecycle.inbox import Inbox
-    from runtime.actor.limits import Children
 
 
 class AdmittingOwner(Protocol):

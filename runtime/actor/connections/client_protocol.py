@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.connections.ports import ConnOwner
 from runtime.actor.connections.sockets import byte_size
+from runtime.actor.hook_timeouts import call_limited
 from runtime.actor.lifecycle.work import WorkKind
-from runtime.actor.limits import call_limited
 from runtime.errors import ActorError, make_error, to_wire
 from runtime.protocol.connection import decode_to_server, encode_to_client
 from runtime.protocol.decode_errors import ValueTagError

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from runtime.storage.directory import StorageVersionError
+from runtime.storage.directory_lock import StorageVersionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
-from runtime.actor.limits import within
+from runtime.actor.hook_timeouts import within
 from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, INSPECTOR_TOKEN_KEY, STATE_KEY
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire

@@ -17,6 +17,7 @@ from runtime.actor.calls.raw_requests import RawRequests
 from runtime.actor.calls.time_limit import LimitedCalls
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
+from runtime.actor.hook_timeouts import call_limited
 from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle import intents
 from runtime.actor.lifecycle.abort import AbortSignal
@@ -28,7 +29,6 @@ from runtime.actor.lifecycle.start import run_start
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.stop import abandon, run_stop
 from runtime.actor.lifecycle.work import WorkTracker
-from runtime.actor.limits import call_limited
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from runtime.errors import ActorError, make_error
-from runtime.gateway.reach import Live, is_passing
+from runtime.gateway.live_actor import Live, is_passing
 from runtime.hosting.standalone.slot import SlotState
 
 if TYPE_CHECKING:

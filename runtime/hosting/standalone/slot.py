@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.task import ActorTask
     from runtime.actor.ports import StopReason
-    from runtime.gateway.reach import Live
+    from runtime.gateway.live_actor import Live
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.hosting.standalone.records import ActorRecord
 

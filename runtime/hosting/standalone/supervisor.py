@@ -18,7 +18,7 @@ from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import make_error
-from runtime.gateway.reach import Live
+from runtime.gateway.live_actor import Live
 from runtime.hosting.generation import actor_headers, crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data

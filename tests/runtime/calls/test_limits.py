@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runtime.actor.limits import call_limited, within
+from runtime.actor.hook_timeouts import call_limited, within
 from runtime.declaration.functions import UserFunction
 from runtime.errors import ActorError
 from tests.runtime.parts import virtual

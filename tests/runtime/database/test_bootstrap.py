@@ -6,7 +6,7 @@ import pytest
 
 from runtime.actor.database.bootstrap import bootstrap, reserved_names_guarded
 from runtime.actor.database.connection import MAX_PAGES, connect
-from runtime.storage.directory import StorageVersionError
+from runtime.storage.directory_lock import StorageVersionError
 
 memory = partial(connect, ":memory:", "off")
 

@@ -13,7 +13,7 @@ from runtime.actor.database.connection import connect
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.worker import INBOX_CAPACITY, SqlWorker
 from runtime.errors import ActorError
-from runtime.storage.directory import StorageVersionError
+from runtime.storage.directory_lock import StorageVersionError
 
 memory = partial(connect, ":memory:", "off")
 nothing = lambda connection: None  # noqa: E731 - reads as a value

@@ -8,7 +8,7 @@ import pytest
 from runtime.errors import UserError, make_error
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.http_answers import ActorFace
-from runtime.gateway.reach import Live
+from runtime.gateway.live_actor import Live
 from runtime.hosting.options import HostOptions
 from runtime.http import Response
 from runtime.protocol.messages import ActorSpecifier

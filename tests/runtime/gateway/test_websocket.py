@@ -10,7 +10,7 @@ import pytest
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
 from runtime.gateway import outgoing, socket_opening
-from runtime.gateway.reach import Live
+from runtime.gateway.live_actor import Live
 from runtime.gateway.socket_table import SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.http import Request

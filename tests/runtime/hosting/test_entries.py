@@ -5,8 +5,8 @@ import json
 import pytest
 
 from runtime.errors import make_error
+from runtime.gateway.live_actor import Live
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits, RequestLimit
-from runtime.gateway.reach import Live
 from runtime.gateway.socket_table import SocketTable
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runtime.errors import ActorError, make_error
-from runtime.gateway.reach import Live
+from runtime.gateway.live_actor import Live
 from runtime.hosting.standalone.reach import MAX_ATTEMPTS, SlotReach
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
 from tests.runtime.hosting.virtual import run_virtual

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime.storage.base import Put
-from runtime.storage.directory import StorageLockedError, StorageVersionError
+from runtime.storage.directory_lock import StorageLockedError, StorageVersionError
 from runtime.storage.sqlite import SQLiteStorage
 
 if TYPE_CHECKING:

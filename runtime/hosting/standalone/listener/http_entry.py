@@ -20,8 +20,8 @@ from runtime.replies import Reply, error_reply, internal_error
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Receive, Scope, Send
     from runtime.gateway.http_answers import ActorFace
+    from runtime.gateway.live_actor import Reach
     from runtime.gateway.rate_limits import RequestLimit
-    from runtime.gateway.reach import Reach
     from runtime.hosting.standalone.listener.gateway_routing import Router
     from runtime.hosting.standalone.rest.dispatch import RestApi
     from runtime.replies import Headers, RawHeaders

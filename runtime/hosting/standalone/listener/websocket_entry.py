@@ -23,8 +23,8 @@ from runtime.replies import internal_error
 
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Receive, Scope, Send
+    from runtime.gateway.live_actor import Reach
     from runtime.gateway.rate_limits import RateLimits, RequestLimit
-    from runtime.gateway.reach import Reach
     from runtime.gateway.socket_table import SocketTable
     from runtime.hosting.standalone.listener.gateway_routing import Router
     from runtime.replies import Headers, RawHeaders
