@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from harness.cli.commands.flake import _messages
 from harness.flake import loops
 from harness.flake.loops import Budget, Tally, loop, within
 from harness.flake.sequential import Decision, clean_runs
+from harness.identity import TestId
 from harness.run.request import RunRequest
 from tests.harness.synthetic import Workers
 
@@ -32,6 +34,13 @@ def test_a_fixed_number_of_loops_counts_everything(looped):
     assert tallies["test_race"].messages == {"fail: lost": tallies["test_race"].failures}
     assert tallies["test_race"].floor < 0.3 < tallies["test_race"].bound
     assert report.decisions == {}
+
+
+def test_the_table_of_a_loop_holds_the_beginnings_of_few_messages():
+    huge = {f"fail: {number} " + "word " * 200_000: 1 for number in range(20)}
+    text = _messages(Tally(TestId("a", "test_x"), runs=20, failures=20, messages=huge))
+    assert len(text) < 2_000
+    assert text.count("fail: ") == 5 and text.endswith("and 15 other messages")
 
 
 def test_decided_tests_take_no_part_in_later_loops(looped):

@@ -20,6 +20,7 @@ from harness.flake.loops import Budget, within
 from harness.flake.sequential import ERROR, Decision, clean_runs
 from harness.flake.stats import runs_for_bound, upper_bound
 from harness.ledger import history
+from harness.text import plain, short
 
 if TYPE_CHECKING:
     from harness.flake.attribution import Attribution
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from harness.run.request import RunRequest
 
 LOOPS = 20
+LONGEST = 300
+"""Characters of a message in the table."""
+MOST_MESSAGES = 5
+"""Different messages of one test in the table."""
 MARGIN = 10
 """With a bound, at most so many times the loops that one clean test needs: enough for thousands of tests, or for rates close by."""
 
@@ -148,4 +153,7 @@ def _seen(found: Attribution) -> str:
 
 
 def _messages(tally: Tally) -> str:
-    return "\n".join(f"{count}x {text}" for text, count in tally.messages.items()).replace("[", "\\[")
+    # Cut before the table sees them: it breaks lines word by word, which takes minutes for messages of megabytes.
+    seen = [f"{count}x {short(plain(text), LONGEST)}" for text, count in list(tally.messages.items())[:MOST_MESSAGES]]
+    more = len(tally.messages) - len(seen)
+    return "\n".join([*seen, *([f"and {more} other messages"] if more else [])]).replace("[", "\\[")
