@@ -45,7 +45,11 @@ class _StandardError:
     """Whatever standard error is when a record is written: test runners replace it, and loggers live longer than that."""
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        try:
+            return sys.stderr.write(text)
+        except UnicodeEncodeError:
+            # A lone surrogate of a file name, or an encoding that knows little: who reports a fault must not fail of its text.
+            return sys.stderr.write(text.encode("ascii", "backslashreplace").decode())
 
     def flush(self) -> None:
         sys.stderr.flush()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.protocol.payload import blob, load_value
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.base import Delete, Op, Put
 from runtime.workflow.errors import HistoryDivergedError
@@ -37,7 +38,8 @@ def path_text(location: Location) -> str:
 
 
 def encode(value: Any) -> bytes:
-    """A durable workflow value."""
+    """A durable workflow value; raises `Unstorable` for what is none."""
+    check_storable(value)
     return blob(value)
 
 

@@ -1,10 +1,11 @@
 import asyncio
+import io
 from types import SimpleNamespace
 
 from structlog.testing import capture_logs
 
 from runtime.errors import make_error
-from runtime.logs import Allowance, LimitedLog, actor_logger, debugging, error_fields
+from runtime.logs import Allowance, LimitedLog, _StandardError, actor_logger, debugging, error_fields
 from tests.runtime.parts import Log, virtual
 
 
@@ -48,3 +49,10 @@ async def test_what_all_actors_share_limits_each():
         LimitedLog(log, "refused", process).report()
     assert len(log.records) == 3
     assert process.suppressed == 2
+
+
+def test_a_record_is_written_whatever_standard_error_can_hold(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(raw, "ascii", errors="strict", write_through=True))
+    _StandardError().write("caf\udce9 caf\u00e9")
+    assert raw.getvalue() == b"caf\\udce9 caf\\xe9"

@@ -16,6 +16,7 @@ from runtime import clock
 from runtime.actor.hook_timeouts import within
 from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, INSPECTOR_TOKEN_KEY, STATE_KEY
 from runtime.protocol import cbor
+from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
 
@@ -236,6 +237,8 @@ async def _migrate(owner: StartOwner, is_new: bool) -> None:
 
 async def _create(owner: StartOwner, creation_input: Any, rows: list[Op]) -> None:
     """First start: state, `on_create`, then one durable batch with the init flag (START-010, START-018, DB-020)."""
+    # Found out now and not by the start that cannot read it back: an input may have come as deep as a message may be.
+    check_storable(creation_input)
     # The init flag comes with the first batch of all: a creation that fails half-way is begun anew by the next start (START-018).
     await _create_state(owner, creation_input)
     await owner.call_hook("on_create", owner.context(), creation_input, timeout=CREATE_TIMEOUT, label="onCreate")

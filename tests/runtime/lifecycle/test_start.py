@@ -7,6 +7,7 @@ import pytest
 from runtime.actor.lifecycle.start import run_start
 from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, STATE_KEY
 from runtime.protocol import cbor
+from runtime.protocol.storable import Unstorable
 from runtime.protocol.values import UNDEFINED
 from runtime.storage.base import Put
 from tests.runtime.parts import Owner, StorageFailure
@@ -92,3 +93,14 @@ async def test_without_input_none_is_counted():
     await start(owner)
     assert owner.metrics.mutations["input_set"] == 0
     assert owner.metrics.mutations["has_initialized"] == 1
+
+
+async def test_an_input_that_no_later_start_could_read_fails_the_first():
+    owner = Starting()
+    deep = []
+    for _ in range(1000):
+        deep = [deep]
+    owner.identity.input = deep
+    with pytest.raises(Unstorable):
+        await start(owner)
+    assert owner.batches == []
