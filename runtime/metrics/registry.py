@@ -93,8 +93,8 @@ class ActorMetrics:
     def __init__(self) -> None:
         self.active: dict[str, int] = defaultdict(int)
         self.durations: dict[str, Histogram] = defaultdict(Histogram)
-        self.mutations = dict.fromkeys(MUTATIONS, 0)
-        self.mutation_overloads = dict.fromkeys(MUTATIONS, 0)
+        self.mutations: dict[str, int] = dict.fromkeys(MUTATIONS, 0)
+        self.mutation_overloads: dict[str, int] = dict.fromkeys(MUTATIONS, 0)
         # The generations themselves and no sums: depths change with every item, and are asked for with every scrape only.
         self.live: set[LiveActor] = set()
         # Listed from the start: a series that appears with its first event has no rate for it (METRIC-023).
