@@ -17,10 +17,10 @@ from runtime.hosting.standalone.alarms import AlarmClock
 from runtime.hosting.standalone.loopback import LoopbackClients
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
-from runtime.hosting.standalone.reach import SlotReach
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot, SlotState
 from runtime.hosting.standalone.supervisor import Supervisor
+from runtime.hosting.standalone.waking import SlotReach, Waking
 from runtime.hosting.standalone.write_behind import WriteBehind
 from runtime.metrics.registry import Metrics
 from runtime.protocol.ids import new_id
@@ -57,8 +57,9 @@ class StandaloneHost:
         self.close_acks = CloseLedger()
         self.started_ms = 0
         self._alarms = AlarmClock(self._alarm_due)
-        self._supervisor = Supervisor(self, self._forget, self.options.ready_timeout)
-        self.reach = SlotReach(self.slots, self._supervisor.ready, self.options.ready_timeout)
+        self._supervisor = Supervisor(self, self._forget)
+        self._waking = Waking(self._supervisor, self.options.ready_timeout)
+        self.reach = SlotReach(self.slots, self._waking.ready, self.options.ready_timeout)
         self._clients = LoopbackClients()
         self._creations = CreationLimit(self.options.rate_limits)
         self._opened = False
@@ -177,11 +178,11 @@ class StandaloneHost:
     # Reaching.
 
     async def ready(self, actor_id: str) -> ActorTask:
-        """The running generation of an actor, started if need be; see `Supervisor.ready` for the errors."""
+        """The running generation of an actor, started if need be; see `Waking.ready` for the errors."""
         slot = self.slots.get(actor_id)
         if slot is None:
             raise make_error("actor.not_found")
-        return await self._supervisor.ready(slot)
+        return await self._waking.ready(slot)
 
     # Orders of the control plane.
 
@@ -202,7 +203,7 @@ class StandaloneHost:
         for slot in list(self.slots.values()):
             record = slot.record
             if slot.namespace is namespace and record.pool == pool and record.error == "no_envoys":
-                self._supervisor.wake(slot)
+                self._waking.wake(slot)
 
     # HostPort: what actors ask for.
 

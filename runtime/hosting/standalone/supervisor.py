@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MAX_REWAKES = 8
 STOP_RETRY = 0.05
 """Seconds until a stop that was refused is ordered again."""
 ALARM_RETRY_BASE = 2.0
@@ -79,57 +78,18 @@ class Supervisor:
     Args:
         host: See `SupervisedHost`.
         on_destroyed: Called when an actor ceased to exist.
-        ready_timeout: Seconds that a request waits for one start.
     """
 
-    def __init__(self, host: SupervisedHost, on_destroyed: Callable[[ActorSlot], None], ready_timeout: float) -> None:
+    def __init__(self, host: SupervisedHost, on_destroyed: Callable[[ActorSlot], None]) -> None:
         self._host = host
         self._on_destroyed = on_destroyed
-        self._ready_timeout = ready_timeout
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    # What requests need.
-
-    async def ready(self, slot: ActorSlot) -> ActorTask:
-        """The running generation, started if need be (WIRE-200..209, START-062).
-
-        Raises:
-            ActorError: `actor.not_found`, `actor.destroyed_while_waiting_for_ready`, `guard.actor_ready_timeout`,
-                `guard.actor_wake_retries_exceeded`, `guard.service_unavailable`.
-        """
-        failures = 0
-        waited = False
-        while True:
-            if slot.state is SlotState.RUNNING:
-                assert slot.task is not None
-                return slot.task
-            if slot.state is SlotState.DESTROYED:
-                raise make_error("actor.destroyed_while_waiting_for_ready" if waited else "actor.not_found")
-            if self._closing:
-                raise make_error("guard.service_unavailable")
-            self.wake(slot)
-            waited = True
-            try:
-                # For each start, not for all: one that fails at once leaves the whole time to the next.
-                async with asyncio.timeout(self._ready_timeout):
-                    outcome = await slot.next_event()
-            except TimeoutError:
-                raise make_error("guard.actor_ready_timeout", actor_id=slot.actor_id) from None
-            if not isinstance(outcome, SlotEvent):
-                return outcome
-            if outcome is SlotEvent.START_FAILED:
-                failures += 1
-                if failures > MAX_REWAKES:
-                    raise make_error("guard.actor_wake_retries_exceeded", actor_id=slot.actor_id,
-                                     reason="actor_stopped_before_ready", wake_retries=MAX_REWAKES)  # fmt: skip
-
-    def wake(self, slot: ActorSlot) -> None:
-        """Start a sleeping actor, or remember to start it when its stop has ended (START-054)."""
-        if slot.state is SlotState.ASLEEP:
-            self.start(slot)
-        elif slot.state is SlotState.STOPPING:
-            slot.wake = True
+    @property
+    def closing(self) -> bool:
+        """Nothing starts any more."""
+        return self._closing
 
     # Orders.
 

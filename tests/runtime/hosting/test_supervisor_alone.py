@@ -13,6 +13,7 @@ from runtime.hosting.standalone.namespaces import Namespace
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot, SlotState
 from runtime.hosting.standalone.supervisor import Supervisor
+from runtime.hosting.standalone.waking import Waking
 
 
 class Thing(Actor):
@@ -74,20 +75,25 @@ def host(monkeypatch):
 
 @pytest.fixture
 def supervisor(host):
-    return Supervisor(host, host.gone.append, 0.05)
+    return Supervisor(host, host.gone.append)
 
 
-async def test_a_generation_is_started_once_for_all_who_wait(host, supervisor):
-    first, second = await asyncio.gather(supervisor.ready(host.slot), supervisor.ready(host.slot))
+@pytest.fixture
+def ready(supervisor):
+    return Waking(supervisor, 0.05).ready
+
+
+async def test_a_generation_is_started_once_for_all_who_wait(host, ready):
+    first, second = await asyncio.gather(ready(host.slot), ready(host.slot))
     assert first is second is host.slot.task
     assert (host.slot.state, host.slot.live.task) == (SlotState.RUNNING, first)
     assert host.slot.live.headers[1] == (b"x-rivet-actor-generation", b"1")
 
 
-async def test_a_start_that_fails_leaves_its_text_and_sleep_behind(host, supervisor, monkeypatch):
+async def test_a_start_that_fails_leaves_its_text_and_sleep_behind(host, ready, monkeypatch):
     monkeypatch.setattr(Task, "fault", RuntimeError("broken"))
     with pytest.raises(ActorError) as caught:
-        await supervisor.ready(host.slot)
+        await ready(host.slot)
     assert caught.value.name == "guard.actor_wake_retries_exceeded"
     assert (host.slot.state, host.slot.record.error) == (SlotState.ASLEEP, {"crashed": {"message": "broken"}})
 
@@ -99,19 +105,19 @@ async def test_a_start_that_an_alarm_asked_for_is_tried_again_later(host, superv
     assert len(host.alarms) == 1
 
 
-async def test_going_away_starts_again_and_destroying_does_not(host, supervisor):
-    first = await supervisor.ready(host.slot)
+async def test_going_away_starts_again_and_destroying_does_not(host, supervisor, ready):
+    first = await ready(host.slot)
     supervisor.stop(host.slot, StopReason.GOING_AWAY)
-    second = await supervisor.ready(host.slot)
+    second = await ready(host.slot)
     assert (first.stops, second is first) == ([StopReason.GOING_AWAY], False)
     await supervisor.destroy(host.slot)
     assert (second.stops, host.gone, host.slot.state) == ([StopReason.DESTROY], [host.slot], SlotState.DESTROYED)
 
 
-async def test_after_its_end_it_stops_all_and_starts_nothing(host, supervisor):
-    task = await supervisor.ready(host.slot)
+async def test_after_its_end_it_stops_all_and_starts_nothing(host, supervisor, ready):
+    task = await ready(host.slot)
     await supervisor.close()
     assert (task.stops, host.slot.state) == ([StopReason.GOING_AWAY], SlotState.ASLEEP)
     with pytest.raises(ActorError) as caught:
-        await supervisor.ready(host.slot)
+        await ready(host.slot)
     assert caught.value.name == "guard.service_unavailable"

@@ -6,8 +6,8 @@ import pytest
 
 from runtime.errors import ActorError, make_error
 from runtime.gateway.live_actor import Live
-from runtime.hosting.standalone.reach import MAX_ATTEMPTS, SlotReach
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
+from runtime.hosting.standalone.waking import MAX_ATTEMPTS, SlotReach
 from tests.runtime.hosting.virtual import run_virtual
 
 
