@@ -20,7 +20,7 @@ from client.retry import RetryClass, classify, classify_text
 from client.transport import HttpFailureError, decoded
 from runtime.errors import ActorError, make_error
 from runtime.protocol import jsontext
-from runtime.protocol.http import decode_action_response, encode_action_request
+from runtime.protocol.http_bodies import decode_action_response, encode_action_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from client.address import request_headers
 from client.calls import GatewayCalls, Request
 from client.retry import is_queue_overload
 from client.transport import decoded
-from runtime.protocol.http import decode_queue_response, encode_queue_request
+from runtime.protocol.http_bodies import decode_queue_response, encode_queue_request
 from runtime.protocol.messages import QueueResult, QueueSend
 
 if TYPE_CHECKING:

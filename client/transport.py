@@ -19,7 +19,7 @@ from client.web_socket import Socket, WatchedConnection
 from runtime.errors import ActorError, from_wire_error, make_error
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import decode_error
+from runtime.protocol.http_bodies import decode_error
 
 if TYPE_CHECKING:
     import ssl

@@ -14,7 +14,7 @@ from client.connections.reconnection import Reconnection
 from client.opening import SocketOwner, connection_params, open_socket
 from client.queue import QueueOwner, QueueSender
 from runtime.errors import ActorError, from_wire_error, make_error
-from runtime.protocol.connection import encode_to_server
+from runtime.protocol.connection_frames import encode_to_server
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueResult, SubscriptionRequest
 

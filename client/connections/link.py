@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import websockets
 
 from runtime.errors import ActorError, make_error
-from runtime.protocol.connection import decode_to_client, encode_to_server
+from runtime.protocol.connection_frames import decode_to_client, encode_to_server
 
 if TYPE_CHECKING:
     from client.web_socket import Socket

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, http_status, make_error, to_wire
 from runtime.gateway.paths import METHODS, Kind
 from runtime.gateway.raw_response import raw_reply
@@ -18,7 +18,7 @@ from runtime.inspector.request import InspectorRequest
 from runtime.protocol import jsontext
 from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import (
+from runtime.protocol.http_bodies import (
     decode_action_request,
     decode_queue_request,
     encode_action_response,

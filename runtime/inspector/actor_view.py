@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.state.tracking import plain
 from runtime.errors import make_error
 from runtime.inspector.token import is_authorized
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runtime.actor.connections.connection import Conn
-    from runtime.actor.lifecycle.work import Region
+    from runtime.actor.lifecycle.tracked_work import Region
     from runtime.actor.observer import Observer
     from runtime.actor.queue.records import StoredMessage
     from runtime.actor.schedule.records import Schedule

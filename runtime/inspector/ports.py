@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.database.actor_database import ActorDatabase
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.observer import Observer
     from runtime.actor.queue.message_queue import MessageQueue
     from runtime.actor.queue.records import StoredMessage

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError
 from runtime.inspector import messages as m
 from runtime.inspector import snapshots

@@ -12,9 +12,9 @@ import json
 from collections import deque
 from dataclasses import dataclass, field
 
-from runtime.protocol.connection import decode_to_server, encode_to_client
+from runtime.protocol.connection_frames import decode_to_server, encode_to_client
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import encode_action_response, encode_error, encode_queue_response
+from runtime.protocol.http_bodies import encode_action_response, encode_error, encode_queue_response
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, QueueResult, SubscriptionRequest, WireError
 from runtime.protocol.values import UNDEFINED
 

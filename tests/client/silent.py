@@ -8,7 +8,7 @@ import socket as sockets
 
 from websockets.asyncio.server import serve
 
-from runtime.protocol.connection import encode_to_client
+from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import Init
 

@@ -8,7 +8,7 @@ import pytest
 
 from client import ActorError, ConfigurationError, HttpFailureError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import decode_action_request, decode_queue_request
+from runtime.protocol.http_bodies import decode_action_request, decode_queue_request
 from tests.client.gateway import error, text
 
 pytestmark = pytest.mark.virtual_time

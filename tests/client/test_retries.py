@@ -9,7 +9,7 @@ import pytest
 
 from client import ActorError, HttpFailureError
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import decode_queue_request
+from runtime.protocol.http_bodies import decode_queue_request
 from tests.client.gateway import error, success, text
 
 pytestmark = pytest.mark.virtual_time

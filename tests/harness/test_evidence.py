@@ -12,8 +12,8 @@ from harness.codec import messages
 from harness.errors import UsageError
 from harness.evidence import bundle
 from harness.evidence.decode import Reader, violations
-from runtime.protocol.connection import encode_to_client, encode_to_server
-from runtime.protocol.http import encode_action_request, encode_action_response, encode_error
+from runtime.protocol.connection_frames import encode_to_client, encode_to_server
+from runtime.protocol.http_bodies import encode_action_request, encode_action_response, encode_error
 from runtime.protocol.messages import ActionRequest, ErrorFrame, Event, Init, WireError
 from tests.harness.sample import only, run, write_corpus
 

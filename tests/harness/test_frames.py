@@ -15,8 +15,8 @@ from harness.evidence.transcript import OwnFrame, Transcript
 from harness.frames import Frames, decoded, in_any_order
 from harness.frames.match import difference
 from harness.frames.volley import volley
-from runtime.protocol import connection, messages
-from runtime.protocol.http import encode_action_response, encode_error, encode_queue_response
+from runtime.protocol import connection_frames, messages
+from runtime.protocol.http_bodies import encode_action_response, encode_error, encode_queue_response
 
 ONE, TWO, ANSWER = Event("a", [1]), Event("b", [0]), ActionResponse(1, None)
 
@@ -74,7 +74,7 @@ class Scripted:
         if message is None:
             self.close_code, self.close_reason = self._close[1:]
             return None
-        return message if isinstance(message, bytes | str) else connection.encode_to_client(message, Encoding.BARE)
+        return message if isinstance(message, bytes | str) else connection_frames.encode_to_client(message, Encoding.BARE)
 
     async def send(self, data):
         self.sent.append(data)

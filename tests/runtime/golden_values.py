@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runtime.protocol import connection, http
+from runtime.protocol import connection_frames, http_bodies
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionResponse, ActorSpecifier, ErrorFrame, Event, Init, QueueResult, WireError
 from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map
@@ -106,15 +106,15 @@ def same(left, right):
 
 def answers(encoding):
     """What a server of this project answers, by kind and value name, as hexadecimal."""
-    action = {name: http.encode_action_response(value, encoding).hex() for name, value in VALUES.items()}
-    queue = {name: http.encode_queue_response(QueueResult("completed", value), encoding).hex() for name, value in VALUES.items()}
-    error = {name: http.encode_error(value, encoding).hex() for name, value in ERRORS.items()}
+    action = {name: http_bodies.encode_action_response(value, encoding).hex() for name, value in VALUES.items()}
+    queue = {name: http_bodies.encode_queue_response(QueueResult("completed", value), encoding).hex() for name, value in VALUES.items()}
+    error = {name: http_bodies.encode_error(value, encoding).hex() for name, value in ERRORS.items()}
     return {"http": {"action": action, "queue": queue, "error": error}, "socket": _frames(encoding)}
 
 
 def _frames(encoding):
     def frame(message):
-        encoded = connection.encode_to_client(message, encoding)
+        encoded = connection_frames.encode_to_client(message, encoding)
         return (encoded.encode() if isinstance(encoded, str) else encoded).hex()
 
     return {

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.session.virtual_loop import VirtualLoop
-from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.lifecycle.tracked_work import WorkTracker
 from runtime.declaration.options import Options
 from runtime.errors import ActorError
 from runtime.metrics.registry import ActorMetrics

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime.actor.calls.context import Context
 from runtime.actor.calls.ports import ContextOwner
 from runtime.actor.calls.replies import fail, log_failure
-from runtime.actor.lifecycle.work import Region, WorkKind
+from runtime.actor.lifecycle.tracked_work import Region, WorkKind
 from runtime.errors import make_error
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED

@@ -12,7 +12,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.queue.user_api import QueueApi
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
 from runtime.errors import ActorError

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runtime.actor.kv import KeyValue
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.lifecycle.inbox import Inbox
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.ports import ActorIdentity
     from runtime.actor.queue.message_queue import MessageQueue
     from runtime.actor.schedule.book import ScheduleBook

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime.actor.calls.context import Context
 from runtime.actor.calls.ports import ContextOwner
 from runtime.actor.calls.replies import log_failure, settle
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import make_error
 
 if TYPE_CHECKING:

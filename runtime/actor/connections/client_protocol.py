@@ -14,9 +14,9 @@ from runtime.actor.connections.hibernation.watermark import Arrival, Watermark
 from runtime.actor.connections.ports import ConnOwner
 from runtime.actor.connections.sockets import byte_size
 from runtime.actor.hook_timeouts import call_limited
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, make_error, to_wire
-from runtime.protocol.connection import decode_to_server, encode_to_client
+from runtime.protocol.connection_frames import decode_to_server, encode_to_client
 from runtime.protocol.decode_errors import ValueTagError
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Init, SubscriptionRequest
 

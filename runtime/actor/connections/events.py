@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.sockets import byte_size
-from runtime.protocol.connection import encode_to_client
+from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.messages import Event
 from runtime.protocol.storable import check_storable
 

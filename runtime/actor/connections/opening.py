@@ -15,7 +15,7 @@ from runtime.actor.connections.connection import Conn, ConnHome, new_conn_id
 from runtime.actor.connections.params import socket_params
 from runtime.actor.connections.raw.link import LinkTable, RawLink
 from runtime.errors import ActorError, make_error, to_wire
-from runtime.protocol.connection import encode_to_client
+from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
 from runtime.protocol.subprotocols import ENCODING_PREFIX

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from runtime.actor.connections.connection import Conn
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.ports import ActorIdentity
     from runtime.declaration.definition import ActorDefinition
     from runtime.declaration.options import Options

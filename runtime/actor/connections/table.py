@@ -33,7 +33,7 @@ from runtime.actor.connections.restore import Restore
 from runtime.actor.connections.setup import Setup
 from runtime.actor.connections.state import track_state
 from runtime.actor.connections.transient import Transient
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.ports import StopKind
 from runtime.protocol.values import UNDEFINED

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.lifecycle.work import GRACE_HOLDERS, WorkKind
+from runtime.actor.lifecycle.tracked_work import GRACE_HOLDERS, WorkKind
 from runtime.actor.ports import StopKind
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.lifecycle.activity import Activity
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.state.saving import StateSaver
     from runtime.declaration.definition import ActorDefinition
     from runtime.metrics.registry import ActorMetrics

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
-from runtime.actor.lifecycle.work import IDLE_BLOCKERS, WorkKind
+from runtime.actor.lifecycle.tracked_work import IDLE_BLOCKERS, WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.declaration.options import Options
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runtime.actor.connections.sockets import ActorSocket
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.ports import ActorIdentity, HostSettings
     from runtime.actor.state.actor_state import ActorState
     from runtime.declaration.definition import ActorDefinition

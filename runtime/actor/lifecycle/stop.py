@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime import clock
 from runtime.actor.lifecycle.grace import GraceOwner, LeavingConnections, RunningHandler, Suspendable, run_grace
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.ports import StopKind, StopReason
 from runtime.logs import error_fields
 

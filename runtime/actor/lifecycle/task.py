@@ -19,7 +19,7 @@ from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.hook_timeouts import call_limited
 from runtime.actor.kv import KeyValue
-from runtime.actor.lifecycle import intents
+from runtime.actor.lifecycle import stop_requests as intents
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
 from runtime.actor.lifecycle.idle import IdleTimer
@@ -28,7 +28,7 @@ from runtime.actor.lifecycle.serving import Inboxes
 from runtime.actor.lifecycle.start import run_start
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.stop import abandon, run_stop
-from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.lifecycle.tracked_work import WorkTracker
 from runtime.actor.queue.message_queue import MessageQueue
 from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.queue.records import META_TABLE, TABLE, StoredMessage, encode_body, load_messages, load_next_id, put_next_id
 from runtime.actor.queue.waiting import abort_wait, wait_until
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runtime.actor.lifecycle.abort import AbortSignal
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.declaration.definition import ActorDefinition
     from runtime.declaration.options import Options
     from runtime.metrics.registry import ActorMetrics

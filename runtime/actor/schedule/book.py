@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.schedule.alarm import Alarm, AlarmOwner
 from runtime.actor.schedule.cron import LATEST_MS, next_run

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, to_wire
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.schedule.history import Fire, ScheduleHistory
     from runtime.actor.schedule.records import Schedule
 

@@ -18,7 +18,7 @@ from runtime.storage.base import Delete, Op, Put
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.schedule.records import Schedule
     from runtime.protocol.messages import WireError
 

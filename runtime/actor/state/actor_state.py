@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.rows import ACTOR_TABLE, STATE_KEY
 from runtime.actor.state.tracking import copy_in, plain, same, track
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.actor.lifecycle.inbox import Inbox
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.observer import Observer
     from runtime.actor.state.saving import StateSaver
     from runtime.declaration.definition import ActorDefinition

@@ -7,7 +7,7 @@ import pytest
 
 from runtime import UNDEFINED, Actor, Options, UserError, action
 from runtime.actor.calls.actions import Actions
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.protocol.storable import Unstorable
 from tests.runtime.calls.fakes import Calling
 from tests.runtime.parts import failing, settle, virtual

@@ -8,7 +8,7 @@ import pytest
 from runtime import Actor
 from runtime.actor.calls.context import Context
 from runtime.actor.lifecycle.inbox import Inbox
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.ports import ActorIdentity
 from runtime.errors import make_error
 from tests.runtime.calls.fakes import Calling

@@ -9,7 +9,7 @@ from runtime import Actor, Options, Queue, Request, Response
 from runtime.actor.calls.queue_sends import QueueSends
 from runtime.actor.calls.raw_requests import RawRequests
 from runtime.actor.calls.time_limit import LimitedCalls
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.protocol.messages import QueueSend
 from tests.runtime.calls.fakes import Calling
 from tests.runtime.parts import failing, settle, virtual

@@ -14,7 +14,7 @@ from runtime.actor.connections.hibernation.store import ConnStore
 from runtime.actor.connections.setup import Setup
 from runtime.actor.connections.sockets import Upgrade
 from runtime.actor.lifecycle.activity import Activity
-from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.lifecycle.tracked_work import WorkTracker
 from runtime.actor.ports import ActorIdentity
 from runtime.declaration.actor import Actor
 from runtime.declaration.definition import ActorDefinition

@@ -13,7 +13,7 @@ from runtime.actor.connections.events import EventFrames
 from runtime.declaration.actor import Actor
 from runtime.declaration.events import Event
 from runtime.errors import make_error
-from runtime.protocol.connection import decode_to_client, encode_to_server
+from runtime.protocol.connection_frames import decode_to_client, encode_to_server
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionRequest, SubscriptionRequest
 from tests.runtime.connections.fakes import Owner, Plain, Socket, Table, settle

@@ -6,7 +6,7 @@ import asyncio
 
 from runtime.actor.connections.connection import Conn
 from runtime.actor.connections.disconnect import DisconnectHook
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.declaration.actor import Actor
 from tests.runtime.connections.fakes import Owner, Plain, settle
 

@@ -11,7 +11,7 @@ from runtime.declaration.actor import Actor
 from runtime.declaration.definition import ActorDefinition
 from runtime.declaration.events import Event
 from runtime.errors import ActorError
-from runtime.protocol.connection import decode_to_client
+from runtime.protocol.connection_frames import decode_to_client
 from runtime.protocol.encodings import Encoding
 
 

@@ -9,7 +9,7 @@ import pytest
 from runtime.actor.connections.opening import is_connect, open_socket
 from runtime.declaration.actor import Actor
 from runtime.declaration.options import Options
-from runtime.protocol.connection import decode_to_client
+from runtime.protocol.connection_frames import decode_to_client
 from runtime.protocol.encodings import Encoding
 from tests.runtime.connections.fakes import RAW, Owner, Plain, Socket, Table, settle
 

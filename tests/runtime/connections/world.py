@@ -18,7 +18,7 @@ from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.http import Request
-from runtime.protocol.connection import decode_to_client, encode_to_server
+from runtime.protocol.connection_frames import decode_to_client, encode_to_server
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionRequest, ActionResponse, ErrorFrame, Event, Init, SubscriptionRequest
 from runtime.storage.memory import MemoryStorage

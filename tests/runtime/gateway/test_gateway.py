@@ -11,7 +11,7 @@ import websockets
 
 from runtime import Actor, Context, HostOptions, Options, Queue, Registry, Request, Response, UserError, action
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import decode_action_response, decode_error, encode_action_request
+from runtime.protocol.http_bodies import decode_action_response, decode_error, encode_action_request
 from tests.runtime.gateway.support import error_of, exchange, serving
 
 NS = {"namespace": "default"}

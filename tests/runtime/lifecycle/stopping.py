@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.actor.lifecycle.activity import Activity
-from runtime.actor.lifecycle.work import WorkTracker
+from runtime.actor.lifecycle.tracked_work import WorkTracker
 from tests.runtime.parts import Owner
 
 

@@ -1,7 +1,7 @@
 import asyncio
 
 from runtime.actor.lifecycle.grace import is_over, run_grace
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.ports import StopKind
 from tests.runtime.lifecycle.stopping import Stopping
 from tests.runtime.parts import virtual

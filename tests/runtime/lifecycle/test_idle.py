@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from runtime.actor.lifecycle.idle import IdleTimer, awake_reason
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.declaration.options import Options
 from tests.runtime.parts import Owner, virtual
 

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from runtime.actor.lifecycle.intents import request_destroy, request_sleep
 from runtime.actor.lifecycle.states import LifecycleState
+from runtime.actor.lifecycle.stop_requests import request_destroy, request_sleep
 from runtime.actor.ports import StopReason
 from tests.runtime.parts import Owner, failing
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from runtime.actor.lifecycle.stop import abandon, run_stop
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.ports import StopReason
 from tests.runtime.lifecycle.stopping import Stopping
 from tests.runtime.parts import virtual

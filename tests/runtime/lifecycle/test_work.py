@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from runtime.actor.lifecycle.work import GRACE_HOLDERS, WorkKind, WorkTracker
+from runtime.actor.lifecycle.tracked_work import GRACE_HOLDERS, WorkKind, WorkTracker
 from runtime.metrics.registry import KEEP_AWAKE, USER_TASKS, ActorMetrics
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.protocol import cbor, connection, http, ids, jsontext, keys
+from runtime.protocol import cbor, connection_frames, http_bodies, ids, jsontext, keys
 from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import (
@@ -84,14 +84,14 @@ def test_keys_round_trip(parts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("message", "encode", "text"),
     [
-        (ActionRequest(300, "add", [1, 2]), connection.encode_to_server, "040000ac020361646403820102"),
-        (SubscriptionRequest("tick", True), connection.encode_to_server, "040001047469636b01"),
-        (Init("A", "C"), connection.encode_to_client, "04000001410143"),
-        (ActionResponse(7, 3), connection.encode_to_client, "040002070103"),
-        (Event("tick", [5]), connection.encode_to_client, "040003047469636b028105"),
+        (ActionRequest(300, "add", [1, 2]), connection_frames.encode_to_server, "040000ac020361646403820102"),
+        (SubscriptionRequest("tick", True), connection_frames.encode_to_server, "040001047469636b01"),
+        (Init("A", "C"), connection_frames.encode_to_client, "04000001410143"),
+        (ActionResponse(7, 3), connection_frames.encode_to_client, "040002070103"),
+        (Event("tick", [5]), connection_frames.encode_to_client, "040003047469636b028105"),
         (
             ErrorFrame(ERROR, 7),
-            connection.encode_to_client,
+            connection_frames.encode_to_client,
             "0400010475736572026e6f044e6f70650104a161610101070101410201016b",
         ),
     ],
@@ -104,9 +104,9 @@ def test_bare_vectors(message: Any, encode: Any, text: str) -> None:
 
 def test_bare_queue_vector() -> None:
     """A queue send with name, wait and time-out."""
-    data = http.encode_queue_request(QueueSend({"a": 1}, True, 300), Encoding.BARE, "q")
+    data = http_bodies.encode_queue_request(QueueSend({"a": 1}, True, 300), Encoding.BARE, "q")
     assert data.hex() == "040004a16161010101710101012c01000000000000"
-    assert http.decode_queue_request(data, Encoding.BARE) == QueueSend({"a": 1}, True, 300)
+    assert http_bodies.decode_queue_request(data, Encoding.BARE) == QueueSend({"a": 1}, True, 300)
 
 
 @given(plain_values)
@@ -120,35 +120,35 @@ def test_compat_layer_round_trips(value: Any) -> None:
 def test_values_round_trip_in_every_message(encoding: Encoding, value: Any) -> None:
     """Every kind of message carries every value in every encoding (WIRE-405, WIRE-406)."""
     for message in (ActionResponse(5, value), Event("e", [value, 1])):
-        assert connection.decode_to_client(connection.encode_to_client(message, encoding), encoding) == message
+        assert connection_frames.decode_to_client(connection_frames.encode_to_client(message, encoding), encoding) == message
     request = ActionRequest(2**40, "n", [value])
-    assert connection.decode_to_server(connection.encode_to_server(request, encoding), encoding) == request
-    assert http.decode_action_response(http.encode_action_response(value, encoding), encoding) == value
-    assert http.decode_action_request(http.encode_action_request([value], encoding), encoding) == [value]
+    assert connection_frames.decode_to_server(connection_frames.encode_to_server(request, encoding), encoding) == request
+    assert http_bodies.decode_action_response(http_bodies.encode_action_response(value, encoding), encoding) == value
+    assert http_bodies.decode_action_request(http_bodies.encode_action_request([value], encoding), encoding) == [value]
     result = QueueResult("completed", value)
-    assert http.decode_queue_response(http.encode_queue_response(result, encoding), encoding) == result
+    assert http_bodies.decode_queue_response(http_bodies.encode_queue_response(result, encoding), encoding) == result
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 def test_errors_round_trip(encoding: Encoding) -> None:
     """Errors keep everything, and absent members stay absent (WIRE-423, CONN-033)."""
     for error in (ERROR, WireError("a", "b", "c")):
-        assert http.decode_error(http.encode_error(error, encoding), encoding) == error
+        assert http_bodies.decode_error(http_bodies.encode_error(error, encoding), encoding) == error
         for action_id in (None, 0, 7):
             frame = ErrorFrame(error, action_id)
-            assert connection.decode_to_client(connection.encode_to_client(frame, encoding), encoding) == frame
+            assert connection_frames.decode_to_client(connection_frames.encode_to_client(frame, encoding), encoding) == frame
 
 
 def test_cbor_ids_are_wide() -> None:
     """The client accepts only 8-byte integers as ids in cbor (WIRE-421)."""
-    assert b"\x62id\x1b" + (7).to_bytes(8, "big") in connection.encode_to_client(ActionResponse(7, None), Encoding.CBOR)  # type: ignore[operator]
-    frame = connection.encode_to_client(ErrorFrame(WireError("a", "b", "c"), 7), Encoding.CBOR)
+    assert b"\x62id\x1b" + (7).to_bytes(8, "big") in connection_frames.encode_to_client(ActionResponse(7, None), Encoding.CBOR)  # type: ignore[operator]
+    frame = connection_frames.encode_to_client(ErrorFrame(WireError("a", "b", "c"), 7), Encoding.CBOR)
     assert b"\x68actionId\x1b" + (7).to_bytes(8, "big") in frame  # type: ignore[operator]
 
 
 def test_json_ids_are_big_integers() -> None:
     """Ids travel as tagged big integers in json (WIRE-422)."""
-    document = jsontext.loads(connection.encode_to_client(ActionResponse(7, None), Encoding.JSON))
+    document = jsontext.loads(connection_frames.encode_to_client(ActionResponse(7, None), Encoding.JSON))
     assert document["body"]["val"]["id"] == ["$BigInt", "7"]
 
 
@@ -157,14 +157,14 @@ def test_bad_request_ids(raw: Any) -> None:
     """Negative and fractional ids are undecodable (WIRE-422)."""
     frame = jsontext.dumps({"body": {"tag": "ActionRequest", "val": {"id": raw, "name": "n", "args": []}}})
     with pytest.raises(DecodeError):
-        connection.decode_to_server(frame, Encoding.JSON)
+        connection_frames.decode_to_server(frame, Encoding.JSON)
 
 
 def test_unknown_value_tag_names_its_request() -> None:
     """Only the action with the bad value fails (WIRE-401)."""
     frame = b'{"body":{"tag":"ActionRequest","val":{"id":9,"name":"n","args":[["$Nonsense",1]]}}}'
     with pytest.raises(ValueTagError) as caught:
-        connection.decode_to_server(frame, Encoding.JSON)
+        connection_frames.decode_to_server(frame, Encoding.JSON)
     assert caught.value.action_id == 9
 
 
@@ -178,8 +178,8 @@ def test_cbor_numbers(value: float, data: str) -> None:
 
 
 DECODERS: list[Any] = [
-    connection.decode_to_server, connection.decode_to_client, http.decode_action_request, http.decode_action_response,
-    http.decode_queue_request, http.decode_queue_response, http.decode_error,
+    connection_frames.decode_to_server, connection_frames.decode_to_client, http_bodies.decode_action_request,
+    http_bodies.decode_action_response, http_bodies.decode_queue_request, http_bodies.decode_queue_response, http_bodies.decode_error,
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from runtime.protocol import connection, http
+from runtime.protocol import connection_frames, http_bodies
 from runtime.protocol.decode_errors import ValueTagError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.gateway_url import DirectRoute, QueryRoute, direct_path, encode_input, parse_gateway_path, query_path
@@ -72,38 +72,38 @@ def skip_unknown_tag(encoding, name, decode):
 @pytest.mark.parametrize(("encoding", "name"), CASES)
 def test_action_body_of_the_client(encoding, name):
     body = bytes.fromhex(SENT["http"][encoding]["action"][name])
-    if skip_unknown_tag(encoding, name, lambda: http.decode_action_request(body, encoding)):
+    if skip_unknown_tag(encoding, name, lambda: http_bodies.decode_action_request(body, encoding)):
         return
-    assert same(http.decode_action_request(body, encoding), [sent_value(encoding, name)])
+    assert same(http_bodies.decode_action_request(body, encoding), [sent_value(encoding, name)])
     if encoding is not Encoding.CBOR and name not in SEVERAL_FORMS and (encoding is Encoding.BARE or name not in JSON_SENT):
-        assert http.encode_action_request([VALUES[name]], encoding) == body
+        assert http_bodies.encode_action_request([VALUES[name]], encoding) == body
 
 
 @pytest.mark.parametrize(("encoding", "name"), CASES)
 def test_queue_body_of_the_client(encoding, name):
     body = bytes.fromhex(SENT["http"][encoding]["queue"][name])
-    if skip_unknown_tag(encoding, name, lambda: http.decode_queue_request(body, encoding)):
+    if skip_unknown_tag(encoding, name, lambda: http_bodies.decode_queue_request(body, encoding)):
         return
-    send = http.decode_queue_request(body, encoding)
+    send = http_bodies.decode_queue_request(body, encoding)
     # Both other encodings leave an undefined body out, and a missing body is null (WIRE-331).
     wanted = None if name == "undefined" and encoding is not Encoding.BARE else sent_value(encoding, name)
     assert same(send.body, wanted)
     assert (send.wait, send.timeout_ms) == (False, None)
     if encoding is not Encoding.CBOR and name not in SEVERAL_FORMS and (encoding is Encoding.BARE or name not in JSON_SENT):
-        assert http.encode_queue_request(QueueSend(VALUES[name]), encoding, "inbox") == body
+        assert http_bodies.encode_queue_request(QueueSend(VALUES[name]), encoding, "inbox") == body
 
 
 @pytest.mark.parametrize(("encoding", "name"), CASES)
 def test_frame_of_the_client(encoding, name):
     recorded = SENT["socket"][encoding]["action"][name]
     frame = frame_of(encoding, recorded["frame"])
-    if skip_unknown_tag(encoding, name, lambda: connection.decode_to_server(frame, encoding)):
+    if skip_unknown_tag(encoding, name, lambda: connection_frames.decode_to_server(frame, encoding)):
         return
-    request = connection.decode_to_server(frame, encoding)
+    request = connection_frames.decode_to_server(frame, encoding)
     assert (request.id, request.name) == (recorded["id"], "echo")
     assert same(request.args, [sent_value(encoding, name)])
     if encoding is not Encoding.CBOR and name not in SEVERAL_FORMS and (encoding is Encoding.BARE or name not in JSON_SENT):
-        assert connection.encode_to_server(ActionRequest(recorded["id"], "echo", [VALUES[name]]), encoding) == frame
+        assert connection_frames.encode_to_server(ActionRequest(recorded["id"], "echo", [VALUES[name]]), encoding) == frame
 
 
 @pytest.mark.parametrize("encoding", Encoding)
@@ -111,40 +111,40 @@ def test_unknown_tag_keeps_the_action_id(encoding):
     if encoding is Encoding.CBOR:
         frame = frame_of(encoding, SENT["socket"]["cbor"]["action"]["dollar_pair"]["frame"])
         with pytest.raises(ValueTagError) as caught:
-            connection.decode_to_server(frame, encoding)
+            connection_frames.decode_to_server(frame, encoding)
         assert caught.value.action_id == SENT["socket"]["cbor"]["action"]["dollar_pair"]["id"]
     elif encoding is Encoding.JSON:
         with pytest.raises(ValueTagError) as caught:
-            connection.decode_to_server('{"body":{"tag":"ActionRequest","val":{"id":4,"name":"a","args":[["$q",1]]}}}', encoding)
+            connection_frames.decode_to_server('{"body":{"tag":"ActionRequest","val":{"id":4,"name":"a","args":[["$q",1]]}}}', encoding)
         assert caught.value.action_id == 4
     else:
         with pytest.raises(ValueTagError) as caught:
-            connection.decode_to_server(bytes.fromhex("04000004016106" + "8182622471" + "01"), encoding)
+            connection_frames.decode_to_server(bytes.fromhex("04000004016106" + "8182622471" + "01"), encoding)
         assert caught.value.action_id == 4
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 def test_argument_lists(encoding):
     bodies = {name: bytes.fromhex(text) for name, text in SENT["http"][encoding]["action_args"].items()}
-    assert http.decode_action_request(bodies["none"], encoding) == []
-    assert http.decode_action_request(bodies["two"], encoding) == [1, "a"]
+    assert http_bodies.decode_action_request(bodies["none"], encoding) == []
+    assert http_bodies.decode_action_request(bodies["two"], encoding) == [1, "a"]
     first = None if encoding is Encoding.JSON else UNDEFINED
-    assert http.decode_action_request(bodies["undefined"], encoding) == [first, 1]
+    assert http_bodies.decode_action_request(bodies["undefined"], encoding) == [first, 1]
     if encoding is Encoding.CBOR:
         with pytest.raises(ValueTagError):
-            http.decode_action_request(bodies["dollar"], encoding)
+            http_bodies.decode_action_request(bodies["dollar"], encoding)
     else:
-        assert http.decode_action_request(bodies["dollar"], encoding) == ["$x", 1]
-        assert http.encode_action_request(["$x", 1], encoding) == bodies["dollar"]
+        assert http_bodies.decode_action_request(bodies["dollar"], encoding) == ["$x", 1]
+        assert http_bodies.encode_action_request(["$x", 1], encoding) == bodies["dollar"]
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 def test_waiting_queue_sends(encoding):
     bodies = {name: bytes.fromhex(text) for name, text in SENT["http"][encoding]["queue_wait"].items()}
-    assert http.decode_queue_request(bodies["plain"], encoding) == QueueSend(1, wait=True)
-    assert http.decode_queue_request(bodies["timed"], encoding) == QueueSend(1, wait=True, timeout_ms=300)
+    assert http_bodies.decode_queue_request(bodies["plain"], encoding) == QueueSend(1, wait=True)
+    assert http_bodies.decode_queue_request(bodies["timed"], encoding) == QueueSend(1, wait=True, timeout_ms=300)
     if encoding is not Encoding.CBOR:
-        assert http.encode_queue_request(QueueSend(1, wait=True, timeout_ms=300), encoding, "inbox") == bodies["timed"]
+        assert http_bodies.encode_queue_request(QueueSend(1, wait=True, timeout_ms=300), encoding, "inbox") == bodies["timed"]
 
 
 @pytest.mark.parametrize("encoding", Encoding)
@@ -152,9 +152,9 @@ def test_subscriptions(encoding):
     for key, subscribe in (("subscribe", True), ("unsubscribe", False)):
         frame = frame_of(encoding, SENT["socket"][encoding][key])
         message = SubscriptionRequest("tick", subscribe)
-        assert connection.decode_to_server(frame, encoding) == message
+        assert connection_frames.decode_to_server(frame, encoding) == message
         if encoding is not Encoding.CBOR:
-            assert connection.encode_to_server(message, encoding) == frame
+            assert connection_frames.encode_to_server(message, encoding) == frame
 
 
 @pytest.mark.parametrize("encoding", Encoding)
@@ -199,8 +199,8 @@ def test_the_client_reads_our_errors_and_events(encoding):
 @pytest.mark.parametrize(("encoding", "name"), CASES)
 def test_our_client_reads_our_answers(encoding, name):
     value = VALUES[name]
-    output = http.decode_action_response(http.encode_action_response(value, encoding), encoding)
-    frame = connection.decode_to_client(connection.encode_to_client(ActionResponse(2**40, value), encoding), encoding)
+    output = http_bodies.decode_action_response(http_bodies.encode_action_response(value, encoding), encoding)
+    frame = connection_frames.decode_to_client(connection_frames.encode_to_client(ActionResponse(2**40, value), encoding), encoding)
     assert frame.id == 2**40
     if encoding is Encoding.JSON and name in JSON_LOSSY:
         return

@@ -10,7 +10,7 @@ import pytest
 from runtime.errors import UserError, to_wire
 from runtime.protocol import cbor, payload
 from runtime.protocol.encodings import Encoding
-from runtime.protocol.http import encode_error
+from runtime.protocol.http_bodies import encode_error
 from runtime.protocol.storable import MAX_BITS, MAX_DEPTH, Unstorable, check_shape, check_storable
 from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.protocol import bare, cbor, connection, http, jsontext
+from runtime.protocol import bare, cbor, connection_frames, http_bodies, jsontext
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionResponse, ErrorFrame, QueueSend, WireError
@@ -88,7 +88,7 @@ def test_cycles_are_refused():
         to_wire(value)
     for encoding in Encoding:
         with pytest.raises(ValueError, match="nested too deeply"):
-            http.encode_action_response(value, encoding)
+            http_bodies.encode_action_response(value, encoding)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_kinds_survive(encoding):
         "when": datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
         "whole": 2**52,
     }
-    back = http.decode_action_response(http.encode_action_response(value, encoding), encoding)
+    back = http_bodies.decode_action_response(http_bodies.encode_action_response(value, encoding), encoding)
     assert {**back, "clamped": 0, "longs": 0} == {**value, "clamped": 0, "longs": 0}
     assert type(back["map"]) is type(back["numbers"]) is Map
     assert back["map"]["a"] == [1, {"b": [2]}]
@@ -243,30 +243,30 @@ def test_malformed_uints(data):
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_older_bare_versions_are_read(version):
     prefix = version.to_bytes(2, "little")
-    assert http.decode_action_request(prefix + bytes.fromhex("03820102"), Encoding.BARE) == [1, 2]
-    assert connection.decode_to_server(prefix + bytes.fromhex("01047469636b01"), Encoding.BARE).subscribe
+    assert http_bodies.decode_action_request(prefix + bytes.fromhex("03820102"), Encoding.BARE) == [1, 2]
+    assert connection_frames.decode_to_server(prefix + bytes.fromhex("01047469636b01"), Encoding.BARE).subscribe
     if version >= 3:
-        assert http.decode_queue_request(prefix + bytes.fromhex("0105000000"), Encoding.BARE) == QueueSend(5)
+        assert http_bodies.decode_queue_request(prefix + bytes.fromhex("0105000000"), Encoding.BARE) == QueueSend(5)
     else:
         with pytest.raises(DecodeError):
-            http.decode_queue_request(prefix + bytes.fromhex("0105000000"), Encoding.BARE)
+            http_bodies.decode_queue_request(prefix + bytes.fromhex("0105000000"), Encoding.BARE)
     tail = "00" if version == 4 else ""
-    error = http.decode_error(prefix + bytes.fromhex("016101620163" + "00" + tail), Encoding.BARE)
+    error = http_bodies.decode_error(prefix + bytes.fromhex("016101620163" + "00" + tail), Encoding.BARE)
     assert error == WireError("a", "b", "c")
-    init = connection.decode_to_client(prefix + bytes.fromhex("0001410143" + ("0154" if version == 1 else "")), Encoding.BARE)
+    init = connection_frames.decode_to_client(prefix + bytes.fromhex("0001410143" + ("0154" if version == 1 else "")), Encoding.BARE)
     assert (init.actor_id, init.connection_id) == ("A", "C")
 
 
 @pytest.mark.parametrize("body", ["", "04", "0000", "0500", "ffff", "0400", "040005", "04000281"])
 def test_undecodable_bare_bodies(body):
     with pytest.raises(DecodeError):
-        http.decode_action_request(bytes.fromhex(body), Encoding.BARE)
+        http_bodies.decode_action_request(bytes.fromhex(body), Encoding.BARE)
 
 
 def test_trailing_bytes_are_ignored_by_the_server_and_rejected_by_the_client():
-    assert http.decode_action_request(bytes.fromhex("0400028101") + b"more", Encoding.BARE) == [1]
+    assert http_bodies.decode_action_request(bytes.fromhex("0400028101") + b"more", Encoding.BARE) == [1]
     with pytest.raises(DecodeError, match="trailing"):
-        http.decode_action_response(bytes.fromhex("04000101") + b"more", Encoding.BARE)
+        http_bodies.decode_action_response(bytes.fromhex("04000101") + b"more", Encoding.BARE)
 
 
 @pytest.mark.parametrize(
@@ -282,40 +282,40 @@ def test_trailing_bytes_are_ignored_by_the_server_and_rejected_by_the_client():
     ],
 )
 def test_args_of_a_json_body(body, args):
-    assert http.decode_action_request(body.encode(), Encoding.JSON) == args
+    assert http_bodies.decode_action_request(body.encode(), Encoding.JSON) == args
 
 
 @pytest.mark.parametrize("body", ["", "5", '"x"', "null", "{", '{"args":[1}', "\xff"])
 def test_undecodable_json_bodies(body):
     with pytest.raises(DecodeError):
-        http.decode_action_request(body.encode("latin-1"), Encoding.JSON)
+        http_bodies.decode_action_request(body.encode("latin-1"), Encoding.JSON)
 
 
 @pytest.mark.parametrize("timeout", ["1.5", '"5"', "-1", "true", str(2**64)])
 def test_queue_timeouts_are_unsigned_integers(timeout):
     with pytest.raises(DecodeError):
-        http.decode_queue_request(f'{{"body":1,"timeout":{timeout}}}'.encode(), Encoding.JSON)
+        http_bodies.decode_queue_request(f'{{"body":1,"timeout":{timeout}}}'.encode(), Encoding.JSON)
 
 
 @pytest.mark.parametrize("wait", ["1", '"true"', "[]"])
 def test_queue_wait_is_a_boolean(wait):
     with pytest.raises(DecodeError):
-        http.decode_queue_request(f'{{"wait":{wait}}}'.encode(), Encoding.JSON)
+        http_bodies.decode_queue_request(f'{{"wait":{wait}}}'.encode(), Encoding.JSON)
 
 
 def test_json_frames_may_be_binary_but_bare_frames_not_text():
     frame = '{"body":{"tag":"SubscriptionRequest","val":{"eventName":"e","subscribe":true}}}'
-    assert connection.decode_to_server(frame.encode(), Encoding.JSON) == connection.decode_to_server(frame, Encoding.JSON)
+    assert connection_frames.decode_to_server(frame.encode(), Encoding.JSON) == connection_frames.decode_to_server(frame, Encoding.JSON)
     for encoding in (Encoding.CBOR, Encoding.BARE):
         with pytest.raises(DecodeError, match="text frame"):
-            connection.decode_to_server(frame, encoding)
-    assert isinstance(connection.encode_to_client(ActionResponse(1, 2), Encoding.JSON), str)
+            connection_frames.decode_to_server(frame, encoding)
+    assert isinstance(connection_frames.encode_to_client(ActionResponse(1, 2), Encoding.JSON), str)
 
 
 def test_wide_generations_and_ids_are_accepted():
     for identifier in ("5", '["$BigInt","5"]', "5.0"):
         frame = f'{{"body":{{"tag":"ActionRequest","val":{{"id":{identifier},"name":"n","args":[]}}}}}}'
-        assert connection.decode_to_server(frame, Encoding.JSON).id == 5
+        assert connection_frames.decode_to_server(frame, Encoding.JSON).id == 5
 
 
 METADATA = [
@@ -333,8 +333,8 @@ METADATA = [
 @pytest.mark.parametrize(("metadata", "wanted"), METADATA)
 def test_metadata_is_its_json_rendering(encoding, metadata, wanted):
     error = WireError("a", "b", "c", metadata)
-    assert http.decode_error(http.encode_error(error, encoding), encoding).metadata == wanted
-    frame = connection.decode_to_client(connection.encode_to_client(ErrorFrame(error, 1), encoding), encoding)
+    assert http_bodies.decode_error(http_bodies.encode_error(error, encoding), encoding).metadata == wanted
+    frame = connection_frames.decode_to_client(connection_frames.encode_to_client(ErrorFrame(error, 1), encoding), encoding)
     assert frame.error.metadata == wanted
 
 
@@ -344,7 +344,7 @@ def test_an_error_always_gets_through(encoding):
     cycle["self"] = cycle
     for metadata in (cycle, object(), {"f": len}, {object(): 1}):
         error = WireError("a", "b", "broken \ud800 text", metadata)
-        back = http.decode_error(http.encode_error(error, encoding), encoding)
+        back = http_bodies.decode_error(http_bodies.encode_error(error, encoding), encoding)
         assert (back.group, back.code, back.message) == ("a", "b", "broken ? text")
         assert back.metadata is not UNDEFINED
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runtime.actor.calls.queue_sends import send_external
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.declaration.queues import Queue, QueueSpec
 from runtime.errors import ActorError, UserError
 from runtime.protocol.values import UNDEFINED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseAck, CloseInitiator, CloseOutcome
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

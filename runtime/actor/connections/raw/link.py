@@ -17,7 +17,7 @@ from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.close_cycle import CloseCycle, CycleTable
 from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
 from runtime.actor.connections.sockets import byte_size
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import to_wire
 
 if TYPE_CHECKING:

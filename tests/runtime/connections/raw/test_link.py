@@ -11,7 +11,7 @@ from runtime.actor.connections.connection import Conn
 from runtime.actor.connections.raw import link as link_module
 from runtime.actor.connections.raw.close_ack import CloseInitiator, CloseOutcome
 from runtime.actor.connections.raw.link import PROBE, RawLink
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.declaration.actor import Actor
 from tests.runtime.connections.fakes import RAW, Owner, Plain, Socket, Table, settle
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.actor.lifecycle.states import LifecycleState
-from runtime.actor.lifecycle.work import WorkKind
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
-    from runtime.actor.lifecycle.work import WorkTracker
+    from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.ports import ActorIdentity, StopReason
     from runtime.actor.state.actor_state import ActorState
 
