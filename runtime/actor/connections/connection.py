@@ -6,12 +6,12 @@ CONN-061), so a facade would need a table of its own to stay one per connection.
 
 from __future__ import annotations
 
-import copy
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.events import EventLink
-from runtime.protocol.values import UNDEFINED, Undefined
+from runtime.actor.connections.params import own_copy
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from runtime.actor.connections.sockets import ActorSocket
 
 
-_UNCHANGEABLE = (type(None), str, int, float, bytes, Undefined)
 """What needs no copy; a subclass with attributes of its own is nobody's parameters."""
 
 
@@ -101,8 +100,7 @@ class Conn:
     @property
     def params(self) -> Any:
         """The connection parameters; None when the client sent none."""
-        # Whatever a schema makes of them may be changed in place, so user code gets its own; most connections have none, and pay nothing.
-        return self._params if isinstance(self._params, _UNCHANGEABLE) else copy.deepcopy(self._params)
+        return own_copy(self._params)
 
     @property
     def state(self) -> Any:

@@ -3,8 +3,8 @@
 import pytest
 
 from runtime.hosting.standalone.listener.cors import gateway_headers, gateway_preflight, rest_headers, rest_preflight
+from runtime.hosting.standalone.listener.faces import is_gateway, no_route
 from runtime.hosting.standalone.listener.scopes import address, own_url, raw_path, with_query
-from runtime.hosting.standalone.listener.targets import is_gateway, no_route
 
 
 @pytest.mark.parametrize(

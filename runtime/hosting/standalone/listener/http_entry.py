@@ -10,10 +10,10 @@ from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
 from runtime.hosting.standalone.listener import cors
+from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
-from runtime.hosting.standalone.listener.targets import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.replies import Reply, error_reply, internal_error
 

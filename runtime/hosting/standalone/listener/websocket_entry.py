@@ -12,10 +12,10 @@ from runtime.errors import ActorError, make_error
 from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.standalone.listener import cors
+from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, HEALTH_SOCKET, REST_TARGET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id
 from runtime.hosting.standalone.listener.ray_ids import new_ray
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
-from runtime.hosting.standalone.listener.targets import ACTOR_TARGET, HEALTH_SOCKET, REST_TARGET, is_gateway, no_route
 from runtime.http import INTERNAL_ORIGIN, Request
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
