@@ -11,10 +11,11 @@ from runtime.gateway.socket_table import SocketTable
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
-from runtime.protocol.ids import new_id
+from runtime.protocol.ids import encode_id
 from runtime.replies import Reply
 
-ACTOR = new_id()
+# Fixed, as they stand in the names of tests, which every worker has to find alike.
+ACTOR, STRANGER = encode_id(bytes(16), 1), encode_id(bytes([1] * 16), 1)
 
 
 class Behind:
@@ -75,7 +76,7 @@ async def test_where_a_request_goes(path, headers, body):
         ("/request", {"x_rivet_target": b"elsewhere"}, "no_route"),
         ("/request", {"x_rivet_target": b"actor"}, "missing_header"),
         ("/action/x", {"x_rivet_target": b"actor", "x_rivet_actor": ACTOR.encode()}, "no_route"),
-        (f"/gateway/{new_id()}/health", {}, "not_found"),
+        (f"/gateway/{STRANGER}/health", {}, "not_found"),
     ],
 )
 async def test_what_goes_nowhere(path, headers, name):
@@ -107,7 +108,7 @@ async def test_one_address_has_one_budget():
         ("/connect", ["rivet_target.elsewhere"], "guard.no_route"),
         ("/connect", ["rivet_target.actor"], "guard.missing_header"),
         ("/gateway/nonsense/connect", ["rivet"], "core.internal_error"),
-        ("/connect", ["rivet_target.actor", f"rivet_actor.{new_id()}"], "actor.not_found"),
+        ("/connect", ["rivet_target.actor", f"rivet_actor.{STRANGER}"], "actor.not_found"),
     ],
 )
 async def test_upgrades_that_go_nowhere_are_accepted_and_told_why(path, entries, close):

@@ -5,7 +5,7 @@ import pytest
 from runtime.errors import ActorError
 from runtime.hosting.standalone.listener.gateway_routing import Router, check_actor_id, skip_from_header
 from runtime.hosting.standalone.namespaces import Namespace
-from runtime.protocol.ids import new_id
+from runtime.protocol.ids import encode_id, new_id
 
 HOME = Namespace("n", "home", "", 0)
 
@@ -64,7 +64,7 @@ def test_parsed_paths_are_remembered_in_bounds(monkeypatch):
     assert router.parse(paths[0], b"") is not routes[0]
 
 
-@pytest.mark.parametrize(("text", "name"), [("nonsense", "core.internal_error"), (new_id(2), "datacenter.not_found")])
+@pytest.mark.parametrize(("text", "name"), [("nonsense", "core.internal_error"), (encode_id(bytes(16), 2), "datacenter.not_found")])
 def test_ids_of_elsewhere_and_ids_that_are_none(text, name):
     with pytest.raises(ActorError) as caught:
         check_actor_id(text)
