@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.paths import parse_actor_path
+from runtime.gateway.request_headers import RequestHeaders
 from runtime.http import INTERNAL_ORIGIN, Request
 from runtime.protocol.encodings import Encoding
 

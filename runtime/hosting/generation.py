@@ -1,20 +1,15 @@
-"""What any host says about a generation it starts or lost: its identity, the headers of its answers, the text of its crash.
+"""What any host says about a generation it starts or lost: its identity, the text of its crash.
 
 These stand above the hosts and not in one of them because clients and records see the same whoever runs the actor.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from runtime.actor.ports import ActorIdentity
 from runtime.errors import ActorError
 from runtime.protocol.keys import parse_key
 from runtime.protocol.payload import load_value
 from runtime.protocol.values import UNDEFINED
-
-if TYPE_CHECKING:
-    from runtime.replies import Headers
 
 MAX_CRASH_BYTES = 2048
 
@@ -39,13 +34,3 @@ def crash_text(error: BaseException) -> str:
     if len(encoded) > MAX_CRASH_BYTES:
         return encoded[:MAX_CRASH_BYTES].decode(errors="ignore") + "... (truncated)"
     return message
-
-
-def actor_headers(actor_id: str, generation: int, key: str | None) -> Headers:
-    """The headers of every response of a live generation (WIRE-254, WIRE-163)."""
-    headers = [(b"x-rivet-actor", actor_id.encode()), (b"x-rivet-actor-generation", b"%d" % generation)]
-    shown = "" if key in (None, "/") else key or ""
-    # A key may hold any character, a header no line break: the actor is then named by its id alone.
-    if "\r" not in shown and "\n" not in shown:
-        headers.append((b"x-rivet-actor-key", shown.encode()))
-    return tuple(headers)

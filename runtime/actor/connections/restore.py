@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.actor.connections.client_protocol import ClientConnection, ClientOwner, ClientTable
+from runtime.actor.connections.connect_or_raw import connect_encoding, is_connect
 from runtime.actor.connections.connection import Conn, ConnHome
 from runtime.actor.connections.hibernation import records as conn_records
-from runtime.actor.connections.opening import connect_encoding, is_connect
 from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.close_cycle import CloseCycle
 from runtime.actor.connections.raw.link import LinkTable, RawLink

@@ -22,16 +22,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.client_protocol import ClientOwner
+from runtime.actor.connections.connect_or_raw import open_socket
+from runtime.actor.connections.connection_state import track_state
 from runtime.actor.connections.disconnect import DisconnectHook
 from runtime.actor.connections.events import EventHub
 from runtime.actor.connections.hibernation.store import ConnStore
 from runtime.actor.connections.listing import ConnsView
-from runtime.actor.connections.opening import open_socket
 from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.link import RawLink
 from runtime.actor.connections.restore import Restore
 from runtime.actor.connections.setup import Setup
-from runtime.actor.connections.state import track_state
 from runtime.actor.connections.transient import Transient
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part

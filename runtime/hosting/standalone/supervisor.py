@@ -18,8 +18,9 @@ from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import make_error
+from runtime.gateway.actor_headers import actor_headers
 from runtime.gateway.live_actor import Live
-from runtime.hosting.generation import actor_headers, crash_text, identify
+from runtime.hosting.generation import crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState

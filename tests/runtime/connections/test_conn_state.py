@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.actor.connections.state import track_state
+from runtime.actor.connections.connection_state import track_state
 from runtime.protocol.values import UNDEFINED
 
 

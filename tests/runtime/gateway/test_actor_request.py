@@ -3,8 +3,8 @@
 import pytest
 
 from runtime.gateway.actor_request import ActorRequest
-from runtime.gateway.headers import RequestHeaders
 from runtime.gateway.paths import Kind
+from runtime.gateway.request_headers import RequestHeaders
 from runtime.protocol.encodings import Encoding
 
 

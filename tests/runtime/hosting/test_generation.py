@@ -1,7 +1,8 @@
 """What every host says of a generation."""
 
 from runtime.errors import make_error
-from runtime.hosting.generation import MAX_CRASH_BYTES, actor_headers, crash_text, identify
+from runtime.gateway.actor_headers import actor_headers
+from runtime.hosting.generation import MAX_CRASH_BYTES, crash_text, identify
 from runtime.protocol import cbor
 from runtime.protocol.values import UNDEFINED
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runtime.actor.connections.opening import is_connect, open_socket
+from runtime.actor.connections.connect_or_raw import is_connect, open_socket
 from runtime.declaration.actor import Actor
 from runtime.declaration.options import Options
 from runtime.protocol.connection_frames import decode_to_client
