@@ -25,7 +25,7 @@ def test_names_are_found_in_calls_parameters_and_helpers(tmp_path: Path) -> None
 
 
 def test_every_actor_of_the_corpus_is_in_the_catalogue_that_is_shipped() -> None:
-    shipped = "".join(page.read_text(encoding="utf-8") for page in (Path(harness.__file__).parent / "reference").glob("*.md"))
+    shipped = "".join(page.read_text(encoding="utf-8") for page in (Path(harness.__file__).parent / "reference").rglob("*.md"))
     assert len(shipped) > 100_000
     names = {name for names in by_suite(standard_corpus()).values() for name in names}
     assert sorted(name for name in names - OURS.keys() if f"`{name}`" not in shipped) == []

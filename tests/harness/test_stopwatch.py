@@ -63,7 +63,9 @@ def test_a_breakpoint_stops_the_clock_of_the_limit(tmp_path, mode):
     found = {result.id.name: (str(result.verdict), result.message) for result in report.results}
     assert found["test_held_in_pdb"] == ("pass", "")
     assert found["test_held_by_another_debugger"] == ("pass", "")
-    assert found["test_hangs_after"] == ("fail", f"TimedOut: timed out after 0.6 s of {mode} time")
+    verdict, message = found["test_hangs_after"]
+    # It spins, so that virtual time passes turn by turn; on a busy machine the same limit of real time is over first.
+    assert verdict == "fail" and message in {f"TimedOut: timed out after 0.6 s of {one} time" for one in (mode, "real")}
 
 
 LONG = '''
