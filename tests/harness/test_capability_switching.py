@@ -18,9 +18,9 @@ from harness.targets.reference import CAPABILITIES
 from tests.harness.lesser_reference import BREAK
 
 VARIANTS = ("[json-sqlite]", "[any-sqlite]")
-NEIGHBOURS = 5
+NEIGHBOURS = 3
 """Tests per suite that do not need the capability and must not notice its absence: the quickest ones."""
-DEPENDANTS = 8
+DEPENDANTS = 4
 """Tests per suite that need the same capabilities: the inspector alone is asked by hundreds."""
 
 
