@@ -64,13 +64,18 @@ LONGEST_REVIEW = dt.timedelta(days=366)
 """How far away the review of an entry may be; a year, leap or not."""
 
 
+def allowed(entry: Entry) -> set[Verdict]:
+    """The verdicts that an entry excuses; with a rate also a pass, as the rate is held against many runs and not against one."""
+    return ALLOWED[entry.kind] if entry.rate is None else ALLOWED[entry.kind] | ALLOWED[EntryClass.FLAKY]
+
+
 def excuses(ledger: Ledger) -> Callable[[TestId, Verdict], bool]:
     """Whether a bad verdict, once it has come, can still leave the gate passed: an entry allows it, or the test is new."""
     # Once for the run; the question is asked with every bad verdict while it goes on.
     known, entries = set(ledger.known()), Lookup(ledger.entries)
 
     def excused(test: TestId, verdict: Verdict) -> bool:
-        return test not in known or any(verdict in ALLOWED[entry.kind] for entry in entries.of(test))
+        return test not in known or any(verdict in allowed(entry) for entry in entries.of(test))
 
     return excused
 
@@ -166,10 +171,7 @@ def _verdicts(matched: list[Matched]) -> Iterator[Finding]:
 def _verdict(result: TestResult, entry: Entry | None) -> Iterator[Finding]:
     verdict, name = result.verdict, str(result.id)
     # First of all: an allowed verdict says nothing, also when it is a pass of a flaky test.
-    if entry is not None and verdict in ALLOWED[entry.kind]:
-        return
-    # A rate is held against many runs elsewhere; one pass is no news of a test that is known to pass now and then.
-    if entry is not None and entry.rate is not None and verdict in (Verdict.PASS, Verdict.FLAKY):
+    if entry is not None and verdict in allowed(entry):
         return
     listed = f" (listed as {entry.kind})" if entry is not None else ""
     if verdict is Verdict.PASS:

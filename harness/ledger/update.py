@@ -10,7 +10,7 @@ from harness.errors import UsageError
 from harness.events.verdict import Verdict
 from harness.ledger import store
 from harness.ledger.excuse import new_entries
-from harness.ledger.gate import ALLOWED, Selection, judge, vanished
+from harness.ledger.gate import Selection, allowed, judge, vanished
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import NO_VARIANT, Entry, ExpectedCounts, ExpectedSuite, Ledger, Removed, usual
 
@@ -121,7 +121,7 @@ def _lines(said: list[str]) -> str:
 
 
 def _explained(result: TestResult, entries: list[Entry]) -> bool:
-    return result.verdict in ALLOWED[entries[0].kind] if entries else result.verdict is Verdict.PASS
+    return result.verdict in allowed(entries[0]) if entries else result.verdict is Verdict.PASS
 
 
 def _needed(ledger: Ledger, report: RunReport, selection: Selection, *, lost: bool) -> list[Entry]:
@@ -135,7 +135,7 @@ def _needed(ledger: Ledger, report: RunReport, selection: Selection, *, lost: bo
     for result in report.results:
         for entry in lookup.of(result.id):
             runs[id(entry)] += 1
-            if result.verdict not in ALLOWED[entry.kind]:
+            if result.verdict not in allowed(entry):
                 unfit.add(id(entry))
     for test in ledger.known():
         if not lost or not selection.covers(test.suite, test.variant or NO_VARIANT):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.events.verdict import Verdict
 from harness.identity import ANY, TestId, Variant, has_no_encoding
-from harness.ledger.gate import ALLOWED
+from harness.ledger.gate import allowed
 from harness.ledger.lookup import Lookup
 from harness.ledger.model import Entry, ExpectedCounts, ExpectedSuite, Ledger
 from harness.testing.marks import SPOKEN_BY_ANY
@@ -79,9 +79,9 @@ def _expected(entries: list[Entry], now: Verdict) -> Verdict:
     """What the ledger expects of a test; where its entry allows several verdicts and nobody knows which was counted, today's will do."""
     if not entries:
         return Verdict.PASS
-    allowed = ALLOWED[entries[0].kind]
+    verdicts = allowed(entries[0])
     # What stood in the counts cannot be known any more where an entry allows several verdicts.
-    return now if now in allowed else Verdict.SKIP if allowed == {Verdict.SKIP} else Verdict.FAIL
+    return now if now in verdicts else Verdict.SKIP if verdicts == {Verdict.SKIP} else Verdict.FAIL
 
 
 def _still_used(before: Ledger, after: Ledger, lookup: Lookup) -> list[Entry]:

@@ -23,6 +23,7 @@ from harness.ledger.history import Source
 from harness.ledger.measure import flaky_tests, remeasured
 from harness.ledger.model import Entry, EntryClass, ExpectedCounts, ExpectedSuite, Ledger
 from harness.ledger.rates import MOST_RATE, clearly_above, contradictions, rate_of
+from harness.ledger.update import prune
 from harness.run.request import RunRequest
 from tests.harness.synthetic import Workers
 
@@ -288,6 +289,12 @@ def test_what_mostly_failed_and_always_passes_now_fails_the_gate(gate):
 def test_the_comparison_itself_has_nothing_to_say_of_what_mostly_fails(verdict):
     found = judge(ledger(entry(**MOSTLY)), report(verdict), Selection(), TODAY)
     assert [one for one in found if one.fatal] == []
+
+
+def test_an_update_keeps_what_mostly_fails_when_it_passes_once():
+    before = ledger(entry(**MOSTLY))
+    after = prune(before, report("pass"), Selection())
+    assert after.entries == before.entries
 
 
 def test_what_does_not_become_clear_fails_the_gate(gate, monkeypatch):
