@@ -31,9 +31,11 @@ from runtime.hosting.options import HostOptions as HostOptions
 from runtime.http import Request as Request
 from runtime.http import Response as Response
 from runtime.protocol.values import UNDEFINED as UNDEFINED
-from runtime.server import InProcessServer as InProcessServer
-from runtime.server import create_app as create_app
-from runtime.server import run as run
-from runtime.server import serve as serve
+from runtime.serving.application import create_app as create_app
+from runtime.serving.in_process import InProcessServer as InProcessServer
+from runtime.serving.limits import VIRTUAL_TIME as VIRTUAL_TIME
+from runtime.serving.limits import ServerLimits as ServerLimits
+from runtime.serving.program import run as run
+from runtime.serving.program import serve as serve
 from runtime.storage.memory import MemoryStorage as MemoryStorage
 from runtime.storage.sqlite import SQLiteStorage as SQLiteStorage

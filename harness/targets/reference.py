@@ -32,7 +32,7 @@ class ReferenceTarget:
     storages = ("sqlite", "memory")
     time_scale = 1.0
     # Names and no imports, for the same reason: only the server that lanes are forked from loads them.
-    preload = ("runtime", "runtime.server", "fixtures")
+    preload = ("runtime", "runtime.serving.program", "fixtures")
 
     def __init__(self) -> None:
         """Nothing is started."""
@@ -48,7 +48,7 @@ class ReferenceTarget:
         # Lazily, here and below: the command line and the plug-in must work where only another target is installed, and a judge that had
         # loaded the runtime at import could not claim that it decodes by itself. Forked lanes find it in `preload`, so that this costs
         # nothing per lane.
-        from runtime import NO_RATE_LIMITS, HostOptions, InProcessServer, create_app
+        from runtime import NO_RATE_LIMITS, VIRTUAL_TIME, HostOptions, InProcessServer, create_app
 
         place = "memory"
         if storage == "sqlite":
@@ -58,7 +58,7 @@ class ReferenceTarget:
         options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS)
         # A real server on a real socket although the loop is ours: a transport inside the process would skip what frames and closes are
         # about.
-        server = InProcessServer(create_app(self._registry(), storage=place, options=options))
+        server = InProcessServer(create_app(self._registry(), storage=place, options=options), limits=VIRTUAL_TIME)
         try:
             self._server = await server.__aenter__()
         except (OSError, RuntimeError) as error:

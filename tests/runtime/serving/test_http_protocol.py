@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.gateway.uvicorn_protocols import AnyMethodProtocol, CheckedTextProtocol
+from runtime.serving.http_protocol import AnyMethodProtocol
 
 
 @pytest.fixture
@@ -33,10 +33,3 @@ def test_a_request_in_flight_keeps_its_parser(protocol):
     protocol.cycle = type("Cycle", (), {"response_complete": False})()
     protocol.data_received(b"PURGE / HTTP/1.1")
     assert protocol.ways == ["fast"]
-
-
-@pytest.mark.parametrize(("frames", "fits"), [([b"\xc3\xbc"], True), ([b"\xc3", b"\xbc"], True), ([b"\xc3"], False)])
-def test_text_is_checked_as_a_whole_message(frames, fits):
-    socket = CheckedTextProtocol.__new__(CheckedTextProtocol)
-    socket.frames = frames
-    assert socket._is_utf8() is fits

@@ -1,4 +1,4 @@
-"""uvicorn's protocols, made to fit: HTTP takes every method, WebSockets name why they close on text that is not UTF-8.
+"""uvicorn's HTTP, made to fit: it takes every method.
 
 llhttp (httptools) parses only methods it knows and answers 400 to others; actors must get custom ones too (WIRE-342). h11 takes any
 token, but measured 8-10k requests/s where httptools does 18-32k. So a connection starts on httptools and moves to h11 for good when a
@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-from runtime.errors import make_error
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,24 +55,3 @@ class AnyMethodProtocol(HttpToolsProtocol):
         transport.set_protocol(successor)
         successor.connection_made(transport)
         successor.data_received(data)
-
-
-class CheckedTextProtocol(WebSocketsSansIOProtocol):
-    """`Config(ws=CheckedTextProtocol)`. Implements WIRE-605, RAWWS-022."""
-
-    def send_receive_event_to_app(self) -> None:
-        """Hand over a complete message, or close with 1007 and the error's name."""
-        if self.curr_msg_data_type == "text" and not self.close_sent and not self._is_utf8():
-            self.frames = []
-            self.conn.send_close(1007, make_error("message.invalid_utf8").name)
-            self.handle_parser_exception()
-            return
-        super().send_receive_event_to_app()
-
-    def _is_utf8(self) -> bool:
-        # A character may be split over frames, so it is the whole message that counts.
-        try:
-            (self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)).decode()
-        except UnicodeDecodeError:
-            return False
-        return True
