@@ -21,6 +21,11 @@ class Serving:
         self._process = process
         self.endpoint = endpoint
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     async def kill(self) -> None:
         """SIGKILL: nothing gets to run any more."""
         if self._process.returncode is None:
