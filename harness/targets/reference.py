@@ -14,7 +14,7 @@ from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runtime import InProcessServer, Registry
 
@@ -92,17 +92,22 @@ class NullTarget(ReferenceTarget):
         return Registry()
 
 
-async def serve_standard(host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None) -> None:
+async def serve_standard(
+    host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None, proxies: Sequence[str] = ()
+) -> None:
     """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory, `token` the admin token if there is one.
 
+    Behind trusted `proxies` many may call, and rate limits apply to each of them; without, the one caller is a corpus.
+
     Raises:
-        TargetError: the port is taken or the storage cannot be opened.
+        TargetError: the port is taken, the storage cannot be opened, or a proxy is no address.
     """
     from fixtures import standard_registry
-    from runtime import NO_RATE_LIMITS, HostOptions, serve
+    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, serve
 
-    options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS, admin_token=token)
+    limits = RateLimits() if proxies else NO_RATE_LIMITS
+    options = HostOptions(any_pool=True, rate_limits=limits, admin_token=token, trusted_proxies=tuple(proxies))
     try:
         await serve(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
 
 from runtime import clock
-from runtime.errors import make_error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SWEEP_ABOVE = 1024
-"""How many addresses are remembered before those that fell silent are dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,91 +68,3 @@ class LeakyBucket:
             return False
         self.add()
         return True
-
-
-class CreationLimit:
-    """Actors created per namespace (WIRE-091)."""
-
-    def __init__(self, limits: RateLimits) -> None:
-        self._limits = limits
-        self._buckets: dict[str, LeakyBucket] = {}
-
-    def check(self, namespace_id: str) -> None:
-        """Count one creation.
-
-        Raises:
-            ActorError: `actor.creation_rate_limit`.
-        """
-        burst = self._limits.creation_burst
-        if burst is None:
-            return
-        bucket = self._buckets.get(namespace_id)
-        if bucket is None:
-            bucket = self._buckets[namespace_id] = LeakyBucket(burst, self._limits.creation_interval)
-        if not bucket.take():
-            raise make_error("actor.creation_rate_limit")
-
-
-@dataclass(slots=True)
-class _Caller:
-    began: float
-    count: int = 0
-    in_flight: int = field(default=0)
-
-
-class RequestLimit:
-    """Requests per client address: so many per window, so many at a time (WIRE-269).
-
-    Upgrades count as requests, open sockets not as in flight.
-    """
-
-    def __init__(self, limits: RateLimits) -> None:
-        self._limits = limits
-        self._callers: dict[str, _Caller] = {}
-
-    def count(self, address: str, method: str, path: bytes) -> None:
-        """Count one request.
-
-        Raises:
-            ActorError: `guard.rate_limit`.
-        """
-        limits = self._limits
-        if limits.requests is None and limits.requests_in_flight is None:
-            return
-        caller = self._caller(address)
-        crowded = limits.requests_in_flight is not None and caller.in_flight >= limits.requests_in_flight
-        if crowded or (limits.requests is not None and caller.count >= limits.requests):
-            raise make_error("guard.rate_limit", method=method, path=path.decode("latin-1"), ip=address)
-        # A refused request costs nothing: who keeps asking is let in with the next window all the same.
-        caller.count += 1
-
-    @contextmanager
-    def running(self, address: str) -> Iterator[None]:
-        """The request is in flight within the block."""
-        if self._limits.requests_in_flight is None:
-            yield
-            return
-        caller = self._caller(address)
-        caller.in_flight += 1
-        try:
-            yield
-        finally:
-            caller.in_flight -= 1
-
-    def _caller(self, address: str) -> _Caller:
-        now = clock.monotonic()
-        caller = self._callers.get(address)
-        if caller is None:
-            if len(self._callers) >= SWEEP_ABOVE:
-                self._sweep(now)
-            caller = self._callers[address] = _Caller(now)
-        elif now - caller.began >= self._limits.request_window:
-            caller.began, caller.count = now, 0
-        return caller
-
-    def _sweep(self, now: float) -> None:
-        window = self._limits.request_window
-        # No address within its window is forgotten: that would be a fresh budget.
-        self._callers = {
-            address: caller for address, caller in self._callers.items() if caller.in_flight or now - caller.began < window
-        }  # fmt: skip

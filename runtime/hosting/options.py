@@ -14,7 +14,11 @@ TEST_TOKEN = "token"
 # One flat class, although limits, pools and tokens are different things: programs name them as keyword arguments of one call.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
-    """Options of a process that hosts actors. Sizes are bytes, durations seconds (WIRE-980, section 12)."""
+    """Options of a process that hosts actors. Sizes are bytes, durations seconds (WIRE-980, section 12).
+
+    `trusted_proxies` are addresses, networks (`10.0.0.0/8`) or `unix`, from which the client's address is read in `X-Forwarded-For` or
+    `Forwarded`; nobody else is believed.
+    """
 
     max_incoming_message_size: int = 65_536
     max_outgoing_message_size: int = 1_048_576
@@ -27,6 +31,7 @@ class HostOptions:
     inspector_token: str | None = None
     test_mode: bool = False
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def fixed_inspector_token(self) -> str | None:

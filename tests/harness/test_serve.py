@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import TargetError
 from harness.targets import TargetOptions, resolve
-from harness.targets.reference import ReferenceTarget
+from harness.targets.reference import ReferenceTarget, serve_standard
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,11 @@ def test_a_token_guards_what_operators_ask(served):
     with httpx.Client(base_url=ready["endpoint"]) as http:
         assert http.get("/namespaces").status_code == 403
         assert http.get("/namespaces", headers={"authorization": f"Bearer {ready['token']}"}).status_code == 200
+
+
+async def test_what_is_no_address_of_a_proxy_is_a_clear_error():
+    with pytest.raises(TargetError, match=r"trusted proxy '1\.2\.3' is neither an address, a network, nor `unix`"):
+        await serve_standard("127.0.0.1", 0, "memory", print, proxies=("1.2.3",))
 
 
 def test_a_signal_ends_it_in_order(served):

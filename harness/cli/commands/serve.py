@@ -21,6 +21,14 @@ def command(
         str | None,
         typer.Option(metavar="TOKEN", help="bearer token of the operators' requests; none by default", envvar="CONFORM_SERVE_TOKEN"),
     ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="address or network of a reverse proxy, or `unix`; the clients that it names in X-Forwarded-For or Forwarded are "
+            "rate limited, each by itself (may be repeated; without one nobody is limited)",
+        ),
+    ] = None,
 ) -> None:
     """Serve until interrupted; the first line on stdout is a JSON object with the endpoint, printed when it answers."""
 
@@ -32,4 +40,4 @@ def command(
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
-    asyncio.run(serve_standard(host, port, storage, ready, token))
+    asyncio.run(serve_standard(host, port, storage, ready, token, trust_proxy or ()))

@@ -8,12 +8,12 @@ from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.ports import StopReason
 from runtime.errors import make_error
-from runtime.gateway.rate_limits import CreationLimit
 from runtime.gateway.socket_table import SocketTable
 from runtime.hosting.options import HostOptions
 from runtime.hosting.standalone import records
 from runtime.hosting.standalone.actor_keys import Directory, check_key
 from runtime.hosting.standalone.alarms import AlarmClock
+from runtime.hosting.standalone.creation_limit import CreationLimit
 from runtime.hosting.standalone.loopback import LoopbackClients
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
@@ -174,6 +174,11 @@ class StandaloneHost:
     def serves(self, namespace: Namespace, pool: str) -> bool:
         """Whether this process hosts actors of the pool."""
         return pool in namespace.pools and hosted(self.options, pool)
+
+    @property
+    def loopback_secret(self) -> str:
+        """What calls of this host's own actors are known by at its port."""
+        return self._clients.secret
 
     # Reaching.
 

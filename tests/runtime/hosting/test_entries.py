@@ -6,8 +6,10 @@ import pytest
 
 from runtime.errors import make_error
 from runtime.gateway.live_actor import Live
-from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits, RequestLimit
+from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits
+from runtime.gateway.request_limit import RequestLimit
 from runtime.gateway.socket_table import SocketTable
+from runtime.hosting.standalone.listener.client_address import ClientAddresses
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
@@ -39,7 +41,7 @@ class Behind:
 
 async def ask(path, method="GET", limit=None, **headers):
     behind, sent = Behind(), []
-    entry = HttpEntry(behind, Router(behind), behind, behind, limit or RequestLimit(NO_RATE_LIMITS))
+    entry = HttpEntry(behind, Router(behind), behind, behind, limit or RequestLimit(NO_RATE_LIMITS), ClientAddresses())
 
     async def receive():
         return {"type": "http.request", "body": b""}
@@ -113,7 +115,9 @@ async def test_one_address_has_one_budget():
 )
 async def test_upgrades_that_go_nowhere_are_accepted_and_told_why(path, entries, close):
     behind, sent = Behind(), []
-    entry = WebSocketEntry(Router(behind), behind, SocketTable(behind.live), RequestLimit(NO_RATE_LIMITS), NO_RATE_LIMITS)
+    entry = WebSocketEntry(
+        Router(behind), behind, SocketTable(behind.live), RequestLimit(NO_RATE_LIMITS), NO_RATE_LIMITS, ClientAddresses()
+    )
 
     async def receive():
         return {"type": "websocket.connect"}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runtime.gateway.http_answers import ActorFace
-from runtime.gateway.rate_limits import RequestLimit
+from runtime.gateway.request_limit import RequestLimit
+from runtime.hosting.standalone.listener.client_address import ClientAddresses
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
 from runtime.hosting.standalone.listener.scopes import own_url
@@ -36,8 +37,9 @@ class GatewayApp:
         router = Router(host)
         # Requests and upgrades of one address draw on one budget (WIRE-269).
         limit = RequestLimit(options.rate_limits)
-        self._http = HttpEntry(RestApi(host, options.admin_token), router, host.reach, ActorFace(options, host.metrics), limit)
-        self._websocket = WebSocketEntry(router, host.reach, host.sockets, limit, options.rate_limits)
+        callers = ClientAddresses(options.trusted_proxies, host.loopback_secret)
+        self._http = HttpEntry(RestApi(host, options.admin_token), router, host.reach, ActorFace(options, host.metrics), limit, callers)
+        self._websocket = WebSocketEntry(router, host.reach, host.sockets, limit, options.rate_limits, callers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""

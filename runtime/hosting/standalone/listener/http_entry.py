@@ -13,7 +13,7 @@ from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
-from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
+from runtime.hosting.standalone.listener.scopes import raw_path, with_query
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.replies import Reply, error_reply, internal_error
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from runtime.gateway.asgi import Receive, Scope, Send
     from runtime.gateway.http_answers import ActorFace
     from runtime.gateway.live_actor import Reach
-    from runtime.gateway.rate_limits import RequestLimit
+    from runtime.gateway.request_limit import RequestLimit
+    from runtime.hosting.standalone.listener.client_address import ClientAddresses
     from runtime.hosting.standalone.listener.gateway_routing import Router
     from runtime.hosting.standalone.rest.dispatch import RestApi
     from runtime.replies import Headers, RawHeaders
@@ -36,19 +37,20 @@ log = structlog.get_logger(__name__)
 class HttpEntry:
     """Takes every HTTP request of the application."""
 
-    def __init__(self, rest: RestApi, router: Router, reach: Reach, face: ActorFace, limit: RequestLimit) -> None:
+    def __init__(self, rest: RestApi, router: Router, reach: Reach, face: ActorFace, limit: RequestLimit, callers: ClientAddresses) -> None:
         self._rest = rest
         self._router = router
         self._reach = reach
         self._face = face
         self._requests = limit
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it is for."""
         path = raw_path(scope)
         headers = dict(scope["headers"])  # the last of a repeated header counts (WIRE-251)
         ray = (b"x-rivet-ray-id", new_ray().encode())
-        caller = address(scope)
+        caller = self._callers.of(scope, headers)
         try:
             self._requests.count(caller, scope["method"], path)
         except ActorError as error:

@@ -9,13 +9,14 @@ import structlog
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, make_error
+from runtime.gateway.rate_limits import NO_RATE_LIMITS
 from runtime.gateway.request_headers import RequestHeaders
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, HEALTH_SOCKET, REST_TARGET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id
 from runtime.hosting.standalone.listener.ray_ids import new_ray
-from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
+from runtime.hosting.standalone.listener.scopes import raw_path, with_query
 from runtime.http import INTERNAL_ORIGIN, Request
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
@@ -24,8 +25,10 @@ from runtime.replies import internal_error
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Receive, Scope, Send
     from runtime.gateway.live_actor import Reach
-    from runtime.gateway.rate_limits import RateLimits, RequestLimit
+    from runtime.gateway.rate_limits import RateLimits
+    from runtime.gateway.request_limit import RequestLimit
     from runtime.gateway.socket_table import SocketTable
+    from runtime.hosting.standalone.listener.client_address import ClientAddresses
     from runtime.hosting.standalone.listener.gateway_routing import Router
     from runtime.replies import Headers, RawHeaders
 
@@ -35,12 +38,15 @@ log = structlog.get_logger(__name__)
 class WebSocketEntry:
     """Takes every WebSocket of the application."""
 
-    def __init__(self, router: Router, reach: Reach, sockets: SocketTable, limit: RequestLimit, limits: RateLimits) -> None:
+    def __init__(
+        self, router: Router, reach: Reach, sockets: SocketTable, limit: RequestLimit, limits: RateLimits, callers: ClientAddresses
+    ) -> None:
         self._router = router
         self._reach = reach
         self._sockets = sockets
         self._requests = limit
         self._limits = limits
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from its upgrade to its end."""
@@ -49,8 +55,9 @@ class WebSocketEntry:
         ray = new_ray()
         origin = headers.get(b"origin")
         extra: Headers = ((b"x-rivet-ray-id", ray.encode()),)
+        caller = self._callers.of(scope, headers)
         try:
-            self._requests.count(address(scope), "GET", path)
+            self._requests.count(caller, "GET", path)
             if is_gateway(path):
                 # Before the route is read: refusals carry them, too (WIRE-261).
                 extra = (*extra, *cors.gateway_headers(origin))
@@ -67,7 +74,7 @@ class WebSocketEntry:
             return
         request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))
         upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
-        await serve_websocket(self._reach, self._sockets, upgrade, receive, send, self._limits)
+        await serve_websocket(self._reach, self._sockets, upgrade, receive, send, NO_RATE_LIMITS if caller is None else self._limits)
 
     async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         route = self._router.parse(path, scope["query_string"])
