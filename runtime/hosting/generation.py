@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from runtime.actor.ports import ActorIdentity
 from runtime.errors import ActorError
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.keys import parse_key
 from runtime.protocol.payload import load_value
 from runtime.protocol.values import UNDEFINED
@@ -22,7 +23,7 @@ def identify(actor_id: str, name: str, key: str | None, *, namespace: str, gener
         key=None if key is None else parse_key(key),
         namespace=namespace,
         generation=generation,
-        input=UNDEFINED if input_cbor is None else load_value(input_cbor),
+        input=UNDEFINED if input_cbor is None else load_value(input_cbor, limits=STORED),
     )
 
 

@@ -7,7 +7,7 @@ from array import array
 from datetime import datetime
 from typing import Any
 
-from runtime.protocol.values import UNDEFINED
+from runtime.protocol.values import UNDEFINED, RegExp
 
 
 def render(value: Any) -> Any:
@@ -21,7 +21,7 @@ def render(value: Any) -> Any:
         return list(bytes(value) if not isinstance(value, array) else value)
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, re.Pattern):
+    if isinstance(value, (re.Pattern, RegExp)):
         return {}
     # In a list and at the top there is no member to leave out; JSON has only null for it.
     return None if value is UNDEFINED else value

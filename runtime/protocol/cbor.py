@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import cbor2
 
+from runtime.protocol.cbor_heads import WIRE, Limits, check_heads
 from runtime.protocol.decode_errors import DecodeError
-from runtime.protocol.values import UNDEFINED, CborOnly, Map, Undefined
+from runtime.protocol.values import UNDEFINED, CborOnly, Map, RegExp, Undefined
 
 _SHORT: Final = 2**32
 _SAFE: Final = 2**53
@@ -23,10 +24,10 @@ _TAG_OBJECT: Final = 27
 _TAG_BYTES: Final = 64
 _TAG_CLAMPED: Final = 68
 _TAG_MAP: Final = 259
+_ATOMS: Final = frozenset({str, int, float, bool, type(None), bytes})
 _ARRAY_CODES: Final = {69: "H", 70: "I", 71: "Q", 72: "b", 77: "h", 78: "i", 79: "q", 85: "f", 86: "d"}
 """Type codes of the little-endian typed arrays (RFC 8746)."""
 _ARRAY_TAGS: Final = {(code in "HILQ", code in "fd", array.array(code).itemsize): tag for tag, code in _ARRAY_CODES.items()}
-_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
 def dumps(value: Any) -> bytes:
@@ -96,8 +97,9 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, Map):
         return cbor2.CBORTag(_TAG_MAP, dict(value))
     if isinstance(value, re.Pattern):
-        flags = "".join(letter for letter, flag in _FLAGS.items() if value.flags & flag)
-        return cbor2.CBORTag(_TAG_OBJECT, ["RegExp", value.pattern, flags])
+        value = RegExp.of(value)
+    if isinstance(value, RegExp):
+        return cbor2.CBORTag(_TAG_OBJECT, ["RegExp", value.source, value.flags])
     if isinstance(value, array.array):
         return cbor2.CBORTag(_array_tag(value), value.tobytes())
     return value
@@ -118,31 +120,39 @@ def wide(value: int) -> bytes:
     return b"\x1b" + value.to_bytes(8, "big")
 
 
-def loads(data: bytes) -> Any:
-    """Decode exactly one value.
+def loads(data: bytes, limits: Limits = WIRE) -> Any:
+    """Decode exactly one value; in linear time, whatever the bytes.
 
     Raises:
-        DecodeError: Malformed, truncated or trailing bytes.
+        DecodeError: Malformed, truncated or trailing bytes, or more than the limits allow; nothing else is ever raised.
     """
+    check_heads(data, limits)
     # From a stream and not by `cbor2.loads`, which does not tell whether anything is left over.
     source = io.BytesIO(data)
     try:
         value = cbor2.CBORDecoder(source, tag_hook=_tag).decode()
-    # Whatever a library for untrusted bytes raises: callers rely on `DecodeError` and nothing else.
-    except Exception as error:
+        # Only data with this byte can hold `undefined`, so all others are spared the walk.
+        if b"\xf7" in data:
+            value = _with_undefined(value)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Whatever a library for untrusted bytes raises, a panic of its native half included: callers rely on `DecodeError` and nothing else.
+    except BaseException as error:
         raise DecodeError(f"malformed CBOR: {error}") from error
     if source.tell() != len(data):
         raise DecodeError("malformed CBOR: trailing bytes")
-    # Only data with this byte can hold `undefined`, so all others are spared the walk.
-    return _with_undefined(value) if b"\xf7" in data else value
+    return value
 
 
 def _with_undefined(value: Any) -> Any:
     kind = type(value)
-    if kind is dict or kind is Map:
-        return kind((name, _with_undefined(item)) for name, item in value.items())
-    if kind is list:
-        return [_with_undefined(item) for item in value]
+    if kind in _ATOMS:
+        return value
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return kind([_with_undefined(item) for item in value])
+    # Keys of maps and members of sets may be the decoder's own immutable kind of map.
+    if isinstance(value, Mapping):
+        return kind([(_with_undefined(name), _with_undefined(item)) for name, item in value.items()])
     return UNDEFINED if value is cbor2.undefined else value
 
 
@@ -173,12 +183,8 @@ def _thawed(value: Any) -> Any:
     return set(value) if isinstance(value, frozenset) else value
 
 
-def _object(name: Any, *parts: Any) -> Any:
+def _object(name: Any, text: Any = "", flags: Any = "", *_: Any) -> Any:
     """A regular expression, or the text of an error: its class has no Python twin."""
-    if name != "RegExp":
-        return f"{name}: {parts[0]}" if parts else str(name)
-    flags = 0
-    for letter in str(parts[1]) if len(parts) > 1 else "":
-        flags |= _FLAGS.get(letter, 0)
-    source = str(parts[0]) if parts else ""
-    return re.compile(source, flags)
+    if not (isinstance(name, str) and isinstance(text, str) and isinstance(flags, str)):
+        raise DecodeError("malformed CBOR: an object that is neither an error nor a regular expression")
+    return RegExp(text, flags) if name == "RegExp" else f"{name}: {text}"

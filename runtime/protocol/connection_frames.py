@@ -6,6 +6,7 @@ from typing import Any
 
 from runtime.protocol import cbor
 from runtime.protocol.bare import Writer
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import (
@@ -160,7 +161,7 @@ def decode_to_client(frame: Frame, encoding: Encoding) -> ToClient:
     """Decode a server frame; raises `DecodeError`."""
     if encoding is Encoding.BARE:
         return _bare_from_server(frame)
-    document = load_document(frame, encoding)
+    document = load_document(frame, encoding, STORED)
     body = member(document, "body", dict)
     value = member(body, "val", dict)
     tag = body.get("tag")
@@ -192,9 +193,9 @@ def _bare_from_server(frame: Frame) -> ToClient:
         actor = read_actor(reader) if version >= 4 else None
         message = ErrorFrame(WireError(group, code, text, metadata, actor), action_id)
     elif tag == 2:
-        message = ActionResponse(reader.uint(), load_value(reader.data()))
+        message = ActionResponse(reader.uint(), load_value(reader.data(), limits=STORED))
     elif tag == 3:
-        message = Event(reader.str(), _event_args(load_value(reader.data())))
+        message = Event(reader.str(), _event_args(load_value(reader.data(), limits=STORED)))
     else:
         raise DecodeError(f"unknown message tag {tag}")
     finish_client(reader)

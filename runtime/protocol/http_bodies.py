@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.protocol.bare import Writer
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import QueueResult, QueueSend, WireError
@@ -67,10 +68,10 @@ def decode_action_response(body: bytes, encoding: Encoding) -> Any:
     """The output of an action call."""
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST)
-        output = load_value(reader.data())
+        output = load_value(reader.data(), limits=STORED)
         finish_client(reader)
         return output
-    document = load_document(body, encoding)
+    document = load_document(body, encoding, STORED)
     if not isinstance(document, dict):
         raise DecodeError("an action response must be an object")
     return value_of(document.get("output", UNDEFINED))
@@ -137,10 +138,10 @@ def decode_queue_response(body: bytes, encoding: Encoding) -> QueueResult:
     if encoding is Encoding.BARE:
         reader, _ = open_versioned(body, _OLDEST_QUEUE)
         status = reader.str()
-        response = load_value(reader.data()) if reader.bool() else UNDEFINED
+        response = load_value(reader.data(), limits=STORED) if reader.bool() else UNDEFINED
         finish_client(reader)
         return QueueResult(status, response)
-    document = load_document(body, encoding)
+    document = load_document(body, encoding, STORED)
     return QueueResult(member(document, "status", str), value_of(document.get("response", UNDEFINED)))
 
 
@@ -157,7 +158,7 @@ def encode_error(error: WireError, encoding: Encoding) -> bytes:
 def decode_error(body: bytes, encoding: Encoding) -> WireError:
     """An error body; raises `DecodeError` when it is none."""
     if encoding is not Encoding.BARE:
-        return error_of(load_document(body, encoding))
+        return error_of(load_document(body, encoding, STORED))
     reader, version = open_versioned(body, _OLDEST)
     group, code, message = reader.str(), reader.str(), reader.str()
     metadata = read_metadata(reader)

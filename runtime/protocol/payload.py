@@ -8,6 +8,7 @@ import msgspec
 
 from runtime.protocol import cbor, jsontext
 from runtime.protocol.bare import Reader, Writer
+from runtime.protocol.cbor_heads import STORED, WIRE, Limits
 from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActorSpecifier, WireError
@@ -43,14 +44,14 @@ def open_versioned(data: bytes | str, oldest: int) -> tuple[Reader, int]:
     return reader, version
 
 
-def load_document(data: bytes | str, encoding: Encoding) -> Any:
+def load_document(data: bytes | str, encoding: Encoding, limits: Limits = WIRE) -> Any:
     """Decode a json or cbor document, compat layer not yet applied."""
     if encoding is Encoding.JSON:
         # Text or binary alike: JSON in a binary frame is accepted (WIRE-424).
         return jsontext.loads(data)
     if isinstance(data, str):
         raise DecodeError("a text frame cannot be a CBOR message")
-    return _load_cbor(data)
+    return _load_cbor(data, limits)
 
 
 def dump_document(value: Any, encoding: Encoding) -> bytes:
@@ -69,16 +70,16 @@ def value_of(raw: Any, action_id: int | None = None) -> Any:
         raise DecodeError(str(error)) from error
 
 
-def load_value(data: bytes, action_id: int | None = None) -> Any:
+def load_value(data: bytes, action_id: int | None = None, limits: Limits = WIRE) -> Any:
     """The inverse of `blob`; raises `ValueTagError` or `DecodeError`."""
-    value = _load_cbor(data)
+    value = _load_cbor(data, limits)
     # Every tag starts with a dollar sign, so most blobs need no second pass.
     return value_of(value, action_id) if b"$" in data else value
 
 
-def _load_cbor(data: bytes) -> Any:
+def _load_cbor(data: bytes, limits: Limits) -> Any:
     # A float64 head is rare in messages without floats, and tells that there may be something to give back.
-    value = cbor.loads(data)
+    value = cbor.loads(data, limits)
     return _whole_numbers(value) if b"\xfb" in data else value
 
 
@@ -226,7 +227,7 @@ def write_actor(writer: Writer, actor: ActorSpecifier | None) -> None:
 
 def read_metadata(reader: Reader) -> Any:
     """An optional CBOR blob."""
-    return value_or_undefined(_load_cbor(reader.data())) if reader.bool() else UNDEFINED
+    return value_or_undefined(_load_cbor(reader.data(), STORED)) if reader.bool() else UNDEFINED
 
 
 def read_actor(reader: Reader) -> ActorSpecifier | None:

@@ -18,15 +18,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.protocol import cbor
-from runtime.protocol.values import UNDEFINED, to_wire
+from runtime.protocol.cbor_heads import MAX_BIG_BITS, MAX_DEPTH
+from runtime.protocol.values import UNDEFINED, RegExp, to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_DEPTH: Final = 128
-"""Containers inside each other. Half of what decoders and the interpreter's stack allow: rows and messages wrap a value in more of them."""
-MAX_BITS: Final = 14_284
-"""Of an integer: 4,300 decimal digits, the most that Python reads back from text."""
 MAX_REPEATED: Final = 1_000_000
 """Items that are written again because their container is in several places."""
 
@@ -188,14 +185,17 @@ def _check_leaf(value: Any) -> None:
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, int):
-        if not -_SHORT < value < _SHORT and value.bit_length() > MAX_BITS:
-            raise Unstorable(f"an integer of more than {MAX_BITS} bits cannot be stored or sent")
+        if not -_SHORT < value < _SHORT and value.bit_length() > MAX_BIG_BITS:
+            raise Unstorable(f"an integer of more than {MAX_BIG_BITS} bits cannot be stored or sent")
     elif isinstance(value, (float, bytes)) or value is UNDEFINED:
         return
     elif isinstance(value, re.Pattern):
         if not isinstance(value.pattern, str):
             raise Unstorable("a regular expression on bytes cannot be stored or sent")
         _check_text(value.pattern)
+    elif isinstance(value, RegExp):
+        _check_text(value.source)
+        _check_text(value.flags)
     elif isinstance(value, datetime):
         _check_moment(value)
     elif isinstance(value, array.array):

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 SAFE_INTEGER: Final = 2**53 - 1
 """Integers beyond this magnitude travel as `$BigInt`: a JS number cannot hold them."""
 
@@ -65,6 +67,23 @@ class ArrayBuffer(bytes):
     """Bytes that are sent as an ArrayBuffer instead of a Uint8Array; received ones are of this type (WIRE-405)."""
 
 
+class RegExp(msgspec.Struct, frozen=True):
+    """A regular expression as it travels; received ones are of this type and never compiled (WIRE-403).
+
+    What a stranger sends may take seconds to compile and longer to match, and the syntax is that of JavaScript: whoever wants a Python
+    pattern of it calls `re.compile(value.source)`. Python patterns may be sent, and come back as this.
+    """
+
+    source: str
+    flags: str = ""
+    """Letters as in JavaScript."""
+
+    @classmethod
+    def of(cls, pattern: re.Pattern[str]) -> RegExp:
+        """A Python pattern as it is sent; flags that JavaScript has none of are left out."""
+        return cls(pattern.pattern, "".join(letter for letter, flag in _FLAGS.items() if pattern.flags & flag))
+
+
 class CborOnly:
     """A value after the compat layer that has a form of its own in CBOR only: a date, map, regular expression or typed array.
 
@@ -79,7 +98,8 @@ class CborOnly:
 
 _CONTAINERS = frozenset({list, dict, Map, CborOnly})
 _ATOMS = frozenset({str, bool, type(None), float})
-_CBOR_ONLY = (datetime, re.Pattern, array.array)
+_CBOR_ONLY = (datetime, re.Pattern, RegExp, array.array)
+_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 _BIG_INTEGER = re.compile(r"-?[0-9]+")
 
 

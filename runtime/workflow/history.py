@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -45,7 +46,7 @@ def encode(value: Any) -> bytes:
 
 def decode(data: bytes) -> Any:
     """The inverse of `encode`."""
-    return load_value(data)
+    return load_value(data, limits=STORED)
 
 
 def copied(value: Any) -> Any:

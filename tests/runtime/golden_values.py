@@ -13,7 +13,7 @@ from pathlib import Path
 from runtime.protocol import connection_frames, http_bodies
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionResponse, ActorSpecifier, ErrorFrame, Event, Init, QueueResult, WireError
-from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map
+from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map, RegExp
 
 GOLDEN = Path(__file__).parent / "golden"
 ACTOR_ID = "5jxlv5boumuljx2d2nvyat0o2edl00"
@@ -92,7 +92,9 @@ ERRORS = {
 
 
 def same(left, right):
-    """Equality that takes NaN for equal to itself and tells apart what `==` does not: 1 and True, map and object."""
+    """Whether `left` is what is received for `right`: NaN equals itself, and what `==` takes for the same differs, as 1 and True."""
+    if isinstance(right, re.Pattern):
+        return left == RegExp.of(right)
     if isinstance(left, float) and isinstance(right, float):
         return left == right or (math.isnan(left) and math.isnan(right))
     if isinstance(left, dict) and isinstance(right, dict):

@@ -17,6 +17,7 @@ from runtime.actor.queue.records import META_TABLE, TABLE, StoredMessage, encode
 from runtime.actor.queue.waiting import abort_wait, wait_until
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -197,7 +198,7 @@ class MessageQueue:
             response = declared.completion.check(response, f"Invalid queue `{message.name}` completion response")
         check_storable(response)
         # The sender gets what a caller over the wire would get, and nothing that this actor can still change.
-        copy = UNDEFINED if response is UNDEFINED else load_value(blob(response))
+        copy = UNDEFINED if response is UNDEFINED else load_value(blob(response), limits=STORED)
         if message.id in self._messages:
             await self._writes.finish(self._remove_and_answer(self._hide([message]), copy))
 

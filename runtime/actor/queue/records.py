@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -39,7 +40,7 @@ class StoredMessage:
 
     def value(self) -> Any:
         """A fresh copy of the body."""
-        return load_value(self.body)
+        return load_value(self.body, limits=STORED)
 
     def put(self) -> Put:
         """The row of the message."""
@@ -76,7 +77,7 @@ def load_messages(rows: list[tuple[bytes, bytes]]) -> dict[int, StoredMessage]:
     """Messages by id, ascending."""
     messages = {}
     for key, value in sorted(rows):
-        name, body, created_at = cbor.loads(value)
+        name, body, created_at = cbor.loads(value, STORED)
         message_id = int.from_bytes(key, "big")
         messages[message_id] = StoredMessage(message_id, name, body, int(created_at))
     return messages

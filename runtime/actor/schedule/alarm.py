@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
 from runtime.actor.schedule.cron import LATEST_MS
 from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
 from runtime.storage.base import Delete, Op, Put
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ class Alarm:
         """Take over what the last generation left."""
         stored = dict(rows.get(ACTOR_TABLE, ()))
         if RUN_WAKE_KEY in stored:
-            self.run_wake = cbor.loads(stored[RUN_WAKE_KEY])
+            self.run_wake = cbor.loads(stored[RUN_WAKE_KEY], STORED)
         if ALARM_KEY in stored:
-            self._pushed = cbor.loads(stored[ALARM_KEY])
+            self._pushed = cbor.loads(stored[ALARM_KEY], STORED)
 
     def is_pushed(self, upcoming: int | None) -> bool:
         """Whether that was the last push, as far as is known."""

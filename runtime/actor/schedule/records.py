@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime.actor.schedule.cron import CronSpec
 from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import from_wire, to_wire
 from runtime.storage.base import Delete, Put
@@ -47,7 +48,7 @@ class Schedule:
     @classmethod
     def load(cls, key: bytes, value: bytes) -> Schedule:
         """The inverse of `put`."""
-        body = cbor.loads(value)
+        body = cbor.loads(value, STORED)
         spec = body["spec"]
         args = [from_wire(item) for item in body["args"]]
         return cls(

@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.protocol.storable import check_key, check_storable
-from runtime.protocol.values import UNDEFINED
+from runtime.protocol.values import UNDEFINED, RegExp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # What needs no tracking because it cannot change in place.
-_ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern)
+_ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern, RegExp)
 _ATOM_TYPES = frozenset(_ATOMS)
 _KEYS = (str, int, float, bytes, type(None))
 _MISSING = object()

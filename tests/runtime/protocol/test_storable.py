@@ -9,9 +9,10 @@ import pytest
 
 from runtime.errors import UserError, to_wire
 from runtime.protocol import cbor, payload
+from runtime.protocol.cbor_heads import MAX_BIG_BITS, MAX_DEPTH
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.http_bodies import encode_error
-from runtime.protocol.storable import MAX_BITS, MAX_DEPTH, Unstorable, check_shape, check_storable
+from runtime.protocol.storable import Unstorable, check_shape, check_storable
 from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map
 
 
@@ -50,7 +51,7 @@ class Point:
 @pytest.mark.parametrize(
     "value",
     [
-        None, True, 1.5, float("nan"), "é😀", b"\xff", 2**63, -(2**80), 2**MAX_BITS - 1, UNDEFINED, bytearray(b"x"), memoryview(b"x"),
+        None, True, 1.5, float("nan"), "é😀", b"\xff", 2**63, -(2**80), 2**MAX_BIG_BITS - 1, UNDEFINED, bytearray(b"x"), memoryview(b"x"),
         {"a": [1, {"b": (2, 3)}]}, {1: 2, None: 3, b"x": 4, 1.5: 5, ("a", 1): 6}, {1, "a"}, frozenset({2}),
         Map({"a": 1}), BigInt(5), ArrayBuffer(b"a"),
         datetime(2026, 1, 1),  # noqa: DTZ001
@@ -70,7 +71,7 @@ def test_what_passes_comes_back(value):
     [
         ("\udce9", "surrogate"), ({"a": ["x", "\ud83d"]}, "surrogate"), ({"\udce9": 1}, "surrogate"), ({1, "\udce9"}, "surrogate"),
         ({("a", "\udce9"): 1}, "key of type tuple"), (Map({"\udce9": 1}), "surrogate"), (re.compile("\udce9"), "surrogate"),
-        (2**MAX_BITS, "bits"), ([-(2**20000)], "bits"), ({2**70: 1}, "64 bits"), (re.compile(b"a"), "on bytes"),
+        (2**MAX_BIG_BITS, "bits"), ([-(2**20000)], "bits"), ({2**70: 1}, "64 bits"), (re.compile(b"a"), "on bytes"),
         (array.array("u", "a"), "array"),
         (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3))), "years"), (object(), "type object"), ([print], "type builtin"),
         (Point(1), "type Point"),

@@ -15,7 +15,7 @@ from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ActionResponse, ErrorFrame, QueueSend, WireError
 from runtime.protocol.payload import blob, load_value
-from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map, from_wire, to_wire
+from runtime.protocol.values import UNDEFINED, ArrayBuffer, BigInt, Map, RegExp, from_wire, to_wire
 
 
 class Color(enum.StrEnum):
@@ -132,7 +132,7 @@ def test_kinds_survive(encoding):
         "whole": 2**52,
     }
     back = http_bodies.decode_action_response(http_bodies.encode_action_response(value, encoding), encoding)
-    assert {**back, "clamped": 0, "longs": 0} == {**value, "clamped": 0, "longs": 0}
+    assert {**back, "clamped": 0, "longs": 0} == {**value, "clamped": 0, "longs": 0, "pattern": RegExp("a.b", "is")}
     assert type(back["map"]) is type(back["numbers"]) is Map
     assert back["map"]["a"] == [1, {"b": [2]}]
     assert back["clamped"] == b"\x01\x02"

@@ -13,6 +13,7 @@ from runtime.actor.state.tracking import plain
 from runtime.errors import ActorError
 from runtime.http import Request
 from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.values import from_wire, to_wire
 from runtime.storage.base import Delete, Op, Put
 
@@ -86,7 +87,7 @@ def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRe
     for key, value in rows.get(CONN, ()):
         conn_id = key.decode()
         try:
-            found.append(_decode(conn_id, cbor.loads(value), cbor.loads(changing.pop(key))))
+            found.append(_decode(conn_id, cbor.loads(value, STORED), cbor.loads(changing.pop(key), STORED)))
         # Whatever is wrong with one record, the actor starts, and the others keep their connections (START-042).
         except (KeyError, TypeError, ValueError, ActorError):
             broken.append(conn_id)
