@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from runtime import NO_RATE_LIMITS, Actor, HostOptions, Registry, action, serve
+from runtime import NO_RATE_LIMITS, Actor, HostOptions, Registry, action, run
 
 
 class Echo(Actor):
@@ -61,7 +61,7 @@ def main() -> None:
         asyncio.run(serve_echo())
     else:
         options = HostOptions(rate_limits=NO_RATE_LIMITS)  # the load comes from one address
-        asyncio.run(serve(Registry(Echo), port=0, storage=sys.argv[2], options=options, on_ready=announce))
+        run(Registry(Echo), port=0, storage=sys.argv[2], options=options, on_ready=announce)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class NullTarget(ReferenceTarget):
         return Registry()
 
 
-async def serve_standard(
+def serve_standard(
     host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None, proxies: Sequence[str] = ()
 ) -> None:
     """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory, `token` the admin token if there is one.
@@ -103,11 +103,11 @@ async def serve_standard(
         TargetError: the port is taken, the storage cannot be opened, or a proxy is no address.
     """
     from fixtures import standard_registry
-    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, serve
+    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, run
 
     limits = RateLimits() if proxies else NO_RATE_LIMITS
     options = HostOptions(any_pool=True, rate_limits=limits, admin_token=token, trusted_proxies=tuple(proxies))
     try:
-        await serve(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
+        run(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
     except (OSError, RuntimeError, ValueError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error

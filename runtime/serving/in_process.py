@@ -1,8 +1,6 @@
 """A server around an application, on the running loop: uvicorn.
 
-Why uvicorn and not granian, which carries far more WebSocket traffic: granian's ASGI interface drops the headers of the 101 response
-(the ray id), hands over no close reason of the client and caps messages at 16 MiB; all three are part of the wire protocol. Its HTTP
-throughput measured here was below uvicorn's with httptools. See `runtime.serving.http_protocol` for custom methods.
+Why uvicorn: `docs/explanation/server.md`. See `runtime.serving.http_protocol` for custom methods.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runtime.serving.application import create_app
+from runtime.serving.event_loop import run_program
 from runtime.serving.in_process import InProcessServer
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
 
@@ -68,6 +69,7 @@ def run(
     storage: str | Path | Storage = "memory",
     options: HostOptions | None = None,
     limits: ServerLimits = DEFAULT_LIMITS,
+    on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """`serve` for a program that does nothing else; blocks until a signal."""
-    asyncio.run(serve(registry, host=host, port=port, storage=storage, options=options, limits=limits))
+    """`serve` for a program that does nothing else; blocks until a signal. Runs on uvloop where it is installed."""
+    run_program(serve(registry, host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready))

@@ -51,9 +51,9 @@ def test_a_token_guards_what_operators_ask(served):
         assert http.get("/namespaces", headers={"authorization": f"Bearer {ready['token']}"}).status_code == 200
 
 
-async def test_what_is_no_address_of_a_proxy_is_a_clear_error():
+def test_what_is_no_address_of_a_proxy_is_a_clear_error():
     with pytest.raises(TargetError, match=r"trusted proxy '1\.2\.3' is neither an address, a network, nor `unix`"):
-        await serve_standard("127.0.0.1", 0, "memory", print, proxies=("1.2.3",))
+        serve_standard("127.0.0.1", 0, "memory", print, proxies=("1.2.3",))
 
 
 def test_a_signal_ends_it_in_order(served):

@@ -13,7 +13,7 @@ from harness.flake.loops import Budget, loop
 from harness.report.encodings import misfits
 from harness.run import runner
 from harness.run.request import RunRequest
-from harness.targets import TimeMode
+from harness.targets import TargetOptions, TimeMode
 
 if TYPE_CHECKING:
     from tests.soak import Record
@@ -33,6 +33,17 @@ def test_the_corpus_passes_in_real_time(record_property: Record) -> None:
     )
     assert not report.problems, report.problems
     assert len(report.results) > 1000
+    assert not found
+
+
+def test_the_corpus_passes_against_a_server(record_property: Record) -> None:
+    """The server of `conform serve`, on its own loop and with its own limits; in real time, every encoding, without the timing suites."""
+    target = TargetOptions(target="reference-process")
+    report = asyncio.run(runner.run(RunRequest(target=target, time=TimeMode.REAL, storages=("sqlite",), lane="parallel", jobs=2)))
+    found = [f"{result.verdict} {result.id}" for result in report.results if result.verdict not in {Verdict.PASS, Verdict.SKIP}]
+    record_property("figures", f"{len(report.results)} results, {len(found)} neither passed nor unsupported; {', '.join(found[:3])}")
+    assert not report.problems, report.problems
+    assert len(report.results) > 2500
     assert not found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -40,4 +39,4 @@ def command(
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
-    asyncio.run(serve_standard(host, port, storage, ready, token, trust_proxy or ()))
+    serve_standard(host, port, storage, ready, token, trust_proxy or ())
