@@ -106,6 +106,15 @@ async def _open(reach: Reach, socket: ClientSocket) -> None:
 
 
 async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Receive, bucket: LeakyBucket | None) -> None:
+    try:
+        await _read_on(socket, transport, receive, bucket)
+    # Nobody would look at this task again: the socket would stay open and unread, and its connection would keep the actor awake.
+    except Exception:
+        log.exception("client socket could not be read", actor_id=socket.upgrade.actor_id)
+        socket.fail(make_error("core.internal_error"))
+
+
+async def _read_on(socket: ClientSocket, transport: WebSocketTransport, receive: Receive, bucket: LeakyBucket | None) -> None:
     # Messages beyond the first stay with the server while no generation is attached: that is the back-pressure of a hibernating socket.
     while True:
         message = await receive()

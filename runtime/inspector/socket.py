@@ -20,6 +20,7 @@ from runtime.inspector.pushes import Pushes
 from runtime.inspector.token import header_token
 from runtime.inspector.versions import decode_request, encode_message, parse_version
 from runtime.protocol.decode_errors import DecodeError
+from runtime.protocol.payload import text_of
 from runtime.protocol.subprotocols import INSPECTOR_TOKEN_PREFIX
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ MAX_WAITING = 1024
 INVALID_VERSION = 1002, "inspector.invalid_protocol_version"
 UNAUTHORIZED = 1008, "inspector.unauthorized"
 INIT_ERROR = 1011, "inspector.init_error"
+FAILED = 1011, "core.internal_error"
 STOPPED = 1000, "actor.stopped"
 
 
@@ -103,7 +105,11 @@ class InspectorSession:
                 self._pushes.remove(self.send)
             for child in (serving, ended):
                 child.cancel()
-            await asyncio.gather(serving, ended, return_exceptions=True)
+            failed, _ = await asyncio.gather(serving, ended, return_exceptions=True)
+            # Requests fail with an answer: what ended the service itself is a fault of ours, and must not look like a stop.
+            if isinstance(failed, Exception):
+                self._view.log.error("inspector socket failed", error=repr(failed))
+                self._socket.close(*FAILED)
             # For a client that left this does nothing; otherwise the generation is what ended (INSP-138).
             self._socket.close(*STOPPED)
 
@@ -154,7 +160,7 @@ class InspectorSession:
             with self._view.working():
                 self.send(await answer(self._view, request))
         except Exception as error:
-            self.send(m.Error(_text(error)))
+            self.send(m.Error(text_of(_text(error))))
 
 
 def _text(error: Exception) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
@@ -170,3 +171,21 @@ async def test_gateway_failures_are_accepted_first() -> None:
     pair.run(lambda receive, send: refuse_websocket(make_error("guard.no_route"), "r", receive, send))
     assert await pair.closed() == (1011, "guard.no_route#r")
     assert pair.sent[0]["type"] == "websocket.accept"
+
+
+async def test_what_goes_wrong_with_a_message_ends_its_socket_and_is_said_once() -> None:
+    """A reader that dies is never silent: its client would wait for ever, and its connection keep the actor awake."""
+
+    class Broken(Echo):
+        def on_message(self, index: int, data: str | bytes) -> None:
+            raise RecursionError("an unexpected one")
+
+    host = Broken()
+    with capture_logs() as logs:
+        pair = start(host)
+        pair.client_send("one")
+        pair.client_send("two")
+        assert await pair.closed() == (1011, "core.internal_error#ray9")
+        await pair.finished()
+    assert host.closes == [(1011, "core.internal_error#ray9")]
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("client socket could not be read", "error")]

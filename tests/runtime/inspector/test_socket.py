@@ -41,3 +41,29 @@ async def test_a_socket_whose_first_message_fails_is_closed():
     await open_inspector(actor, socket)
     await actor.adopted[0]
     assert socket.closed[0] == (1011, "inspector.init_error")
+
+
+async def test_a_socket_that_cannot_be_served_any_more_is_closed_as_a_failure():
+    actor, socket = FakeActor(state=1), Socket("protocol_version=6", "rivet_inspector_token.secret")
+    await open_inspector(actor, socket)
+    await settled()
+    sent, socket.send = socket.sent, None
+    socket.sink.on_message(1, bytes([99]))
+    await actor.adopted[0]
+    assert len(sent) == 1
+    assert socket.closed[0] == (1011, "core.internal_error")
+    assert actor.observer is None
+
+
+async def test_a_failure_whose_text_is_no_unicode_is_answered(monkeypatch):
+    async def failing(view, request):
+        raise OSError("caf\udce9")
+
+    monkeypatch.setattr("runtime.inspector.socket.answer", failing)
+    actor, socket = FakeActor(state=1), Socket("protocol_version=6", "rivet_inspector_token.secret")
+    await open_inspector(actor, socket)
+    await settled()
+    socket.sink.on_message(1, bytes([1, 7]))
+    socket.sink.on_message(2, bytes([1, 8]))
+    await settled()
+    assert [MESSAGES[6][tag] for tag in socket.sent] == [m.Init, m.Error, m.Error]
