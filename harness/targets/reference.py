@@ -103,11 +103,13 @@ def serve_standard(
         TargetError: the port is taken, the storage cannot be opened, or a proxy is no address.
     """
     from fixtures import standard_registry
-    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, run
+    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, ServerLimits, run
 
-    limits = RateLimits() if proxies else NO_RATE_LIMITS
-    options = HostOptions(any_pool=True, rate_limits=limits, admin_token=token, trusted_proxies=tuple(proxies))
+    rates = RateLimits() if proxies else NO_RATE_LIMITS
+    # The peer sends no pings, so a suite may count the frames of a silent client (WIRE-265).
+    limits = ServerLimits(ping_interval=None)
+    options = HostOptions(any_pool=True, rate_limits=rates, admin_token=token, trusted_proxies=tuple(proxies))
     try:
-        run(standard_registry(), host=host, port=port, storage=storage, options=options, on_ready=on_ready)
+        run(standard_registry(), host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready)
     except (OSError, RuntimeError, ValueError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error

@@ -2,8 +2,8 @@
 
 One reader and one writer task per socket: a client that does not read must not keep its own messages from being read.
 
-What the server must be told, as ASGI cannot: no permessage-deflate, no pings of its own, and a frame limit above 32 MiB (uvicorn:
-`ws_per_message_deflate=False, ws_ping_interval=None, ws_max_size=64 * 1024 * 1024`).
+What a server other than our own must be told, as ASGI cannot: no permessage-deflate, no pings of its own, and a frame limit above 32 MiB
+(uvicorn: `ws_per_message_deflate=False, ws_ping_interval=None, ws_max_size=64 * 1024 * 1024`).
 """
 
 from __future__ import annotations
@@ -129,6 +129,10 @@ async def _read_on(socket: ClientSocket, transport: WebSocketTransport, receive:
             socket.receive(message["bytes"] if text is None else text)
             if not socket.attached:
                 await socket.flowing()
+        elif message["type"] == "websocket.oversized":
+            # Our own server's word for a message that it did not take (WIRE-266); others close such sockets themselves.
+            socket.fail(make_error("core.internal_error"))
+            return
         else:
             transport.lost()
             code = message.get("code")

@@ -6,6 +6,7 @@ Why uvicorn: `docs/explanation/server.md`. See `runtime.serving.http_protocol` f
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import uvicorn
 from runtime.hosting.standalone.listener.asgi_app import GatewayApp
 from runtime.serving.http_protocol import AnyMethodProtocol
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
-from runtime.serving.websocket_protocol import CheckedTextProtocol
+from runtime.serving.websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -70,8 +71,7 @@ class InProcessServer:
         config = uvicorn.Config(
             self._app,
             http=AnyMethodProtocol,
-            ws=CheckedTextProtocol,
-            ws_max_size=self._limits.websocket_frame,
+            ws=functools.partial(WebSocketProtocol, limits=self._limits),  # type: ignore[arg-type]  # it is called, nothing else
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             lifespan="on",

@@ -14,14 +14,22 @@ class ServerLimits:
 
     Attributes:
         keep_alive: How long a connection may idle between two requests.
-        websocket_frame: The largest frame of a client; above the limit of a message (32 MiB), which has an answer of its own.
+        websocket_frame: The largest message of a client, all its frames together; above it the gateway closes with 1011 (WIRE-266).
+        websocket_fragments: Fragments of one message, and of one socket in a second; above it is closed with 1008 `guard.rate_limit`.
+        websocket_control_frames: Pings, pongs and closes of one socket in a second; likewise.
+        ping_interval: After how much silence of a WebSocket's client it is sent a ping.
+        ping_timeout: How long it has to say anything then; after that the connection is cut, and counts as lost (WIRE-267).
     """
 
     keep_alive: int | None = 75
-    websocket_frame: int = 64 * 1024 * 1024
+    websocket_frame: int = 32 * 1024 * 1024
+    websocket_fragments: int | None = 16_384
+    websocket_control_frames: int | None = 200
+    ping_interval: float | None = 30
+    ping_timeout: float = 30
 
 
 DEFAULT_LIMITS = ServerLimits()
 
-VIRTUAL_TIME = ServerLimits(keep_alive=None)
+VIRTUAL_TIME = ServerLimits(keep_alive=None, websocket_control_frames=None, websocket_fragments=None, ping_interval=None)
 """For a loop whose time jumps to its next timer: every timer of an idle connection would become thousands of jumps."""
