@@ -1,27 +1,27 @@
 """A server around an application, on the running loop: uvicorn.
 
-Why uvicorn: `docs/explanation/server.md`. See `runtime.serving.http_protocol` for custom methods.
+Why uvicorn: `docs/explanation/server.md`. See `runtime.serving.fast_http` for custom methods.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvicorn
 
 from runtime.hosting.standalone.listener.asgi_app import GatewayApp
-from runtime.serving.http_protocol import AnyMethodProtocol
+from runtime.serving.config import ServingConfig
+from runtime.serving.http_protocol import HTTP_PROTOCOL
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
-from runtime.serving.websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-# uvicorn knows no keep-alive without end.
-ENDLESS = 24 * 3600
+log = structlog.get_logger(__name__)
+
 BACKLOG = 2048
 # For clients that take their last answer slowly; whoever takes longer is cut.
 DRAIN_TIMEOUT = 5.0
@@ -68,20 +68,7 @@ class InProcessServer:
 
     async def __aenter__(self) -> InProcessServer:
         """Start; raises `OSError` when the port is taken, `RuntimeError` when the application does not start."""
-        config = uvicorn.Config(
-            self._app,
-            http=AnyMethodProtocol,
-            ws=functools.partial(WebSocketProtocol, limits=self._limits),  # type: ignore[arg-type]  # it is called, nothing else
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=ENDLESS if self._limits.keep_alive is None else self._limits.keep_alive,
-        )
+        config = ServingConfig(self._app, self._limits, HTTP_PROTOCOL)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
@@ -113,7 +100,12 @@ class InProcessServer:
             await self._app.host.close()
         state = server.server_state
         for connection in list(state.connections):
-            connection.shutdown()
+            # Whatever state a client has brought its connection into, the others are closed, and the lifespan ends.
+            try:
+                connection.shutdown()
+            except Exception:
+                log.exception("connection could not be closed in order")
+                connection.transport.abort()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn offers no event for its last connection

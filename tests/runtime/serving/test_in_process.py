@@ -87,3 +87,25 @@ async def test_mounted_below_a_path():
         url = f"ws://127.0.0.1:{server.port}/api/actors/gateway/{actor_id}/connect"
         async with websockets.connect(url, subprotocols=["rivet", "rivet_encoding.json"]) as connection:
             assert json.loads(await connection.recv())["body"]["tag"] == "Init"
+
+
+async def test_a_connection_that_cannot_be_closed_keeps_nothing_else_from_being_closed():
+    """One client in an odd state would leave the others open, and the storage."""
+    ended = []
+
+    class Noting(MemoryStorage):
+        async def close(self):
+            ended.append("storage")
+            await super().close()
+
+    async with InProcessServer(create_app(Registry(Hello), storage=Noting())) as server:
+        first, odd = await asyncio.open_connection("127.0.0.1", server.port)
+        second, other = await asyncio.open_connection("127.0.0.1", server.port)
+        for writer, reader in ((odd, first), (other, second)):
+            writer.write(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            await reader.readuntil(b"}")
+        for connection in server._server.server_state.connections:
+            connection.shutdown = lambda: 1 / 0
+    assert (await first.read(), await second.read(), ended) == (b"", b"", ["storage"])
+    odd.close()
+    other.close()

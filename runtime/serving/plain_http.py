@@ -1,0 +1,106 @@
+"""HTTP on h11: any method and target, and the only protocol where httptools has no wheel."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from runtime.serving.guarded import Guarded
+from runtime.serving.heads import FIRST_BYTES, head_fault, may_become_request, origin_form
+from runtime.serving.refusals import HEAD_TOO_LARGE, MALFORMED, OTHER_VERSION, TARGET_TOO_LONG, Refusal
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from uvicorn.server import ServerState
+
+    from runtime.serving.limits import ServerLimits
+
+
+class CheckedH11(h11.Connection):
+    """h11 with our limits. `fault` says what it raised for."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        super().__init__(h11.SERVER, sys.maxsize if limits.head is None else limits.head)
+        self._limits = limits
+        self._begun = bytearray()
+        self.fault: Refusal | None = None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what arrived."""
+        if self.their_state is h11.IDLE and len(self._begun) < FIRST_BYTES:
+            self._begun += data[:FIRST_BYTES]
+        super().receive_data(data)
+
+    def next_event(self) -> Any:
+        """The next event, checked.
+
+        Raises:
+            h11.RemoteProtocolError: It is to be refused with `fault`.
+        """
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.fault = self._too_long() if error.error_status_hint == HEAD_TOO_LARGE.status else MALFORMED
+            raise
+        if event is h11.NEED_DATA:
+            if self._begun and not may_become_request(self._begun):
+                raise self._refused(MALFORMED)
+        elif isinstance(event, h11.Request):
+            self._begun.clear()
+            return self._checked(event)
+        return event
+
+    def _checked(self, event: h11.Request) -> h11.Request:
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise self._refused(OTHER_VERSION)
+        headers = list(event.headers)
+        # Whatever arrives in one piece passes h11's own limit.
+        fault = head_fault(event.target, headers, sys.maxsize, self._limits)
+        found = fault or origin_form(event.method, event.target, headers)
+        if isinstance(found, Refusal):
+            raise self._refused(found)
+        target, headers = found
+        if target is event.target:
+            return event
+        return h11.Request(method=event.method, target=target, headers=headers, http_version=event.http_version)
+
+    def _too_long(self) -> Refusal:
+        return HEAD_TOO_LARGE if b"\n" in self.trailing_data[0] else TARGET_TOO_LONG
+
+    def _refused(self, refusal: Refusal) -> h11.RemoteProtocolError:
+        self.fault = refusal
+        return h11.RemoteProtocolError(refusal.reason, error_status_hint=refusal.status)
+
+
+class PlainHttp(Guarded, H11Protocol):
+    """One connection on h11."""
+
+    conn: CheckedH11
+
+    def __init__(self, config: Any, server_state: ServerState, app_state: dict[str, Any], _loop: AbstractEventLoop | None = None) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = CheckedH11(self.limits)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser."""
+        if not self.deaf:
+            super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser does not understand, or refuses."""
+        self.refuse(self.conn.fault or MALFORMED)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """A request for a WebSocket."""
+        self._upgrade(event.method, event.target, event.http_version, self.headers)
+
+    def _in_body(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
+
+    def _owes_answers(self) -> bool:
+        # h11 parses no request before the answer to the one before it.
+        return False
