@@ -108,10 +108,12 @@ class MemoryStorage:
         if rows is None:
             return []
         low, high = rows.bounds(start, end)
+        if limit is not None and limit >= 0:
+            low, high = (max(low, high - limit), high) if reverse else (low, min(high, low + limit))
         keys = rows.keys[low:high]
         if reverse:
             keys.reverse()
-        return [(key, rows.values[key]) for key in keys[:limit]]
+        return [(key, rows.values[key]) for key in keys]
 
     async def load(self, scope: str) -> dict[str, list[tuple[bytes, bytes]]]:
         """Every row of the scope except the tables read on demand, by table, in key order."""

@@ -38,10 +38,12 @@ class CreationLimit:
         Raises:
             ActorError: `actor.creation_rate_limit`.
         """
-        if self._burst is None:
-            return
-        if not self._bucket(namespace_id, self._burst).take():
+        if not self.admits(namespace_id):
             raise make_error("actor.creation_rate_limit")
+
+    def admits(self, namespace_id: str) -> bool:
+        """Count one creation if it fits."""
+        return self._burst is None or self._bucket(namespace_id, self._burst).take()
 
     def _bucket(self, namespace_id: str, burst: int) -> LeakyBucket:
         now, period = clock.monotonic(), burst * self._interval

@@ -14,6 +14,7 @@ from runtime.hosting.standalone import records
 from runtime.hosting.standalone.actor_keys import Directory, check_key
 from runtime.hosting.standalone.alarms import AlarmClock
 from runtime.hosting.standalone.creation_limit import CreationLimit
+from runtime.hosting.standalone.destroyed import DestroyedRecords
 from runtime.hosting.standalone.loopback import LoopbackClients
 from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
@@ -52,16 +53,17 @@ class StandaloneHost:
         self._directory = Directory()
         self.slots = self._directory.slots
         self.rows = WriteBehind(storage)
-        self.namespaces = NamespaceBook(self.rows)
+        self._creations = CreationLimit(self.options.rate_limits)
+        self.namespaces = NamespaceBook(self.rows, CreationLimit(self.options.rate_limits))
+        self.destroyed = DestroyedRecords(storage)
         self.sockets = SocketTable(self.ready)
         self.close_acks = CloseLedger()
         self.started_ms = 0
         self._alarms = AlarmClock(self._alarm_due)
-        self._supervisor = Supervisor(self, self._forget)
+        self._supervisor = Supervisor(self, self._buried)
         self._waking = Waking(self._supervisor, self.options.ready_timeout)
         self.reach = SlotReach(self.slots, self._waking.ready, self.options.ready_timeout)
         self._clients = LoopbackClients()
-        self._creations = CreationLimit(self.options.rate_limits)
         self._opened = False
 
     async def open(self) -> None:
@@ -69,6 +71,7 @@ class StandaloneHost:
         await self.storage.open()
         self.started_ms = clock.now_ms()
         await records.finish_erasing(self.storage)
+        await self.destroyed.open()
         await self.namespaces.load(self.storage)
         home = await self.namespaces.ensure(self.options.namespace)
         await self.namespaces.ensure("default")
@@ -91,6 +94,7 @@ class StandaloneHost:
         await self.sockets.close()
         await self._clients.close()
         await self.rows.close()
+        await self.destroyed.close()
         await self.storage.close()
 
     def _restore(self, record: ActorRecord) -> None:
@@ -100,7 +104,12 @@ class StandaloneHost:
         # The record of a process that was killed still looks awake.
         record.connectable_ts = None
         record.sleep_ts = record.sleep_ts or self.started_ms
+        created = record.create_ts
         self._directory.add(ActorSlot(record, namespace))
+        # Older releases gave several of a name the same time.
+        if record.create_ts != created:
+            self.rows.mark(record)
+        self.namespaces.used(namespace, record.name, record.create_ts)
         self._alarms.set(record.actor_id, record.alarm)
 
     # Finding and creating.
@@ -108,6 +117,10 @@ class StandaloneHost:
     def find(self, namespace: Namespace, name: str, key: str) -> ActorSlot | None:
         """The live actor with exactly that serialized key (WIRE-067)."""
         return self._directory.find(namespace, name, key)
+
+    def newest(self, namespace: Namespace, name: str, before: int | None, limit: int) -> list[ActorSlot]:
+        """The live actors of a name, newest first, created strictly before `before` milliseconds (WIRE-068, WIRE-070)."""
+        return self._directory.newest(namespace, name, before, limit)
 
     async def get_or_create(
         self, namespace: Namespace, name: str, key: str, pool: str, input_cbor: bytes | None = None
@@ -145,14 +158,14 @@ class StandaloneHost:
             raise make_error("actor.no_runner_config_configured", namespace=namespace.name, pool_name=pool)
         self._creations.check(namespace.namespace_id)
         served = self.serves(namespace, pool)
-        record = ActorRecord(new_id(), namespace.namespace_id, name, key, pool, clock.now_ms(), input_cbor, generation=int(served))
+        # Behind the last of its name, which may be destroyed: no two share the millisecond that ends a page (WIRE-070).
+        created = max(clock.now_ms(), namespace.names.last_ms(name) + 1)
+        record = ActorRecord(new_id(), namespace.namespace_id, name, key, pool, created, input_cbor, generation=int(served))
         slot = ActorSlot(record, namespace)
         # Known under its key before the first await, and counted as starting: whoever asks meanwhile waits for this one.
         slot.begin_creation()
         self._directory.add(slot)
-        if name not in namespace.names:
-            namespace.names.add(name)
-            self.namespaces.changed(namespace)
+        self.namespaces.used(namespace, name, record.create_ts)
         try:
             await self.rows.save(record)
         except BaseException:
@@ -164,6 +177,10 @@ class StandaloneHost:
             slot.end_creation()
         self._supervisor.start(slot, allocated=served)
         return slot
+
+    def _buried(self, slot: ActorSlot) -> None:
+        self.destroyed.buried(slot.record)
+        self._forget(slot)
 
     def _forget(self, slot: ActorSlot) -> None:
         """The actor does not exist any more: free its id and key, close its sockets, drop its alarm."""
@@ -179,6 +196,10 @@ class StandaloneHost:
     def loopback_secret(self) -> str:
         """What calls of this host's own actors are known by at its port."""
         return self._clients.secret
+
+    def load(self, namespace: Namespace, pool: str) -> int:
+        """How many generations of a pool there are."""
+        return self._supervisor.loads[namespace.namespace_id, pool]
 
     # Reaching.
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import cbor2
 
 from runtime import clock
 from runtime.errors import make_error
+from runtime.hosting.standalone import actor_names
+from runtime.hosting.standalone.actor_names import ActorNames, NameRow
 from runtime.protocol.ids import new_id
 from runtime.storage.base import HOST_SCOPE, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runtime.hosting.standalone.creation_limit import CreationLimit
     from runtime.hosting.standalone.write_behind import WriteBehind
     from runtime.storage.base import Op, Storage
 
@@ -23,25 +28,27 @@ TABLE = "namespaces"
 DATACENTER = "default"
 MAX_NAME = 64
 MAX_DISPLAY_NAME = 128
+MAX_NAMESPACES = 10_000
+"""They are never forgotten, because operators made them and actors live in them: when there are so many, none is made any more."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 # By identity: rows are keys of the write-behind while they change.
 @dataclass(slots=True, eq=False)
 class Namespace:
-    """One namespace. `pools` maps a pool name to its configuration per datacenter, `names` holds the actor names ever created."""
+    """One namespace. `pools` maps a pool name to its configuration per datacenter, `names` holds names that actors had."""
 
     namespace_id: str
     name: str
     display_name: str
     create_ts: int
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    names: ActorNames = field(default_factory=ActorNames)
 
     def ops(self) -> Sequence[Op]:
         """The write of the present value."""
-        # Names are sorted: equal sets give equal rows.
-        row = [self.namespace_id, self.name, self.display_name, self.create_ts, self.pools, sorted(self.names)]
+        # The last member once held the names, which have rows of their own.
+        row = [self.namespace_id, self.name, self.display_name, self.create_ts, self.pools, []]
         return [Put(TABLE, self.namespace_id.encode(), cbor2.dumps(row))]
 
     def to_json(self) -> dict[str, Any]:
@@ -55,10 +62,17 @@ class Namespace:
 
 
 class NamespaceBook:
-    """All namespaces of a host, by name and by id."""
+    """All namespaces of a host, by name, by id and by age.
 
-    def __init__(self, rows: WriteBehind) -> None:
+    Args:
+        rows: Makes them durable.
+        limit: How many may be made at once; None for any number.
+    """
+
+    def __init__(self, rows: WriteBehind, limit: CreationLimit | None = None) -> None:
         self._rows = rows
+        self._limit = limit
+        self._oldest_first: list[Namespace] = []
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
 
@@ -67,9 +81,18 @@ class NamespaceBook:
 
     async def load(self, storage: Storage) -> None:
         """Read what is stored."""
-        for _, value in await storage.scan(HOST_SCOPE, TABLE):
-            namespace_id, name, display_name, create_ts, pools, names = cbor2.loads(value)
-            self._add(Namespace(namespace_id, name, display_name, create_ts, pools, set(names)))
+        stored = [Namespace(*cbor2.loads(value)) for _, value in await storage.scan(HOST_SCOPE, TABLE)]
+        for namespace in sorted(stored, key=attrgetter("create_ts")):
+            # As an older release wrote them: all in the row of their namespace.
+            names, namespace.names = list(namespace.names), ActorNames()
+            self._add(namespace)
+            if names:
+                kept = [NameRow(namespace.namespace_id, name, 0) for name in names[-actor_names.MAX_NAMES :]]
+                await storage.commit(HOST_SCOPE, [*(op for row in kept for op in row.ops()), *namespace.ops()])
+        rows = [NameRow.of(key, value) for key, value in await storage.scan(HOST_SCOPE, actor_names.TABLE)]
+        for row in sorted(rows, key=lambda row: row.at_ms or 0):
+            if (found := self._by_id.get(row.namespace_id)) is not None:
+                found.names.use(row.name, row.at_ms or 0)
 
     def get(self, name: str) -> Namespace | None:
         """The namespace with that name."""
@@ -104,11 +127,27 @@ class NamespaceBook:
             raise make_error("namespace.failed_to_create", reason=reason)
         if name in self._by_name:
             raise make_error("namespace.name_not_unique")
+        if len(self._by_name) >= MAX_NAMESPACES:
+            raise make_error("namespace.failed_to_create", reason="too many namespaces")
+        if self._limit is not None and not self._limit.admits(""):
+            raise make_error("namespace.failed_to_create", reason="too many namespaces created at once")
         return await self._insert(name, display_name)
 
-    def changed(self, namespace: Namespace) -> None:
-        """Write a changed namespace soon."""
-        self._rows.mark(namespace)
+    def newest(self, before: int | None, limit: int) -> list[Namespace]:
+        """Newest first, created strictly before `before` milliseconds (WIRE-122)."""
+        ordered = self._oldest_first
+        end = len(ordered) if before is None else bisect_left(ordered, before, key=attrgetter("create_ts"))
+        return ordered[max(0, end - limit) : end][::-1]
+
+    def used(self, namespace: Namespace, name: str, at_ms: int) -> None:
+        """An actor of that name was created; what changed of the names is written soon."""
+        names = namespace.names
+        known = name in names
+        forgotten = names.use(name, at_ms)
+        if not known and name in names:
+            self._rows.mark(NameRow(namespace.namespace_id, name, at_ms))
+        if forgotten is not None:
+            self._rows.mark(NameRow(namespace.namespace_id, forgotten, None))
 
     async def save(self, namespace: Namespace) -> None:
         """Write a changed namespace and wait until it is durable."""
@@ -123,12 +162,18 @@ class NamespaceBook:
         except BaseException:
             self._rows.forget(namespace)
             del self._by_name[name], self._by_id[namespace.namespace_id]
+            self._oldest_first.remove(namespace)
             raise
         return namespace
 
     def _add(self, namespace: Namespace) -> None:
         self._by_name[namespace.name] = namespace
         self._by_id[namespace.namespace_id] = namespace
+        ordered = self._oldest_first
+        # A page ends between two milliseconds: none may be shared (WIRE-070).
+        if ordered and namespace.create_ts <= ordered[-1].create_ts:
+            namespace.create_ts = ordered[-1].create_ts + 1
+        ordered.append(namespace)
 
 
 def _fault(name: str, display_name: str) -> str | None:

@@ -9,6 +9,7 @@ the wrong moment are remembered in the slot: a stop during a start, a wake or a 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -79,11 +80,15 @@ class Supervisor:
     Args:
         host: See `SupervisedHost`.
         on_destroyed: Called when an actor ceased to exist.
+
+    Attributes:
+        loads: Generations that there are, by namespace and pool.
     """
 
     def __init__(self, host: SupervisedHost, on_destroyed: Callable[[ActorSlot], None]) -> None:
         self._host = host
         self._on_destroyed = on_destroyed
+        self.loads = Counter[tuple[str, str]]()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -160,6 +165,20 @@ class Supervisor:
         if not task.cancelled() and task.exception() is not None:
             log.error("host transition failed", exc_info=task.exception())
 
+    def _occupy(self, slot: ActorSlot, task: ActorTask) -> None:
+        slot.task = task
+        self.loads[slot.record.namespace_id, slot.record.pool] += 1
+
+    def _vacate(self, slot: ActorSlot) -> None:
+        if slot.task is None:
+            return
+        slot.task = None
+        place = (slot.record.namespace_id, slot.record.pool)
+        self.loads[place] -= 1
+        # Pools come and go: only those that are in use are counted.
+        if not self.loads[place]:
+            del self.loads[place]
+
     async def _start(self, slot: ActorSlot, allocated: bool) -> None:
         record = slot.record
         try:
@@ -173,7 +192,8 @@ class Supervisor:
                 namespace=slot.namespace.name, generation=record.generation, input_cbor=record.input,
             )  # fmt: skip
             storage = GenerationStorage(self._host.storage, record.actor_id, record.generation)
-            slot.task = task = ActorTask(definition, identity, self._host, storage)
+            task = ActorTask(definition, identity, self._host, storage)
+            self._occupy(slot, task)
             task.on_ended = lambda error: self._ended_by_itself(slot, error)
             await task.start()
             if saved is not None:
@@ -185,7 +205,7 @@ class Supervisor:
 
     def _started(self, slot: ActorSlot, task: ActorTask) -> None:
         record = slot.record
-        record.connectable_ts = clock.now_ms()
+        record.connectable_ts = record.now_ms()
         record.start_ts = record.start_ts or record.connectable_ts
         record.error = None
         # From here on the actor has it in its own storage (START-026).
@@ -204,7 +224,7 @@ class Supervisor:
         record = slot.record
         log.warning("actor start failed", actor_id=record.actor_id, name=record.name, generation=record.generation, error=repr(error))
         order, slot.order = slot.order, None
-        slot.task = None
+        self._vacate(slot)
         record.error = _crashed(error)
         if order is not None and order.kind is StopKind.DESTROY:
             await self._bury(slot)
@@ -227,7 +247,7 @@ class Supervisor:
         slot.stop_reason = reason
         record.connectable_ts = None
         if reason.kind is StopKind.SLEEP:
-            record.sleep_ts = clock.now_ms()  # SLEEP-026: shown from the intent on
+            record.sleep_ts = record.now_ms()  # SLEEP-026: shown from the intent on
         self._host.rows.mark(record)
         self._run(slot, self._stop(slot, reason, failure))
 
@@ -249,7 +269,7 @@ class Supervisor:
 
     async def _stopped(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None) -> None:
         """What happens after *stopped* (STOP-002)."""
-        slot.task = None
+        self._vacate(slot)
         slot.stop_reason = None
         slot.live = None
         if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason is StopReason.STOP_INTENT):
@@ -273,7 +293,7 @@ class Supervisor:
     def _asleep(self, slot: ActorSlot, event: SlotEvent) -> None:
         record = slot.record
         record.connectable_ts = None
-        record.sleep_ts = record.sleep_ts or clock.now_ms()
+        record.sleep_ts = record.sleep_ts or record.now_ms()
         slot.state = SlotState.ASLEEP
         slot.transition = None
         self._host.rows.mark(record)
@@ -283,7 +303,7 @@ class Supervisor:
         """Make the end durable, let go of key and sockets, then remove the data (DESTROY-041, DESTROY-044, HIB-061, HIB-062)."""
         record = slot.record
         record.connectable_ts = None
-        record.destroy_ts = clock.now_ms()
+        record.destroy_ts = record.now_ms()
         record.alarm = None
         record.input = None
         try:
@@ -292,7 +312,7 @@ class Supervisor:
             # The row stays changed and is written with the next batch; keeping the actor would not make it durable sooner.
             log.exception("a destroy is not yet durable", actor_id=record.actor_id)
         slot.state = SlotState.DESTROYED
-        slot.task = None
+        self._vacate(slot)
         slot.transition = None
         self._on_destroyed(slot)
         slot.announce(SlotEvent.DESTROYED)

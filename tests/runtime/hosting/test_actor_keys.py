@@ -11,8 +11,8 @@ from runtime.hosting.standalone.slot import ActorSlot
 HERE, THERE = Namespace("n1", "here", "", 0), Namespace("n2", "there", "", 0)
 
 
-def slot(actor_id, key="k", namespace=HERE):
-    return ActorSlot(ActorRecord(actor_id, namespace.namespace_id, "thing", key, "default", 0), namespace)
+def slot(actor_id, key="k", namespace=HERE, name="thing", create_ts=0):
+    return ActorSlot(ActorRecord(actor_id, namespace.namespace_id, name, key, "default", create_ts), namespace)
 
 
 def test_a_key_belongs_to_a_name_in_a_namespace():
@@ -33,6 +33,45 @@ def test_an_actor_that_goes_late_does_not_take_the_key_from_its_next_holder():
     directory.remove(second)
     directory.remove(second)
     assert (directory.slots, directory.find(HERE, "thing", "k")) == ({}, None)
+
+
+def ids(slots):
+    return [slot.actor_id for slot in slots]
+
+
+def test_the_actors_of_a_name_are_listed_from_new_to_old():
+    directory = Directory()
+    slots = [slot(str(at), key=None, create_ts=at) for at in range(6)]
+    for one in slots:
+        directory.add(one)
+    directory.add(slot("other", name="other"))
+    directory.add(slot("there", namespace=THERE))
+    directory.remove(slots[3])
+    assert ids(directory.newest(HERE, "thing", None, 100)) == ["5", "4", "2", "1", "0"]
+    assert ids(directory.newest(HERE, "thing", 4, 2)) == ["2", "1"]
+    assert (directory.newest(HERE, "thing", None, 0), directory.newest(HERE, "thing", 0, 5), directory.newest(HERE, "no", None, 5)) == (
+        [],
+        [],
+        [],
+    )
+
+
+def test_no_two_actors_of_a_name_share_a_moment():
+    directory = Directory()
+    for number in range(5):
+        directory.add(slot(str(number), key=None, create_ts=7))
+    seen, before = [], None
+    while page := directory.newest(HERE, "thing", before, 2):
+        seen += ids(page)
+        before = page[-1].record.create_ts
+    assert seen == ["4", "3", "2", "1", "0"]
+
+
+def test_names_without_actors_leave_nothing():
+    directory, one = Directory(), slot("a")
+    directory.add(one)
+    directory.remove(one)
+    assert (directory.slots, directory._keys, directory._names) == ({}, {}, {})
 
 
 @pytest.mark.parametrize(("key", "name"), [("", "actor.empty_key"), ("é" * 513, "actor.key_too_large")])

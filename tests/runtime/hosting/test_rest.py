@@ -7,7 +7,7 @@ import json
 import cbor2
 import pytest
 
-from runtime import Actor, HostOptions, Options, Registry
+from runtime import Actor, HostOptions, Options, Registry, clock
 from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.rest.actors import BOTH_FILTERS
 from tests.runtime.gateway.support import error_of, exchange, serving
@@ -227,13 +227,15 @@ async def test_listing_rules(http):
 
 
 async def test_pages_run_from_newest_to_oldest(http):
-    ids = []
-    for number in range(5):
-        ids.append((await put(http, str(number)))["actor_id"])
-        await asyncio.sleep(0.003)
+    ids = [(await put(http, str(number)))["actor_id"] for number in range(5)]
+    assert await paged(http) == ids[::-1]
+
+
+async def paged(http, **more):
+    """The actors of all pages, of two each."""
     seen, cursor = [], None
     while True:
-        params = {**NS, "name": "thing", "limit": "2", **({"cursor": cursor} if cursor else {})}
+        params = {**NS, "name": "thing", "limit": "2", **more, **({"cursor": cursor} if cursor else {})}
         page = (await http.get("/actors", params=params)).json()
         cursor = page["pagination"]["cursor"]
         if not page["actors"]:
@@ -241,7 +243,22 @@ async def test_pages_run_from_newest_to_oldest(http):
             break
         assert cursor == str(page["actors"][-1]["create_ts"])
         seen += [actor["actor_id"] for actor in page["actors"]]
-    assert seen == ids[::-1]
+    return seen
+
+
+async def test_actors_of_one_moment_are_each_on_one_page(http, monkeypatch):
+    moment = clock.now_ms()
+    monkeypatch.setattr("runtime.clock.now_ms", lambda: moment)
+    ids = [(await put(http, str(number)))["actor_id"] for number in range(7)]
+    for gone in (ids[6], ids[1], ids[3]):
+        await http.delete(f"/actors/{gone}", params=NS)
+    again = (await put(http, "6"))["actor_id"]
+    assert await paged(http) == [again, ids[5], ids[4], ids[2], ids[0]]
+    assert await paged(http, include_destroyed="true") == [again, *ids[::-1]]
+    shown = (await http.get("/actors", params={**NS, "name": "thing", "include_destroyed": "true"})).json()["actors"]
+    for one in shown:
+        moments = [one[name] for name in ("start_ts", "connectable_ts", "destroy_ts") if one[name] is not None]
+        assert all(one["create_ts"] <= at for at in moments)
 
 
 async def test_destroy_frees_the_key_and_keeps_the_record(http):
@@ -417,6 +434,19 @@ async def test_targets_other_than_ours_have_no_route(http):
     }  # fmt: skip
     api = await http.get("/health", headers={"x-rivet-target": "api-public"})
     assert api.status_code == 200
+
+
+async def test_what_is_known_of_destroyed_actors_and_names_survives_a_restart(tmp_path, fake):
+    async with serving(Registry(Thing), storage=tmp_path) as http:
+        ids = []
+        for _ in range(3):
+            ids.append((await put(http))["actor_id"])
+            await http.delete(f"/actors/{ids[-1]}", params=NS)
+        await put(http, "k2", name="unheard-of")
+    async with serving(Registry(Thing), storage=tmp_path) as http:
+        assert await paged(http, key="k", include_destroyed="true") == ids[::-1]
+        assert (await http.delete(f"/actors/{ids[0]}", params=NS)).json() == {}
+        assert {"thing", "unheard-of"} <= (await http.get("/actors/names", params=NS)).json()["names"].keys()
 
 
 async def test_records_survive_a_restart(tmp_path, fake):

@@ -9,6 +9,10 @@ from runtime.declaration.definition import Actor
 from runtime.declaration.registry import Registry
 from runtime.errors import ActorError, make_error
 from runtime.hosting.options import HostOptions
+from runtime.hosting.standalone import records
+from runtime.hosting.standalone.actor_keys import Directory
+from runtime.hosting.standalone.actor_names import ActorNames
+from runtime.hosting.standalone.destroyed import DestroyedRecords
 from runtime.hosting.standalone.namespaces import Namespace
 from runtime.hosting.standalone.pools import NORMAL_POOL
 from runtime.hosting.standalone.records import ActorRecord
@@ -20,7 +24,7 @@ from runtime.hosting.standalone.rest.process import ProcessEndpoints
 from runtime.hosting.standalone.rest.request import RestRequest
 from runtime.hosting.standalone.slot import ActorSlot
 from runtime.protocol.ids import new_id
-from runtime.storage.base import Put
+from runtime.storage.base import HOST_SCOPE, Put
 from runtime.storage.memory import MemoryStorage
 
 JSON = {b"content-type": b"application/json"}
@@ -50,20 +54,35 @@ class Book(dict):
     def __iter__(self):
         return iter(self.values())
 
+    def newest(self, before, limit):
+        found = sorted(self.values(), key=lambda one: one.create_ts, reverse=True)
+        return [one for one in found if before is None or one.create_ts < before][:limit]
+
 
 class Host:
     """What the endpoints use of a host, and nothing else."""
 
     def __init__(self):
         self.registry, self.storage, self.options = Registry(Thing), MemoryStorage(), HostOptions(pool="mine")
-        self.home = Namespace(new_id(), "home", "Home", 3, {"mine": NORMAL_POOL}, {"seen"})
-        self.namespaces, self.slots, self.orders = Book(home=self.home), {}, []
+        self.home = Namespace(new_id(), "home", "Home", 3, {"mine": NORMAL_POOL}, ActorNames({"seen"}))
+        self.namespaces, self.directory, self.orders = Book(home=self.home), Directory(), []
+        self.slots, self.find, self.newest = self.directory.slots, self.directory.find, self.directory.newest
+        self.destroyed, self.loads = DestroyedRecords(self.storage), {}
         self.started_ms, self.endpoint = 7, "http://here"
 
     def add(self, key="k", create_ts=1, name="thing"):
         record = ActorRecord(new_id(), self.home.namespace_id, name, key, "mine", create_ts)
-        self.slots[record.actor_id] = slot = ActorSlot(record, self.home)
+        self.directory.add(slot := ActorSlot(record, self.home))
         return slot
+
+    async def bury(self, slot, at_ms=2):
+        """Destroy the actor as the supervisor does."""
+        slot.record.destroy_ts = at_ms
+        await self.storage.commit(HOST_SCOPE, slot.record.ops())
+        self.directory.remove(slot)
+
+    def load(self, namespace, pool):
+        return self.loads.get(pool, 0)
 
     async def get_or_create(self, namespace, name, key, pool, input_cbor=None):
         found = next((slot for slot in self.slots.values() if slot.record.key == key), None)
@@ -127,6 +146,65 @@ async def test_lists_go_from_new_to_old_and_a_page_names_where_the_next_begins(h
     assert [one["create_ts"] for one in page["actors"]] == [1, 0]
 
 
+async def test_a_page_is_made_of_what_is_on_it(host, monkeypatch):
+    """Nothing is decoded that is not shown, and no actor is looked at that was not asked for."""
+    for number in range(300):
+        one = host.add(f"k{number % 100}", create_ts=number)
+        if number < 200:
+            await host.bury(one)
+    decoded = []
+    monkeypatch.setattr("runtime.hosting.standalone.destroyed.decode", lambda value: decoded.append(value) or records.decode(value))
+
+    class Unread(dict):
+        values = items = keys = __iter__ = None
+
+    host.slots = Unread(host.slots)
+    actors = ActorEndpoints(host, free)
+
+    async def listed(query):
+        decoded.clear()
+        page = await body_of(actors.list_actors(request(query=b"namespace=home&name=thing&" + query)))
+        return [one["create_ts"] for one in page["actors"]], len(decoded)
+
+    assert await listed(b"key=k7") == ([207], 0)
+    assert await listed(b"key=k7&include_destroyed=true") == ([207, 107, 7], 2)
+    assert await listed(b"key=k7&include_destroyed=true&cursor=107") == ([7], 1)
+    assert await listed(b"include_destroyed=true&limit=3") == ([299, 298, 297], 3)
+    assert await listed(b"include_destroyed=true&limit=4&cursor=202") == ([201, 200, 199, 198], 4)
+    assert await listed(b"limit=2&cursor=202") == ([201, 200], 0)
+    assert await listed(b"key=k7&cursor=-1&include_destroyed=true") == ([], 0)
+    assert (await listed(b"include_destroyed=true&limit=100000"))[0] == list(range(300))[::-1]
+
+
+async def test_an_actor_that_is_destroyed_while_it_is_looked_for_is_found_once(host):
+    slot = host.add(create_ts=5)
+    find = host.destroyed.of_name
+
+    async def destroyed_meanwhile(*asked):
+        await host.bury(slot)
+        return await find(*asked)
+
+    host.destroyed.of_name = destroyed_meanwhile
+    page = await body_of(ActorEndpoints(host, free).list_actors(request(query=b"namespace=home&name=thing&include_destroyed=true")))
+    assert [one["actor_id"] for one in page["actors"]] == [slot.actor_id]
+
+
+@pytest.mark.parametrize(("limit", "count"), [("0", 0), ("7", 7), ("0000000000000000000000007", 7), ("9" * 25, 1000), ("9" * 5000, 1000)])
+def test_pages_are_bounded_whatever_is_asked_for(limit, count):
+    assert request(query=b"namespace=home&limit=" + limit.encode()).query("limit").limit() == count
+
+
+async def test_every_envoy_is_on_some_page(host):
+    host.home.pools |= dict.fromkeys("abcde", NORMAL_POOL)
+    host.serves = lambda namespace, pool: True
+    pools, cursor = PoolEndpoints(host, free), b""
+    seen = []
+    while (page := await body_of(pools.envoys(request(query=b"namespace=home&limit=2" + cursor))))["envoys"]:
+        seen += [one["pool_name"] for one in page["envoys"]]
+        cursor = b"&cursor=" + page["pagination"]["cursor"].encode()
+    assert seen == ["a", "b", "c", "d", "e", "mine"]
+
+
 async def test_who_knows_key_or_ids_needs_no_token_and_who_lists_does(host):
     slot, actors = host.add(), ActorEndpoints(host, shut)
     for query in (b"name=thing&key=k", b"actor_ids=" + slot.actor_id.encode()):
@@ -178,7 +256,7 @@ async def test_namespaces_by_name_by_id_and_in_pages(host):
 
 async def test_pools_are_configured_and_their_envoy_is_this_process(host):
     pools = PoolEndpoints(host, free)
-    host.add().task = object()
+    host.loads["mine"] = 1
     (envoy,) = (await body_of(pools.envoys(request())))["envoys"]
     assert (envoy["pool_name"], envoy["slots"], envoy["create_ts"]) == ("mine", 1, 7)
     config = {"datacenters": {"default": {"serverless": {"url": "x"}}}}

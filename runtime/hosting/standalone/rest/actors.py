@@ -7,7 +7,6 @@ import binascii
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import make_error
-from runtime.hosting.standalone import records
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.namespaces import DATACENTER
 from runtime.hosting.standalone.rest.bodies import CreateActor, Empty, GetOrCreateActor, decode_body, decode_input
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from runtime.declaration.registry import Registry
     from runtime.hosting.options import HostOptions
+    from runtime.hosting.standalone.destroyed import DestroyedRecords
     from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
     from runtime.hosting.standalone.records import ActorRecord
     from runtime.hosting.standalone.rest.request import Authorize, Query, RestRequest
@@ -44,7 +44,7 @@ class ActorsHost(Protocol):
 
     @property
     def storage(self) -> Storage:
-        """Holds destroyed records and inspector tokens."""
+        """Holds inspector tokens."""
         ...
 
     @property
@@ -60,6 +60,19 @@ class ActorsHost(Protocol):
     @property
     def slots(self) -> Mapping[str, ActorSlot]:
         """Every actor that is not destroyed, by id."""
+        ...
+
+    @property
+    def destroyed(self) -> DestroyedRecords:
+        """What is still known of destroyed actors."""
+        ...
+
+    def find(self, namespace: Namespace, name: str, key: str) -> ActorSlot | None:
+        """The live actor of a serialized key."""
+        ...
+
+    def newest(self, namespace: Namespace, name: str, before: int | None, limit: int) -> list[ActorSlot]:
+        """The live actors of a name, newest first."""
         ...
 
     async def get_or_create(
@@ -108,17 +121,13 @@ class ActorEndpoints:
             return _page(await self._by_ids(namespace, ids), limit)
         if name is None:
             raise make_error("validation.invalid_input", message=NO_FILTER if key is None else KEY_WITHOUT_NAME)
-        found = [slot.record for slot in self._host.slots.values() if slot.namespace is namespace and slot.record.name == name]
+        found = self._live(namespace, name, key, before, limit)
         if include_destroyed:
-            # Read from storage: memory must not grow with every actor that ever was.
-            buried = await records.load_destroyed(self._host.storage)
-            found += [item for item in buried if item.namespace_id == namespace.namespace_id and item.name == name]
-        if key is not None:
-            found = [record for record in found if record.key == key]
-        if before is not None:
-            found = [record for record in found if record.create_ts < before]
-        # Newest first, and the cursor is a time: what shares its millisecond with the last of a page is not on the next one.
-        found.sort(key=lambda record: record.create_ts, reverse=True)
+            buried = await self._buried(namespace, name, key, before, limit)
+            # An actor may be destroyed meanwhile: it is in both then.
+            known = {record.actor_id for record in buried}
+            found = [*buried, *(record for record in found if record.actor_id not in known)]
+            found.sort(key=lambda record: record.create_ts, reverse=True)
         return _page(found, limit)
 
     async def get_or_create(self, request: RestRequest) -> Reply:
@@ -151,7 +160,7 @@ class ActorEndpoints:
             await self._host.destroy(slot)
         else:
             # Destroyed before: the caller has what it wanted.
-            record = await records.find_destroyed(self._host.storage, request.params[0].lower())
+            record = await self._host.destroyed.find(request.params[0].lower())
             if record is None or record.namespace_id != namespace.namespace_id:
                 raise make_error("actor.not_found")
         return json_reply({})
@@ -172,8 +181,9 @@ class ActorEndpoints:
         self._authorize(request)
         namespace = self._namespace(query)
         after = query.text("cursor")
-        known = sorted({definition.name for definition in self._host.registry} | namespace.names)
-        page = [name for name in known if after is None or name > after][: query.limit()]
+        limit = query.limit()
+        registered = {definition.name for definition in self._host.registry if after is None or definition.name > after}
+        page = sorted({*registered, *namespace.names.after(after, limit)})[:limit]
         listed = {name: {"metadata": self._metadata(name)} for name in page}
         return json_reply({"names": listed, "pagination": {"cursor": page[-1] if page else None}})
 
@@ -214,11 +224,23 @@ class ActorEndpoints:
             raise make_error("actor.not_found")
         return slot
 
+    def _live(self, namespace: Namespace, name: str, key: str | None, before: int | None, limit: int) -> list[ActorRecord]:
+        if key is None:
+            return [slot.record for slot in self._host.newest(namespace, name, before, limit)]
+        holder = self._host.find(namespace, name, key)
+        return [] if holder is None or (before is not None and holder.record.create_ts >= before) else [holder.record]
+
+    async def _buried(self, namespace: Namespace, name: str, key: str | None, before: int | None, limit: int) -> list[ActorRecord]:
+        destroyed, space = self._host.destroyed, namespace.namespace_id
+        if key is None:
+            return await destroyed.of_name(space, name, before, limit)
+        return await destroyed.of_key(space, name, key, before, limit)
+
     async def _by_ids(self, namespace: Namespace, ids: list[str]) -> list[ActorRecord]:
         found = []
         for actor_id in ids:
             slot = self._host.slots.get(actor_id)
-            record = slot.record if slot is not None else await records.find_destroyed(self._host.storage, actor_id)
+            record = slot.record if slot is not None else await self._host.destroyed.find(actor_id)
             if record is not None and record.namespace_id == namespace.namespace_id:
                 found.append(record)
         return found

@@ -44,9 +44,7 @@ class NamespaceEndpoints:
         if ids:
             found = [self._host.namespaces.by_id(check_id(text)) for text in ids]
             return json_reply({"namespaces": [item.to_json() for item in found if item is not None], **NO_CURSOR})
-        before = query.before()
-        page = sorted(self._host.namespaces, key=lambda item: item.create_ts, reverse=True)
-        page = [item for item in page if before is None or item.create_ts < before][: query.limit()]
+        page = self._host.namespaces.newest(query.before(), query.limit())
         cursor = str(page[-1].create_ts) if page else None
         return json_reply({"namespaces": [item.to_json() for item in page], "pagination": {"cursor": cursor}})
 

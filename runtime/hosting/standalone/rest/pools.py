@@ -12,11 +12,8 @@ from runtime.protocol.ids import new_id
 from runtime.replies import Reply, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
     from runtime.hosting.standalone.rest.request import Authorize, Query, RestRequest
-    from runtime.hosting.standalone.slot import ActorSlot
 
 
 class PoolsHost(Protocol):
@@ -28,13 +25,12 @@ class PoolsHost(Protocol):
         ...
 
     @property
-    def slots(self) -> Mapping[str, ActorSlot]:
-        """Every actor that is not destroyed, by id."""
-        ...
-
-    @property
     def started_ms(self) -> int:
         """When the host was opened, in milliseconds."""
+        ...
+
+    def load(self, namespace: Namespace, pool: str) -> int:
+        """How many generations of a pool there are."""
         ...
 
     def serves(self, namespace: Namespace, pool: str) -> bool:
@@ -59,12 +55,15 @@ class PoolEndpoints:
         query = request.query("name", "limit", "cursor", repeatable=("envoy_key",))
         namespace = self._entered(request, query)
         wanted, keys, before = query.text("name"), query.items("envoy_key"), query.before()
-        started = self._host.started_ms
-        pools = [pool for pool in sorted(namespace.pools) if self._host.serves(namespace, pool) and wanted in (None, pool)]
-        if (keys and self._envoy_key not in keys) or (before is not None and started >= before):
+        served = [pool for pool in sorted(namespace.pools) if self._host.serves(namespace, pool)]
+        # It serves them all from its start on. The list has them a millisecond apart, so that a page can end between any two.
+        started = {pool: self._host.started_ms - place for place, pool in enumerate(served)}
+        pools = [pool for pool in served if wanted in (None, pool) and (before is None or started[pool] < before)]
+        if keys and self._envoy_key not in keys:
             pools = []
-        page = [self._envoy(namespace, pool) for pool in pools][: query.limit()]
-        return json_reply({"envoys": page, "pagination": {"cursor": str(started) if page else None}})
+        page = pools[: query.limit()]
+        envoys = [self._envoy(namespace, pool, started[pool]) for pool in page]
+        return json_reply({"envoys": envoys, "pagination": {"cursor": str(started[page[-1]]) if page else None}})
 
     async def runners(self, request: RestRequest) -> Reply:
         """GET /runners: there are no runners of the older kind."""
@@ -114,12 +113,9 @@ class PoolEndpoints:
         self._authorize(request)
         return self._host.namespaces.require(query.required("namespace"))
 
-    def _envoy(self, namespace: Namespace, pool: str) -> dict[str, object]:
-        slots = sum(
-            1 for slot in self._host.slots.values()
-            if slot.task is not None and slot.namespace is namespace and slot.record.pool == pool
-        )  # fmt: skip
-        return envoy_to_json(namespace, pool, key=self._envoy_key, slots=slots, started_ms=self._host.started_ms, now_ms=clock.now_ms())
+    def _envoy(self, namespace: Namespace, pool: str, started_ms: int) -> dict[str, object]:
+        slots = self._host.load(namespace, pool)
+        return envoy_to_json(namespace, pool, key=self._envoy_key, slots=slots, started_ms=started_ms, now_ms=clock.now_ms())
 
 
 def _endpoints(config: dict[str, dict[str, object]]) -> dict[str, object]:

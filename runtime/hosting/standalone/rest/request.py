@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Authorize = Callable[["RestRequest"], None]
 
 DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+"""Entries of a page at most, whatever was asked for."""
+DIGITS = 9
 NO_CURSOR = {"pagination": {"cursor": None}}
 """The end of lists that are never cut into pages."""
 
@@ -74,14 +77,16 @@ class Query:
         return value == "true"
 
     def limit(self) -> int:
-        """The page size."""
+        """The page size, at most `MAX_LIMIT`: who wants more takes the next page."""
         value = self.text("limit")
         if value is None:
             return DEFAULT_LIMIT
         # `int` takes more than that: signs, spaces, underscores, digits of other scripts.
         if not (value.isascii() and value.isdigit()):
             raise bad_request("query parameter `limit` must be a non-negative integer")
-        return int(value)
+        digits = value.lstrip("0") or "0"
+        # Compared by its length first: Python refuses to read thousands of digits.
+        return MAX_LIMIT if len(digits) > DIGITS else min(int(digits), MAX_LIMIT)
 
     def before(self) -> int | None:
         """The cursor of a page ordered by `create_ts`; anything but an integer is an internal error (WIRE-070)."""
