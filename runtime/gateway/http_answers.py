@@ -25,7 +25,8 @@ from runtime.protocol.http_bodies import (
     encode_error,
     encode_queue_response,
 )
-from runtime.protocol.values import UNDEFINED, from_wire
+from runtime.protocol.payload import value_of
+from runtime.protocol.values import UNDEFINED
 from runtime.replies import JSON_TYPE, Reply, json_reply
 from runtime.version import version
 
@@ -52,11 +53,12 @@ FETCH_FAILED = Reply(
 
 
 class Undecodable(Exception):
-    """A request that its route cannot read: answered 400 with the error inside (WIRE-306, WIRE-314, WIRE-315)."""
+    """A request that its route cannot read: answered with the error inside, and no reason to log (WIRE-306, WIRE-314, WIRE-315)."""
 
-    def __init__(self, error: ActorError) -> None:
-        super().__init__(error.message)
+    def __init__(self, error: Exception, status: int = 400) -> None:
+        super().__init__(str(error))
         self.error = error
+        self.status = status
 
 
 class MessageLimits(Protocol):
@@ -92,9 +94,9 @@ class ActorFace:
         """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835)."""
         try:
             return await self._answer(live, request)
-        # Apart from the other errors: what is inside has a status of its own in the catalogue, and it is not 400.
+        # Apart from the other errors: what is inside has a status of its own in the catalogue, and it is not this one.
         except Undecodable as fault:
-            return _failure(live, request, fault.error, 400)
+            return _failure(live, request, fault.error, fault.status)
         except ActorError as error:
             return _failure(live, request, error, http_status(error))
         except Exception as error:
@@ -119,7 +121,7 @@ class ActorFace:
             return self._encoded(live, request, encode_queue_response(result, request.encoding))
         if kind is Kind.REQUEST:
             # Absent parameters differ from null here only: a raw handler's guard sees which one it was.
-            params = UNDEFINED if request.params is None else from_wire(jsontext.loads(request.params))
+            params = _raw_params(request)
             return raw_reply(
                 await task.raw_requests.fetch(request.to_actor(request.route.name, request.body or None), params), live.headers
             )
@@ -139,8 +141,8 @@ class ActorFace:
             raise Undecodable(make_error("message.incoming_too_long"))
         try:
             return decode(request.body, request.encoding)
-        except ValueTagError:
-            raise  # WIRE-401: a value fault, not a format fault
+        except ValueTagError as error:
+            raise Undecodable(error, 500) from None  # WIRE-401: a value fault, not a format fault
         except DecodeError:
             raise Undecodable(make_error("core.internal_error")) from None
 
@@ -181,6 +183,16 @@ def _params(request: ActorRequest) -> Any:
     if request.params is None:
         return None
     try:
-        return from_wire(jsontext.loads(request.params))
-    except ValueError:
+        return value_of(jsontext.loads(request.params))
+    except DecodeError:
         raise Undecodable(make_error("core.internal_error")) from None
+
+
+def _raw_params(request: ActorRequest) -> Any:
+    """The connection parameters of a raw request; absent means undefined (WIRE-346)."""
+    if request.params is None:
+        return UNDEFINED
+    try:
+        return value_of(jsontext.loads(request.params))
+    except DecodeError as error:
+        raise Undecodable(error, 500) from None

@@ -66,7 +66,7 @@ def _read(reader: Reader, kind: Any) -> Any:
     if kind is bytes:
         return reader.data()
     if get_origin(kind) is list:
-        return [_read(reader, get_args(kind)[0]) for _ in range(reader.uint())]
+        return [_read(reader, get_args(kind)[0]) for _ in range(reader.count())]
     if isinstance(kind, types.UnionType):
         return _read(reader, get_args(kind)[0]) if reader.bool() else None
     return read_record(reader, kind)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 500
 _HIDDEN = ("sqlite_", "__drizzle_")
 # Literals, quoted names and comments are matched first and so swallowed: what looks like a parameter in them is none.
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|([:@$][A-Za-z_]\w*)", re.DOTALL)
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?(?:\*/|\Z)|([:@$][A-Za-z_]\w*)", re.DOTALL)
 
 
 def quoted(name: str) -> str:
@@ -87,5 +87,5 @@ def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:
 
 def _statements(sql: str) -> int:
     # Split after literals and comments are gone: a semicolon in them ends nothing. Triggers with a body count as several.
-    bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/", "", sql, flags=re.DOTALL)
+    bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?(?:\*/|\Z)", "", sql, flags=re.DOTALL)
     return sum(1 for part in bare.split(";") if part.strip())

@@ -13,6 +13,7 @@ from runtime.inspector.render import render
 from runtime.inspector.request import ShortError
 from runtime.inspector.routes import ACTION, ROUTES, run_action
 from runtime.inspector.token import header_token
+from runtime.protocol.payload import text_of
 from runtime.protocol.values import UNDEFINED
 from runtime.replies import Reply, json_reply
 
@@ -39,10 +40,13 @@ async def answer_http(request: InspectorRequest) -> Reply:
         return json_reply({"error": str(error)}, 400)
     except ActorError as error:
         return _failure(error)
+    # A body, value or number that no value, statement or row can hold: the caller's mistake, who is told.
+    except (TypeError, ValueError) as error:
+        return _failure(ActorError("actor", "internal_error", text_of(str(error))))
     except Exception as error:
         request.view.log.warning("inspector request failed", path=request.path, exc_info=error)
         # The text and not a mask: who holds the token may know what went wrong (INSP-006).
-        return _failure(ActorError("actor", "internal_error", str(error)))
+        return _failure(ActorError("actor", "internal_error", text_of(str(error))))
 
 
 def _failure(error: ActorError) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from runtime.inspector.ports import InspectedActor
 
 DEFAULT_LIMIT = 100
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class ShortError(Exception):
@@ -46,10 +48,14 @@ class InspectorRequest:
 
     def limit(self) -> int:
         """`limit` as INSP-061 reads it."""
-        try:
-            # Through `float`: fractions are rounded down, and `1e2` is a number as well (INSP-061).
-            number = math.floor(float(self.query.get("limit", "")))
-        # `inf` is a number that no integer can hold.
-        except (ValueError, OverflowError):
-            return DEFAULT_LIMIT
-        return number if number >= 1 else DEFAULT_LIMIT
+        number = whole_number(self.query.get("limit", ""))
+        return DEFAULT_LIMIT if number is None or number < 1 else number
+
+
+def whole_number(text: str) -> int | None:
+    """A number of a query without its fraction, `1e2` as well; None when it is none that an integer of 64 bits can hold (INSP-061)."""
+    # Not `float` alone: it takes underscores and digits of other scripts.
+    if not _NUMBER.fullmatch(text.strip()):
+        return None
+    number = float(text)
+    return math.floor(number) if abs(number) < 2**63 else None

@@ -8,9 +8,10 @@ from urllib.parse import unquote
 
 from runtime.errors import ActorError, make_error
 from runtime.inspector import database_view
-from runtime.inspector.request import DEFAULT_LIMIT, ShortError
+from runtime.inspector.request import DEFAULT_LIMIT, ShortError, whole_number
 from runtime.inspector.workflow_view import history_json
-from runtime.protocol.values import UNDEFINED, from_wire
+from runtime.protocol.payload import value_of
+from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,7 +64,7 @@ async def run_action(request: InspectorRequest) -> Any:
         # One argument need not be wrapped in a list (INSP-051).
         args = [] if given is UNDEFINED else list(given) if isinstance(given, list) else [given]
     try:
-        output = await request.view.run_action(unquote(match[1]), [from_wire(item) for item in args])
+        output = await request.view.run_action(unquote(match[1]), [value_of(item) for item in args])
     except ActorError:
         raise
     except Exception as error:
@@ -90,7 +91,7 @@ async def _post_queue(request: InspectorRequest) -> Any:
         # The one route whose text for this is specified (INSP-066); the others give the parser's.
         raise make_error("actor.invalid_request", message="Invalid inspector JSON body") from None
     name = body.get("name")
-    stored = await request.view.enqueue(name if isinstance(name, str) else "", from_wire(body.get("body")))
+    stored = await request.view.enqueue(name if isinstance(name, str) else "", value_of(body.get("body")))
     # Text here and a number in the list, as the peer has it (INSP-062, INSP-064).
     return {"id": str(stored.id), "name": stored.name, "createdAtMs": stored.created_at}
 
@@ -132,11 +133,11 @@ async def _get_rows(request: InspectorRequest) -> Any:
     numbers = {}
     for name, default in (("limit", DEFAULT_LIMIT), ("offset", 0)):
         text = request.query.get(name)
-        try:
-            numbers[name] = default if text is None else int(float(text))
-        except (ValueError, OverflowError):
+        number = default if text is None else whole_number(text)
+        if number is None:
             # What SQLite says of a word where a number must stand, which is how the peer answers.
-            raise ActorError("core", "internal_error", "An internal error occurred", {"error": f"no such column: {text}"}) from None
+            raise ActorError("core", "internal_error", "An internal error occurred", {"error": f"no such column: {text}"})
+        numbers[name] = number
     return {"rows": await database_view.rows(request.view, table, numbers["limit"], numbers["offset"])}
 
 

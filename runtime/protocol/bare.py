@@ -100,11 +100,21 @@ class Reader:
             part = self.byte()
             value |= (part & 0x7F) << (7 * position)
             if part < 0x80:
+                # Padding: one number must not have several forms, which two readers could take for different ones.
+                if part == 0 and position:
+                    raise DecodeError("integer is padded")
                 # The tenth byte has room for more than the last bit of a u64.
                 if value > MAX_UINT:
                     break
                 return value
         raise DecodeError("integer is too large")
+
+    def count(self) -> int:
+        """How many items follow; each takes at least a byte, and nothing is made for more than there are."""
+        count = self.uint()
+        if count > len(self._data) - self._at:
+            raise DecodeError("message is too short")
+        return count
 
     def u16(self) -> int:
         """Two bytes, little endian."""

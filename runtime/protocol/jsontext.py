@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import array
+import re
 from datetime import UTC, datetime
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 import msgspec
 
+from runtime.protocol.cbor_heads import WIRE
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.values import CborOnly, Map, Undefined
+
+MAX_DEPTH: Final = WIRE.depth
+_TEXT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _plain(value: Any) -> Any:
@@ -49,8 +57,27 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(data: bytes | str) -> Any:
-    """Decode exactly one value; raises `DecodeError` for anything that is not JSON."""
+    """Decode exactly one value; in linear time, whatever the text.
+
+    Raises:
+        DecodeError: It is not JSON, or nested more than 272 deep, as CBOR may be; nothing else is ever raised.
+    """
     try:
-        return _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        value = _decoder.decode(data)
+        # The decoder's own limit is the stack's. What is left of that when the value is walked over is less, and depends on the caller.
+        deep = len(data) > MAX_DEPTH and _depth(data) > MAX_DEPTH
+    except Exception as error:
         raise DecodeError(f"malformed JSON: {error}") from error
+    if deep:
+        raise DecodeError(f"malformed JSON: nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _depth(data: bytes | str) -> int:
+    """How deep a well-formed text is at most, or, when it has no more brackets than may be inside each other, how many it has."""
+    raw = data.encode() if isinstance(data, str) else data
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= MAX_DEPTH:
+        return opened
+    brackets = _TEXT.sub(b"", raw).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)

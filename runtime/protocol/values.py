@@ -100,7 +100,9 @@ _CONTAINERS = frozenset({list, dict, Map, CborOnly})
 _ATOMS = frozenset({str, bool, type(None), float})
 _CBOR_ONLY = (datetime, re.Pattern, RegExp, array.array)
 _FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
-_BIG_INTEGER = re.compile(r"-?[0-9]+")
+_BIG_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+# As many different members of a set may have one hash as make no difference to the time that it takes.
+_SAME_HASH: Final = 16
 
 
 def to_wire(value: Any) -> Any:
@@ -258,6 +260,21 @@ def _untag(tag: str, content: Any) -> Any:
 def _set(items: list[Any]) -> Any:
     # A JS set holds anything; what no Python set can hold stays a list, because nothing may get lost.
     try:
-        return {tuple(item) if type(item) is list else item for item in items}
+        members = [tuple(item) if type(item) is list else item for item in items]
+        return items if len(members) > _SAME_HASH and _collide(members) else set(members)
     except TypeError:
         return items
+
+
+def _collide(members: list[Any]) -> bool:
+    """Whether many different members have the same hash: whoever sent them chose them, and a set would take the square of their number."""
+    buckets: dict[int, list[Any]] = {}
+    for member in members:
+        # Hashes of texts are random, and nobody can choose them.
+        if type(member) is not str and type(member) is not bytes:
+            bucket = buckets.setdefault(hash(member), [])
+            if member not in bucket:
+                bucket.append(member)
+            if len(bucket) > _SAME_HASH:
+                return True
+    return False

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from runtime.protocol import jsontext
+from runtime.protocol.payload import value_of
 from runtime.protocol.subprotocols import PARAMS_PREFIX
-from runtime.protocol.values import Undefined, from_wire
+from runtime.protocol.values import Undefined
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
@@ -25,7 +26,7 @@ def socket_params(upgrade: Upgrade) -> Any:
     """
     text = upgrade.protocol_value(PARAMS_PREFIX)
     # Strict: left alone, `unquote` replaces what is no UTF-8 and would make other parameters of it.
-    return None if text is None else from_wire(jsontext.loads(unquote(text, errors="strict").encode()))
+    return None if text is None else value_of(jsontext.loads(unquote(text, errors="strict").encode()))
 
 
 def check_params(validator: Validator | None, params: Any) -> Any:

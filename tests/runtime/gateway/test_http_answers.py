@@ -4,6 +4,7 @@ import json
 from contextlib import nullcontext
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtime.errors import UserError, make_error
 from runtime.gateway.actor_request import ActorRequest
@@ -115,3 +116,20 @@ async def test_the_fixed_routes_count_as_work_and_a_scrape_does_not():
     assert (await ask(task, "GET", "/metrics")).body == b"figures"
     assert task.regions == 3
     assert (await ask(task, "GET", "/nothing")).status == 404
+
+
+@pytest.mark.parametrize("params", ["{", "[" * 5_000, '["$Nope",1]', '["$BigInt","' + "9" * 5_000 + '"]', '"\\ud800"', "1e999", "\ufeff1"])
+@pytest.mark.parametrize(("target", "status"), [("/action/add", 400), ("/queue/q", 400), ("/request/x", 500)])
+async def test_parameters_that_nobody_can_read_are_answered_and_not_logged(target, status, params):
+    task = FakeTask(answer=Response("read"))
+    with capture_logs() as logs:
+        reply = await ask(task, "POST", target, b"{}", x_rivet_conn_params=params.encode())
+    assert (reply.status, json.loads(reply.body)["code"]) == (status, "internal_error")
+    assert (logs, task.asked) == ([], [])
+
+
+@pytest.mark.parametrize("target", ["/action/add", "/queue/q"])
+async def test_values_of_an_unknown_tag_are_answered_and_not_logged(target):
+    with capture_logs() as logs:
+        reply = await ask(FakeTask(), "POST", target, b'{"args":[["$Nope",1]],"body":["$Nope",1]}')
+    assert (reply.status, json.loads(reply.body)["code"], logs) == (500, "internal_error", [])

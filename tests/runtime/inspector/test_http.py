@@ -1,6 +1,7 @@
 """The HTTP API: admission, errors, requests, routes."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtime.inspector.request import DEFAULT_LIMIT, InspectorRequest
 from runtime.protocol import jsontext
@@ -46,3 +47,17 @@ async def test_a_summary_has_the_parts_of_the_single_routes():
     status, body = await ask(FakeActor(state={"n": 1}), "GET", "summary")
     assert status == 200
     assert (body["state"], body["queueSize"], body["rpcs"], body["isWorkflowEnabled"]) == ({"n": 1}, 0, ["a", "b"], False)
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "9" * 400, "1e999", "inf", "nan", "1_0", "٣", "0x1", "1e30", "", "--1", "1e", "."])
+async def test_numbers_that_are_none_or_do_not_fit(number):
+    assert InspectorRequest(FakeActor(), "GET", "/inspector/queue", f"limit={number}", None, b"").limit() == DEFAULT_LIMIT
+    status, body = await ask(FakeActor(), "GET", "database/rows", query=f"table=t&offset={number}")
+    assert (status, body["metadata"]) == (500, {"error": f"no such column: {number}"})
+
+
+async def test_values_of_an_unknown_tag_are_the_mistake_of_the_caller_and_not_logged():
+    for path, body in (("queue", b'{"name":"x","body":["$Nope",1]}'), ("action/ping", b'{"args":[["$BigInt","x"]]}')):
+        with capture_logs() as logs:
+            status, answer = await ask(FakeActor(), "POST", path, body)
+        assert (status, answer["code"], logs) == (500, "internal_error", [])

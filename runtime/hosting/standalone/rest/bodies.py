@@ -10,7 +10,7 @@ import msgspec
 
 from runtime.errors import make_error
 from runtime.hosting.standalone.rest.request import bad_request
-from runtime.protocol import cbor
+from runtime.protocol.payload import load_value
 
 MAX_BODY = 2 * 1024 * 1024
 MAX_INPUT = 4_194_304
@@ -65,7 +65,8 @@ def decode_body(kind: type[Body], content_type: bytes | None, body: bytes) -> Bo
         raise bad_request("content-type must be application/json")
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    # What is nested too deeply ends at the stack, which is no error of the decoder.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(str(error)) from None
 
 
@@ -78,8 +79,8 @@ def decode_input(text: str | None) -> bytes | None:
         raise make_error("actor.input_too_large", max_size=MAX_INPUT)
     try:
         data = base64.b64decode(text, validate=True)
-        # Checked here and kept as it came: the start of the actor decodes it.
-        cbor.loads(data)
+        # Checked here and kept as it came: the start of the actor decodes it, and would fail again and again.
+        load_value(data)
     except (binascii.Error, ValueError):
         raise bad_request("`input` must be base64 of CBOR") from None
     return data
