@@ -59,7 +59,7 @@ def check(words: list[str]) -> None:
             known = {section.partition(":")[2] for section in _tox().sections()}
             unknown = set(rest[rest.index("-e") + 1].split(",")) - known
             assert not unknown, f"no such environment: {unknown}"
-        case ["python", "-m", module, *_] if module.partition(".")[0] in ("harness", "runtime", "tests", "bench"):
+        case ["python", "-m", module, *_] if module.partition(".")[0] in ("harness", "runtime", "tests", "bench", "fuzz"):
             found = find_spec(module)
             package = found is not None and found.submodule_search_locations is not None
             assert found and (not package or find_spec(f"{module}.__main__")), f"no module {module} to run"

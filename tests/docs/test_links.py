@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 FILE = re.compile(
-    r"`((?:runtime|client|harness|fixtures|driver_tests|tests|docs|targets|bench|\.ci)/(?!\S*node_modules)[\w./-]*[\w/])(?:::(\w+))?`",
+    r"`((?:runtime|client|harness|fixtures|driver_tests|tests|docs|targets|bench|fuzz|\.ci)/(?!\S*node_modules)[\w./-]*[\w/])(?:::(\w+))?`",
 )
 GUIDE = re.compile(r"\bdocs/[\w/-]+\.md\b")
 ROOMS = ("runtime", "client", "harness", "fixtures", "driver_tests", "tests")
