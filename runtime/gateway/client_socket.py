@@ -14,6 +14,8 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from runtime import clock
 from runtime.actor.connections.sockets import SocketState, byte_size
 from runtime.errors import make_error
@@ -23,10 +25,15 @@ if TYPE_CHECKING:
     from runtime.errors import ActorError
     from runtime.http import Request
 
+log = structlog.get_logger("runtime.gateway")
+
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 MAX_KEPT_BYTES = 128 * 1024 * 1024
 # Indexes have 16 bits: with more than one lap in waiting an acknowledgement would be ambiguous.
 MAX_KEPT_MESSAGES = 65_535
+READ_AHEAD_BYTES = 32 * 1024 * 1024
+READ_AHEAD_MESSAGES = 32_768
+"""Reading pauses while so much is kept: an actor that is slow to save shall slow its client down, and not lose it at the limits above."""
 MAX_KEPT_AGE = 30.0
 AGE_CHECK_INTERVAL = 15.0
 # A control frame holds 125 bytes, and two of them are the close code.
@@ -92,6 +99,7 @@ class ClientSocket:
         self._kept: deque[tuple[int, float, str | bytes]] = deque()
         self._kept_bytes = 0
         self._age_timer: asyncio.TimerHandle | None = None
+        self._held = False
         self._flowing = asyncio.Event()
         self._closed_as: tuple[int, str] | None = None
         table.add(self)
@@ -110,6 +118,13 @@ class ClientSocket:
     def attached(self) -> bool:
         """Whether a generation takes the messages right now."""
         return self._sink is not None
+
+    @property
+    def flows(self) -> bool:
+        """Whether the reader may read on: a generation is attached, has not had enough, and not too much waits to be saved."""
+        if self._sink is None or self._held:
+            return False
+        return self._kept_bytes < READ_AHEAD_BYTES and len(self._kept) < READ_AHEAD_MESSAGES
 
     @property
     def closed(self) -> bool:
@@ -136,14 +151,15 @@ class ClientSocket:
             self._kept.append((self._numbered, clock.monotonic(), data))
             self._kept_bytes += size
         if sink is not None:
-            sink.on_message(self._numbered & 0xFFFF, data)
+            self._hand_over(sink, self._numbered, data)
         elif self.state is SocketState.HIBERNATING:
             self._table.wake(self.upgrade.actor_id)
             self._watch_age()
 
     async def flowing(self) -> None:
-        """Return when the reader may read on: at once while active, else when a generation attached or the socket closed."""
-        if self._sink is None:
+        """Return when the reader may read on, or the socket has closed."""
+        while not self.flows and self.state is not SocketState.CLOSED:
+            self._flowing.clear()
             await self._flowing.wait()
 
     def disconnected(self, code: int, reason: str) -> None:
@@ -180,8 +196,18 @@ class ClientSocket:
         for number, _, data in waiting:
             # Any of the messages may have made the sink close the socket.
             if self._sink is sink:
-                sink.on_message(number & 0xFFFF, data)
+                self._hand_over(sink, number, data)
         self._flowing.set()
+
+    def hold(self) -> None:
+        """Read no further until `resume`: the generation has enough to do for this client."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._held:
+            self._held = False
+            self._flowing.set()
 
     def send(self, data: str | bytes) -> None:
         """Send one message to the client; nothing happens once closed."""
@@ -201,12 +227,14 @@ class ClientSocket:
         limit = self._numbered - behind
         while kept and kept[0][0] <= limit:
             self._kept_bytes -= byte_size(kept.popleft()[2])
+        self._flowing.set()
 
     def hibernate(self) -> None:
         """Detach from a generation whose final save is about to begin; what arrives from now on is for the next one."""
         if self.state is SocketState.ACTIVE:
             self._sink = None
-            self._flowing.clear()
+            # The next generation has nothing to do for it yet.
+            self._held = False
             self.state = SocketState.HIBERNATING
 
     def rest(self) -> None:
@@ -224,6 +252,14 @@ class ClientSocket:
     def fail(self, error: ActorError) -> None:
         """Close with 1011 and `group.code#ray`; an attached sink is told (WIRE-262)."""
         self._end(1011, failure_reason(error, self.upgrade.ray_id))
+
+    def _hand_over(self, sink: SocketSink, number: int, data: str | bytes) -> None:
+        try:
+            sink.on_message(number & 0xFFFF, data)
+        # Whatever it was about the message: it must end neither the reader of the socket nor the start of a generation.
+        except Exception:
+            log.exception("client message could not be handled", actor_id=self.upgrade.actor_id)
+            self.fail(make_error("core.internal_error"))
 
     def _end(self, code: int, reason: str) -> None:
         if self.state is SocketState.CLOSED:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("runtime.gateway")
 
+MESSAGES_PER_TURN = 16
+"""Messages of one client that are handed over in one turn of the loop."""
+
 
 async def serve_websocket(
     reach: Reach, sockets: SocketTable, upgrade: Upgrade, receive: Receive, send: Send, limits: RateLimits = NO_RATE_LIMITS
@@ -116,6 +119,7 @@ async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Re
 
 async def _read_on(socket: ClientSocket, transport: WebSocketTransport, receive: Receive, bucket: LeakyBucket | None) -> None:
     # Messages beyond the first stay with the server while no generation is attached: that is the back-pressure of a hibernating socket.
+    taken = 0
     while True:
         message = await receive()
         if message["type"] == "websocket.receive":
@@ -127,8 +131,13 @@ async def _read_on(socket: ClientSocket, transport: WebSocketTransport, receive:
                 bucket.add()
             text = message.get("text")
             socket.receive(message["bytes"] if text is None else text)
-            if not socket.attached:
+            taken += 1
+            if not socket.flows:
                 await socket.flowing()
+            elif taken % MESSAGES_PER_TURN == 0:
+                # A server that has more of them gives them without a pause. The actor needs its turn to take what its inbox holds: an
+                # inbox shall be full of work that is too much, and not of work that nobody has looked at.
+                await asyncio.sleep(0)
         elif message["type"] == "websocket.oversized":
             # Our own server's word for a message that it did not take (WIRE-266); others close such sockets themselves.
             socket.fail(make_error("core.internal_error"))

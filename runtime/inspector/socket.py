@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+from runtime.actor.connections.sockets import byte_size
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError
 from runtime.inspector import messages as m
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 CONNECT_PATH = "/inspector/connect"
 MAX_WAITING = 1024
 """Requests of one socket that may wait for their turn."""
+READ_AHEAD = 16
+READ_AHEAD_BYTES = 256 * 1024
+"""From so many of them on the client is not read, where its end can be told to wait."""
 
 INVALID_VERSION = 1002, "inspector.invalid_protocol_version"
 UNAUTHORIZED = 1008, "inspector.unauthorized"
@@ -89,6 +93,7 @@ class InspectorSession:
         self._socket = socket
         self._version = version
         self._waiting: asyncio.Queue[bytes | str] = asyncio.Queue(MAX_WAITING)
+        self._waiting_bytes = 0
         self._closed = asyncio.Event()
         self._pushes: Pushes | None = None
 
@@ -122,6 +127,10 @@ class InspectorSession:
         # Answered and not closed: a tool that asks too fast should be able to go on.
         except asyncio.QueueFull:
             self.send(m.Error("too many inspector requests are waiting"))
+        else:
+            self._waiting_bytes += byte_size(data)
+            if self._behind():
+                self._socket.hold()
 
     def on_close(self, code: int, reason: str) -> None:
         """The client is gone."""
@@ -149,7 +158,14 @@ class InspectorSession:
         self._pushes = Pushes.of(self._view)
         self._pushes.add(self.send)
         while True:
-            await self._handle(await self._waiting.get())
+            data = await self._waiting.get()
+            self._waiting_bytes -= byte_size(data)
+            if not self._behind():
+                self._socket.resume()
+            await self._handle(data)
+
+    def _behind(self) -> bool:
+        return self._waiting.qsize() >= READ_AHEAD or self._waiting_bytes >= READ_AHEAD_BYTES
 
     async def _handle(self, data: bytes | str) -> None:
         """Answer one request; failures are messages, and the socket stays open (INSP-151)."""

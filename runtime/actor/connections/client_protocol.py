@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from runtime.protocol.encodings import Encoding
 
 
+MAX_UNDER_WAY = 1024
+"""Calls of one client that run at once. More of them wait with the client, which is then not read."""
+
+
 class ActionStarter(Protocol):
     """Where action requests go."""
 
@@ -101,6 +105,7 @@ class ClientConnection:
         self._table = table
         self._conn = conn
         self._waiting: deque[tuple[int, str | bytes]] | None = None
+        self._under_way = 0
 
     # The connection table's side.
 
@@ -191,6 +196,9 @@ class ClientConnection:
             self._answer_error(request.id, exc)
             self._settle(index, size)
         else:
+            self._under_way += 1
+            if self._under_way >= MAX_UNDER_WAY:
+                self.socket.hold()
             # A callback and no task per action: there is nothing to do before the outcome is known.
             reply.add_done_callback(functools.partial(self._action_done, index, size, request.id))
 
@@ -203,6 +211,9 @@ class ClientConnection:
             self._settle(index, size)
 
     def _action_done(self, index: int, size: int, action_id: int, reply: asyncio.Future[Any]) -> None:
+        self._under_way -= 1
+        if self._under_way < MAX_UNDER_WAY and self._waiting is None:
+            self.socket.resume()
         error = reply.exception()
         if error is not None:
             if self._table.deferring:
@@ -248,8 +259,10 @@ class ClientConnection:
             return
         # Not in this turn, as a guard may be async; until it has answered, later frames wait (EVENT-011).
         self._waiting = deque()
+        self.socket.hold()
         if self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._guard(index, size, name, event.can_subscribe)) is None:
             self._waiting = None
+            self.socket.resume()
 
     async def _guard(self, index: int, size: int, name: str, can_subscribe: UserFunction) -> None:
         """Ask the guard, apply its answer, then handle what waited (ACCESS-030..032)."""
@@ -274,6 +287,8 @@ class ClientConnection:
         waiting, self._waiting = self._waiting or deque(), None
         while waiting and not self._conn.removed and not self._table.frozen:
             self._take(*waiting.popleft())
+        if self._waiting is None and self._under_way < MAX_UNDER_WAY:
+            self.socket.resume()
 
     def _admit(self, index: int, size: int, name: str) -> None:
         if self._table.events.subscribe(self._conn, name):

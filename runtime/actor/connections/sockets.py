@@ -111,6 +111,13 @@ class ActorSocket(Protocol):
     def fail(self, error: ActorError) -> None:
         """Close with 1011 and `group.code#ray`; an attached sink is told (WIRE-262)."""
 
+    # Called for a client that has a lot under way: it is then not read, so that what it sends next waits with it and not here.
+    def hold(self) -> None:
+        """Read no further until `resume`."""
+
+    def resume(self) -> None:
+        """Read on; nothing happens unless held."""
+
     def acknowledge(self, index: int) -> None:
         """Release every kept message up to `index` (wrapping, cumulative, HIB-035)."""
 

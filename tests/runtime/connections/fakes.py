@@ -38,6 +38,7 @@ class Socket:
         self.upgrade = Upgrade("actor1", self.request, protocols, "ray")
         self.gateway_id, self.request_id, self.key = b"gate", request_id, (b"gate", request_id)
         self.sink = self.watermark = self.restored_as = self.failure = None
+        self.held = False
         self.sent, self.closes, self.acknowledged, self.pending, self.rests = [], [], [], [], []
 
     @property
@@ -62,6 +63,12 @@ class Socket:
 
     def acknowledge(self, index):
         self.acknowledged.append(index)
+
+    def hold(self):
+        self.held = True
+
+    def resume(self):
+        self.held = False
 
     def hibernate(self):
         self.rests.append("hibernate")

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from runtime.actor.connections import client_protocol
 from runtime.actor.connections.client_protocol import ClientConnection
 from runtime.actor.connections.connection import Conn
 from runtime.actor.connections.events import EventFrames
@@ -65,6 +66,18 @@ async def test_an_action_is_answered_and_settled():
     await settle()
     assert [(answer.id, answer.output) for answer in client.got] == [(5, 4)]
     assert client.link.watermark.value == 1
+
+
+async def test_a_client_with_enough_under_way_is_not_read(monkeypatch):
+    monkeypatch.setattr(client_protocol, "MAX_UNDER_WAY", 2)
+    client = Client()
+    for number, held in ((1, False), (2, True), (3, True)):
+        client.send(ActionRequest(number, "double", [2]))
+        assert client.socket.held is held
+    for (_, _, reply), held in zip(client.owner.started, (True, False, False), strict=True):
+        reply.set_result(4)
+        await settle()
+        assert client.socket.held is held
 
 
 async def test_an_action_that_fails_or_cannot_begin_names_the_actor():
@@ -146,8 +159,10 @@ async def test_frames_wait_for_the_guard():
     client.send(ActionRequest(1, "after", []))
     await settle()
     assert (client.owner.started, client.conn.subscriptions) == ([], set())
+    assert client.socket.held
     asked.set_result(True)
     await asyncio.sleep(0.01)
+    assert not client.socket.held
     assert ([name for name, _, _ in client.owner.started], client.conn.subscriptions) == (["after"], {"secret"})
 
 

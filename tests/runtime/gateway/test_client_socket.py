@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from runtime.actor.connections.sockets import SocketState, Upgrade
 from runtime.errors import ActorError, make_error
 from runtime.gateway import client_socket as sockets
@@ -210,6 +212,70 @@ async def test_oversized_frames_and_too_much_unacknowledged_data_close(monkeypat
     for _ in range(3):
         socket.receive("0123456789")
     assert wire.close_frame == (1011, "guard.websocket_pending_limit_reached#ray1")
+
+
+async def test_the_reader_waits_for_whoever_is_behind(monkeypatch) -> None:
+    monkeypatch.setattr(sockets, "READ_AHEAD_BYTES", 20)
+    socket, _ = Host().socket()
+    assert not socket.flows
+    socket.attach(Sink(), hibernatable=True)
+    assert socket.flows
+    socket.hold()
+    waiting = asyncio.create_task(socket.flowing())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    socket.resume()
+    await asyncio.wait_for(waiting, 1)
+    # What is not saved yet is not acknowledged either.
+    for _ in range(2):
+        assert socket.flows
+        socket.receive("0123456789")
+    waiting = asyncio.create_task(socket.flowing())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    socket.acknowledge(1)
+    await asyncio.wait_for(waiting, 1)
+    # A generation that wants no more is over.
+    socket.hold()
+    socket.hibernate()
+    assert not socket.flows
+    socket.attach(Sink(), hibernatable=True, watermark=2)
+    assert socket.flows
+    socket.hold()
+    waiting = asyncio.create_task(socket.flowing())
+    await asyncio.sleep(0)
+    socket.disconnected(1000, "")
+    await asyncio.wait_for(waiting, 1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("decoder"), RecursionError(), MemoryError(), KeyError("x")])
+@pytest.mark.parametrize("attached", [True, False])
+async def test_a_message_that_cannot_be_handled_ends_its_socket_and_nothing_else(error: Exception, attached: bool) -> None:
+    class Broken(Sink):
+        def on_message(self, index: int, data: str | bytes) -> None:
+            raise error
+
+    socket, wire = Host().socket()
+    sink = Broken()
+    if attached:
+        socket.attach(sink, hibernatable=True)
+        socket.receive("x")
+    else:
+        socket.receive("x")
+        socket.attach(sink, hibernatable=True)
+    assert wire.close_frame == (1011, "core.internal_error#ray1")
+    assert sink.closed == [(1011, "core.internal_error#ray1")]
+
+
+async def test_an_exit_out_of_a_message_is_not_held_up() -> None:
+    class Exiting(Sink):
+        def on_message(self, index: int, data: str | bytes) -> None:
+            raise SystemExit(3)
+
+    socket, _ = Host().socket()
+    socket.attach(Exiting(), hibernatable=True)
+    with pytest.raises(SystemExit):
+        socket.receive("x")
 
 
 async def test_acknowledgements_wrap_with_the_index() -> None:

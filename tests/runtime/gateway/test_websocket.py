@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
-from runtime.gateway import outgoing, socket_opening
+from runtime.gateway import outgoing, socket_opening, websocket
 from runtime.gateway.live_actor import Live
 from runtime.gateway.socket_table import SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
@@ -73,6 +73,31 @@ async def test_frames_keep_type_and_order_both_ways() -> None:
     await pair.finished()
     assert host.closes == [(3001, "x")]
     assert pair.close is None
+
+
+async def test_others_have_their_turn_between_messages_that_are_there_already() -> None:
+    class Counting(Echo):
+        most = seen = 0
+
+        def on_message(self, index: int, data: str | bytes) -> None:
+            if not self.seen:
+                asyncio.get_running_loop().call_soon(self.turn)
+            self.seen += 1
+            self.most = max(self.most, self.seen)
+
+        def turn(self) -> None:
+            self.seen = 0
+
+    host = Counting()
+    pair = start(host)
+    while host.socket is None:  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0)
+    for number in range(200):
+        pair.client_send(str(number))
+    pair.client_close(3001, "")
+    await pair.finished()
+    assert host.closes == [(3001, "")]
+    assert 0 < host.most <= 2 * websocket.MESSAGES_PER_TURN
 
 
 async def test_the_close_frame_follows_everything_sent_before() -> None:
@@ -188,4 +213,4 @@ async def test_what_goes_wrong_with_a_message_ends_its_socket_and_is_said_once()
         assert await pair.closed() == (1011, "core.internal_error#ray9")
         await pair.finished()
     assert host.closes == [(1011, "core.internal_error#ray9")]
-    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("client socket could not be read", "error")]
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("client message could not be handled", "error")]

@@ -142,9 +142,16 @@ class Socket:
         request = Request("GET", f"http://127.0.0.1/inspector/connect?{query}", {})
         self.upgrade = Upgrade("actor1", request, protocols, "ray")
         self.sent, self.closed, self.sink = [], [], None
+        self.held = False
 
     def attach(self, sink, *, hibernatable):
         self.sink = sink
+
+    def hold(self):
+        self.held = True
+
+    def resume(self):
+        self.held = False
 
     def send(self, frame):
         self.sent.append(frame[0])

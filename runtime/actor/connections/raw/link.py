@@ -35,6 +35,8 @@ PROBE = "__rivetkitTestHibernatableAckStateV1"
 MAX_HELD_MESSAGES = 4096
 MAX_HELD_BYTES = 32 * 1024 * 1024
 """What waits for the handler of one socket, unless the client's end keeps and bounds it anyway. As much as one message may have."""
+MAX_UNDER_WAY = 1024
+"""Asynchronous listeners of one socket that run at once. More messages wait with the client, which is then not read."""
 OVERFLOW = "guard.websocket_pending_limit_reached"
 _PROBE_TEXT = json.dumps({PROBE: True}, separators=(",", ":"))
 
@@ -78,6 +80,7 @@ class RawLink:
         self._conn = conn
         self._held: deque[tuple[int, str | bytes]] | None = deque()
         self._held_bytes = 0
+        self._under_way = 0
         # Only in a process under test: anywhere else that text is a message like any other (WIRE-632).
         self._probed = bool(os.environ.get("VITEST"))
         self._cycle: CloseCycle | None = None
@@ -227,13 +230,23 @@ class RawLink:
             self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
             return
         if inspect.isawaitable(result):
-            self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._finish_listener(result, kind))
+            self._spawn_listener(result, kind)
+
+    def _spawn_listener(self, result: Awaitable[object], kind: str) -> None:
+        if self._owner.work.spawn(WorkKind.WEBSOCKET_CALLBACK, self._finish_listener(result, kind)) is not None:
+            self._under_way += 1
+            if self._under_way >= MAX_UNDER_WAY:
+                self.socket.hold()
 
     async def _finish_listener(self, result: Awaitable[object], kind: str) -> None:
         try:
             await result
         except Exception:
             self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+        finally:
+            self._under_way -= 1
+            if self._under_way < MAX_UNDER_WAY:
+                self.socket.resume()
 
     def _answer_probe(self, index: int) -> None:
         # The probe reports on the messages before it, and is itself settled at once: it must not show up as pending.

@@ -166,6 +166,20 @@ async def test_what_is_held_for_a_handler_that_does_not_listen_is_bounded(monkey
     assert raw.link._held is None
 
 
+async def test_a_client_whose_listeners_are_busy_is_not_read(monkeypatch):
+    monkeypatch.setattr(link_module, "MAX_UNDER_WAY", 2)
+    raw = Raw(listen=False)
+    gates = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    raw.link.api.on("message", lambda event: gates[int(event.data)])
+    for index, held in enumerate((False, True, True)):
+        raw.link.on_message(index + 1, str(index))
+        assert raw.socket.held is held
+    for gate, held in zip(gates, (True, False, False), strict=True):
+        gate.set_result(None)
+        await settle()
+        assert raw.socket.held is held
+
+
 async def test_what_the_clients_end_keeps_anyway_is_bounded_there(monkeypatch):
     monkeypatch.setattr(link_module, "MAX_HELD_MESSAGES", 1)
     raw = Raw(Handled, hibernatable=True, listen=False)

@@ -1,0 +1,115 @@
+"""What a client of an actor's socket does to the actor and to others: a real server, a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from client import Client
+from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Registry, action, create_app
+from runtime.actor.connections import client_protocol
+from tests.runtime.serving.socket_client import RawClient, masked
+
+PLACE = "?rvt-namespace=default&rvt-method=getOrCreate&rvt-key=a&rvt-pool=default"
+
+
+def call(number: int, name: str, *args: object) -> bytes:
+    """A call on a connection in JSON."""
+    body = {"tag": "ActionRequest", "val": {"id": number, "name": name, "args": list(args)}}
+    return masked(1, json.dumps({"body": body}).encode())
+
+
+async def answers(client: RawClient, count: int) -> list[dict]:
+    found = []
+    while len(found) < count:
+        opcode, payload = await client.frame()
+        assert opcode == 1, payload
+        body = json.loads(payload)["body"]
+        if body["tag"] != "Init":
+            found.append(body)
+    return found
+
+
+class Counter(Actor):
+    """Idle; its calls take next to nothing, or until the test says."""
+
+    name = "counter"
+    gate: asyncio.Event
+    running = most = 0
+
+    @action
+    async def brief(self, c: Context) -> int:
+        return 1
+
+    @action
+    async def long(self, c: Context) -> int:
+        kind = type(self)
+        kind.running += 1
+        kind.most = max(kind.most, kind.running)
+        await kind.gate.wait()
+        kind.running -= 1
+        return 1
+
+
+async def test_a_burst_finds_an_idle_actor_idle():
+    """4,000 calls in one go, four times what the inbox holds: it is emptied as fast as they are read."""
+    options = HostOptions(rate_limits=NO_RATE_LIMITS)
+    async with InProcessServer(create_app(Registry(Counter), options=options)) as server:
+        with await RawClient.open(server.port, f"/gateway/counter/connect{PLACE}") as client:
+            burst = asyncio.create_task(client.send(b"".join(call(number, "brief") for number in range(4000))))
+            assert {one["tag"] for one in await answers(client, 4000)} == {"ActionResponse"}
+            await burst
+
+
+async def test_calls_of_one_client_that_are_under_way_are_bounded(monkeypatch):
+    monkeypatch.setattr(client_protocol, "MAX_UNDER_WAY", 50)
+    Counter.gate, Counter.running, Counter.most = asyncio.Event(), 0, 0
+    async with InProcessServer(create_app(Registry(Counter))) as server, Client(server.url) as other:
+        with await RawClient.open(server.port, f"/gateway/counter/connect{PLACE}") as client:
+            await client.send(b"".join(call(number, "long") for number in range(300)))
+            await asyncio.sleep(0.1)
+            assert Counter.running == 50
+            # Nobody else waits for that.
+            assert await other.get_or_create("counter", ["a"]).action("brief") == 1
+            Counter.gate.set()
+            assert {one["tag"] for one in await answers(client, 300)} == {"ActionResponse"}
+    assert Counter.most == 50
+
+
+class Sleepy(Actor):
+    """Falls asleep as soon as nothing keeps it awake."""
+
+    name = "sleepy"
+    options = Options(sleep_timeout=0.05)
+    asleep: asyncio.Event
+
+    @action
+    def ping(self, c: Context) -> str:
+        return "pong"
+
+    def on_sleep(self, c: Context) -> None:
+        type(self).asleep.set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("decoder"), RecursionError(), MemoryError()])
+async def test_whatever_breaks_the_decoder_ends_the_socket_and_lets_the_actor_sleep(monkeypatch, error):
+    decode = client_protocol.decode_to_server
+
+    def broken(data, encoding):
+        if b"bomb" in (data.encode() if isinstance(data, str) else data):
+            raise error
+        return decode(data, encoding)
+
+    monkeypatch.setattr(client_protocol, "decode_to_server", broken)
+    Sleepy.asleep = asyncio.Event()
+    async with InProcessServer(create_app(Registry(Sleepy))) as server:
+        with await RawClient.open(server.port, f"/gateway/sleepy/connect{PLACE}") as client:
+            await client.send(call(1, "ping"))
+            assert (await answers(client, 1))[0]["tag"] == "ActionResponse"
+            await client.send(call(2, "bomb") + call(3, "ping"))
+            code, reason = await client.closed()
+            assert (code, reason.partition("#")[0]) == (1011, "core.internal_error")
+            async with asyncio.timeout(3):
+                await Sleepy.asleep.wait()
