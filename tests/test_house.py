@@ -86,3 +86,9 @@ def test_circles_are_pairs_of_one_room(monkeypatch):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_stand_at_the_head_or_say_why_not(package):
     assert [f"{path.relative_to(ROOT)}:{line}" for path in files(package) for line in unexplained_imports(path)] == []
+
+
+def test_the_runtime_reads_no_environment():
+    read = {"environ", "environb", "getenv", "getenvb", "dotenv"}
+    found = [path for path in files("runtime") if any(one.type == tokenize.NAME and one.string in read for one in tokens(path))]
+    assert found == []

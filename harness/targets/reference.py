@@ -6,8 +6,9 @@ command line work for other targets without.
 
 from __future__ import annotations
 
+import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import capabilities
 from harness.errors import TargetError
@@ -55,7 +56,8 @@ class ReferenceTarget:
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
         # The whole corpus is one caller, which in virtual time has no minutes to spread its requests over.
-        options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS)
+        # Tests ask under other names and from other pages. Nobody else knows the port, and the data is that of tests.
+        options = HostOptions(any_pool=True, rate_limits=NO_RATE_LIMITS, allow_origins=("*",), allow_hosts=("*",), **switches())
         # A real server on a real socket although the loop is ours: a transport inside the process would skip what frames and closes are
         # about.
         server = InProcessServer(create_app(self._registry(), storage=place, options=options), limits=VIRTUAL_TIME)
@@ -92,15 +94,36 @@ class NullTarget(ReferenceTarget):
         return Registry()
 
 
-def serve_standard(
-    host: str, port: int, storage: str, on_ready: Callable[[str], None], token: str | None = None, proxies: Sequence[str] = ()
-) -> None:
-    """Serve the standard fixtures until a signal; `storage` is `memory` or a data directory, `token` the admin token if there is one.
+def switches() -> dict[str, Any]:
+    """The host options that the environment of a test sets: what the peer reads itself, our runtime is told (INSP-017, WIRE-632)."""
+    return {"inspector_token": os.environ.get("_RIVET_TEST_INSPECTOR_TOKEN") or None, "answers_probes": bool(os.environ.get("VITEST"))}
 
-    Behind trusted `proxies` many may call, and rate limits apply to each of them; without, the one caller is a corpus.
+
+def serve_standard(
+    host: str,
+    port: int,
+    storage: str,
+    on_ready: Callable[[str, str | None], None],
+    *,
+    token: str | None = None,
+    proxies: Sequence[str] = (),
+    origins: tuple[str, ...] = (),
+    hosts: tuple[str, ...] = (),
+) -> None:
+    """Serve the standard fixtures until a signal.
+
+    Args:
+        host: what to listen on.
+        port: 0 picks a free one.
+        storage: `memory` or a data directory.
+        on_ready: gets the URL and the token of the operators, if there is one.
+        token: the token of the operators; one is made when there is none and other machines reach the server.
+        proxies: trusted ones. Behind them many may call, and rate limits apply to each; without, the one caller is a corpus.
+        origins: pages of elsewhere that may use the server, `*` for every one.
+        hosts: other names under which it may be asked, `*` for any.
 
     Raises:
-        TargetError: the port is taken, the storage cannot be opened, or a proxy is no address.
+        TargetError: the port is taken, the storage cannot be opened, or an option is none.
     """
     from fixtures import standard_registry
     from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, ServerLimits, run
@@ -108,8 +131,15 @@ def serve_standard(
     rates = RateLimits() if proxies else NO_RATE_LIMITS
     # The peer sends no pings, so a suite may count the frames of a silent client (WIRE-265).
     limits = ServerLimits(ping_interval=None)
-    options = HostOptions(any_pool=True, rate_limits=rates, admin_token=token, trusted_proxies=tuple(proxies))
+    options = HostOptions(
+        any_pool=True, rate_limits=rates, admin_token=token, trusted_proxies=tuple(proxies), allow_origins=origins, allow_hosts=hosts,
+        **switches(),
+    )  # fmt: skip
+    known = [token]
     try:
-        run(standard_registry(), host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready)
+        run(
+            standard_registry(), host=host, port=port, storage=storage, options=options, limits=limits,
+            on_token=known.append, on_ready=lambda url: on_ready(url, known[-1]),
+        )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error

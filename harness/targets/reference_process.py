@@ -46,7 +46,9 @@ class ReferenceProcessTarget:
             self._directory = tempfile.TemporaryDirectory(prefix="conform-", ignore_cleanup_errors=True)
             place = self._directory.name
         # The server picks the port and tells it in the handshake: with a port chosen here somebody else could be faster.
-        self._process = TargetProcess([sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place])
+        command = [sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--storage", place]
+        # Tests ask under other names and from other pages.
+        self._process = TargetProcess([*command, "--allow-origin", "*", "--allow-host", "*"])
         return await self._process.start()
 
     async def ended(self) -> str:

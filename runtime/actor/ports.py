@@ -85,6 +85,11 @@ class HostSettings(Protocol):
         """The one token of all actors, None when each has its own (INSP-017)."""
         ...
 
+    @property
+    def answers_probes(self) -> bool:
+        """Whether hibernating raw sockets answer the acknowledgement probe of tests (WIRE-632)."""
+        ...
+
 
 # Intents return nothing and never fail: an actor that asks from within a hook could do nothing about a refusal.
 class HostPort(Protocol):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 from runtime.gateway.rate_limits import RateLimits
 
-TEST_TOKEN_VARIABLE = "_RIVET_TEST_INSPECTOR_TOKEN"
 TEST_TOKEN = "token"
 
 
@@ -16,8 +14,16 @@ TEST_TOKEN = "token"
 class HostOptions:
     """Options of a process that hosts actors. Sizes are bytes, durations seconds (WIRE-980, section 12).
 
-    `trusted_proxies` are addresses, networks (`10.0.0.0/8`) or `unix`, from which the client's address is read in `X-Forwarded-For` or
-    `Forwarded`; nobody else is believed.
+    Attributes:
+        admin_token: What operators show to list and to order actors. Without one only this machine may, and a server that listens for
+            others makes one (WIRE-028, WIRE-032).
+        allow_origins: Origins of pages of elsewhere that may use the server, as `scheme://host[:port]`; `*` is every page (WIRE-031).
+        allow_hosts: Names under which the server may be asked, beside those of loopback; `*` is any (WIRE-031).
+        inspector_token: The one token of all inspectors (INSP-017).
+        test_mode: Without `inspector_token`, the token of all inspectors is `token` (INSP-017).
+        answers_probes: Whether hibernating raw sockets answer the acknowledgement probe of tests (WIRE-632).
+        trusted_proxies: Addresses, networks (`10.0.0.0/8`) or `unix`, from which the client's address is read in `X-Forwarded-For` or
+            `Forwarded`; nobody else is believed. Behind them are other machines, so operators need a token.
     """
 
     max_incoming_message_size: int = 65_536
@@ -30,10 +36,13 @@ class HostOptions:
     grace_period_override: float | None = None
     inspector_token: str | None = None
     test_mode: bool = False
+    answers_probes: bool = False
+    allow_origins: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
     rate_limits: RateLimits = field(default_factory=RateLimits)
     trusted_proxies: tuple[str, ...] = ()
 
     @property
     def fixed_inspector_token(self) -> str | None:
         """The one token of all actors, None when each has its own (INSP-017)."""
-        return self.inspector_token or os.environ.get(TEST_TOKEN_VARIABLE) or (TEST_TOKEN if self.test_mode else None)
+        return self.inspector_token or (TEST_TOKEN if self.test_mode else None)

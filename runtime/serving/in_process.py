@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from runtime.hosting.standalone.listener.asgi_app import GatewayApp
+from runtime.hosting.standalone.listener.doors import is_loopback
 from runtime.serving.config import ServingConfig
 from runtime.serving.http_protocol import HTTP_PROTOCOL
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
@@ -57,27 +58,43 @@ class InProcessServer:
         self._wanted_port = port
         self._limits = limits
         self._server: uvicorn.Server | None = None
+        self._bound = ""
         self.port = 0
+        self.token: str | None = None
 
     @property
     def url(self) -> str:
         """Where the server answers."""
-        everywhere = self._host in ("", "0.0.0.0")  # noqa: S104 - a comparison, nothing is bound here
-        name = "127.0.0.1" if everywhere else f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{name}:{self.port}"
+        # Whoever listens everywhere is reached over loopback; the address that means everywhere is no address to ask.
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._bound)  # noqa: S104 - a comparison, nothing is bound here
+        name = everywhere or self._host
+        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return is_loopback(self._bound) and (not isinstance(self._app, GatewayApp) or self._app.is_local)
 
     async def __aenter__(self) -> InProcessServer:
-        """Start; raises `OSError` when the port is taken, `RuntimeError` when the application does not start."""
+        """Start; a server for other machines makes the token of its operators when none was given, as `token` (WIRE-032).
+
+        Raises:
+            OSError: The port is taken.
+            RuntimeError: The application does not start.
+            ValueError: Test mode, and other machines reach the server.
+        """
         config = ServingConfig(self._app, self._limits, HTTP_PROTOCOL)
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         # Bound before the lifespan begins: an actor that an alarm starts may want to know where it can be reached.
         listener = _listen(self._host, self._wanted_port)
-        self.port = listener.getsockname()[1]
-        if isinstance(self._app, GatewayApp):
-            self._app.host.endpoint = self.url
+        # What it was bound to counts: a name may mean any address.
+        self._bound, self.port = listener.getsockname()[:2]
         try:
+            if isinstance(self._app, GatewayApp):
+                self._app.host.endpoint = self.url
+                self.token = self._app.served_on(self._host, loopback=is_loopback(self._bound))
             await server.startup(sockets=[listener])
         except SystemExit:
             listener.close()

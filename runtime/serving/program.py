@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,12 +37,24 @@ async def serve(
     options: HostOptions | None = None,
     limits: ServerLimits = DEFAULT_LIMITS,
     on_ready: Callable[[str], None] | None = None,
+    on_token: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then stop every actor gracefully (STOP-034). `on_ready` gets the URL once traffic is accepted.
+    """Serve until SIGINT or SIGTERM, then stop every actor gracefully (STOP-034). Who is served is said on standard error.
+
+    Args:
+        registry: The actors to host.
+        host: What to listen on. Only this machine reaches loopback, the default; for all others operators need a token (WIRE-032).
+        port: 0 picks a free one.
+        storage: `"memory"`, a directory for SQLite files, or a `Storage`.
+        options: See `HostOptions`: `admin_token`, and which pages and names are let in.
+        limits: See `ServerLimits`.
+        on_ready: Gets the URL once traffic is accepted.
+        on_token: Gets the token of the operators before that, if one had to be made; otherwise it is said on standard error, once.
 
     Raises:
         OSError: The address is taken.
         RuntimeError: The storage could not be opened.
+        ValueError: Test mode for other machines, or an allowed origin or host that is none.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -52,6 +65,9 @@ async def serve(
                 loop.add_signal_handler(number, stop.set)
         log.info("serving actors", url=server.url, actors=len(registry))
         try:
+            if server.token is not None and on_token is not None:
+                on_token(server.token)
+            _say(announcement(server.url, len(registry), local=server.is_local, token=None if on_token else server.token))
             if on_ready is not None:
                 on_ready(server.url)
             await stop.wait()
@@ -59,6 +75,22 @@ async def serve(
             with contextlib.suppress(NotImplementedError):
                 for number in signals:
                     loop.remove_signal_handler(number)
+
+
+def announcement(url: str, actors: int, *, local: bool, token: str | None) -> str:
+    """Whom a server serves, in a line; `token` is one that was made, and known to nobody yet."""
+    said = f"Serving {actors} {'actor' if actors == 1 else 'actors'} on {url}, for "
+    if local:
+        return said + "this machine alone."
+    said += "every machine that can reach it. Operators need the token"
+    return f"{said} {token} (made for this run)." if token else f"{said} of this server."
+
+
+def _say(line: str) -> None:
+    # Standard error may be closed, or be none at all in a program with a window.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def run(
@@ -70,6 +102,10 @@ def run(
     options: HostOptions | None = None,
     limits: ServerLimits = DEFAULT_LIMITS,
     on_ready: Callable[[str], None] | None = None,
+    on_token: Callable[[str], None] | None = None,
 ) -> None:
     """`serve` for a program that does nothing else; blocks until a signal. Runs on uvloop where it is installed."""
-    run_program(serve(registry, host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready))
+    program = serve(
+        registry, host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready, on_token=on_token
+    )  # fmt: skip
+    run_program(program)

@@ -144,6 +144,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             await super().send(message)
             if message["type"] == "websocket.accept" and self.handshake_complete and not self.disconnected:
                 self._opened()
+            elif message["type"] == "websocket.http.response.body" and self.close_sent:
+                # Refused with a response: uvicorn takes that for a handshake without an answer, and logs an error.
+                self.handshake_complete = True
             return
         if not self.writable.is_set():
             await self.writable.wait()

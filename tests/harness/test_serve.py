@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import TargetError
 from harness.targets import TargetOptions, resolve
-from harness.targets.reference import ReferenceTarget, serve_standard
+from harness.targets.reference import ReferenceTarget, serve_standard, switches
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,3 +98,36 @@ async def test_an_unreachable_url_is_a_target_error():
 
     with pytest.raises(TargetError, match=r"http://127.0.0.1:9/health did not answer 200"):
         await url.reach("http://127.0.0.1:9", timeout=0.3)
+
+
+def test_switches_of_the_environment_become_options(monkeypatch):
+    for name in ("VITEST", "_RIVET_TEST_INSPECTOR_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert switches() == {"inspector_token": None, "answers_probes": False}
+    monkeypatch.setenv("VITEST", "1")
+    monkeypatch.setenv("_RIVET_TEST_INSPECTOR_TOKEN", "fixed")
+    assert switches() == {"inspector_token": "fixed", "answers_probes": True}
+
+
+@pytest.mark.parametrize("served", [(), ("--allow-origin", "https://a.example", "--allow-host", "dev.example")], indirect=True)
+def test_pages_and_names_of_elsewhere_are_let_in_when_they_are_named(served, request):
+    _, ready = served
+    allowed = bool(request.node.callspec.params["served"])
+    with httpx.Client(base_url=ready["endpoint"]) as http:
+        for headers in ({"origin": "https://a.example"}, {"host": "dev.example"}):
+            assert http.get("/metadata", headers=headers).status_code == (200 if allowed else 403)
+        assert http.get("/metadata", headers={"origin": "https://b.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("served", [("--host", "0.0.0.0")], indirect=True)
+def test_other_machines_get_a_token_that_was_made(served):
+    _, ready = served
+    with httpx.Client(base_url=ready["endpoint"]) as http:
+        assert http.get("/namespaces").status_code == 403
+        assert http.get("/namespaces", headers={"authorization": f"Bearer {ready['token']}"}).status_code == 200
+
+
+def test_a_page_that_is_none_cannot_be_allowed():
+    command = [sys.executable, "-m", "harness.cli", "serve", "--port", "0", "--allow-origin", "a.example"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    assert (done.returncode, "scheme://host" in done.stderr, "Traceback" in done.stderr) == (2, True, False)

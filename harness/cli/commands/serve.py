@@ -18,7 +18,19 @@ def command(
     storage: Annotated[str, typer.Option(metavar="STORAGE", help="memory, or a directory for durable data")] = "memory",
     token: Annotated[
         str | None,
-        typer.Option(metavar="TOKEN", help="bearer token of the operators' requests; none by default", envvar="CONFORM_SERVE_TOKEN"),
+        typer.Option(
+            metavar="TOKEN",
+            help="bearer token of the operators' requests; without one, it is made for HOSTs other machines reach",
+            envvar="CONFORM_SERVE_TOKEN",
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="let pages of this origin in, * for every page; may be repeated"),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="answer to this name, too, * for any; may be repeated"),
     ] = None,
     trust_proxy: Annotated[
         list[str] | None,
@@ -29,9 +41,12 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Serve until interrupted; the first line on stdout is a JSON object with the endpoint, printed when it answers."""
+    """Serve until interrupted; the first line on stdout is a JSON object with the endpoint, printed when it answers.
 
-    def ready(url: str) -> None:
+    Pages of elsewhere and names of elsewhere are let in only when they are allowed: a suite about them needs both as *.
+    """
+
+    def ready(url: str, token: str | None) -> None:
         line: dict[str, str | int] = {"endpoint": url, "namespace": "default", "pool": "default", "storage": storage, "pid": os.getpid()}
         if token is not None:
             line["token"] = token
@@ -39,4 +54,7 @@ def command(
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
-    serve_standard(host, port, storage, ready, token, trust_proxy or ())
+    serve_standard(
+        host, port, storage, ready,
+        token=token, proxies=trust_proxy or (), origins=tuple(allow_origin or ()), hosts=tuple(allow_host or ()),
+    )  # fmt: skip

@@ -43,6 +43,11 @@ class ConnOwner(Protocol):
         ...
 
     @property
+    def answers_probes(self) -> bool:
+        """Whether raw sockets answer the acknowledgement probe of tests (WIRE-632)."""
+        ...
+
+    @property
     def log(self) -> Any:
         """A structlog logger bound to the actor."""
         ...

@@ -200,6 +200,11 @@ class ActorTask:
         return self.state_name is LifecycleState.STARTED and self._stopping is None
 
     @property
+    def answers_probes(self) -> bool:
+        """Whether raw sockets answer the acknowledgement probe of tests (WIRE-632)."""
+        return self.host.options.answers_probes
+
+    @property
     def grace_period(self) -> float:
         """Seconds of the graceful window (SLEEP-060, SLEEP-061)."""
         # A host may shorten grace, to end in time itself; it never grants more than the actor asked for.

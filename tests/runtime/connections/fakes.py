@@ -85,6 +85,7 @@ class Owner:
 
     def __init__(self, actor=Plain):
         self.loop = asyncio.get_running_loop()
+        self.answers_probes = False
         self.identity = ActorIdentity("actor1", "plain", None, "default", 1, UNDEFINED)
         self.definition = ActorDefinition.of(actor)
         self.options = self.definition.options

@@ -7,11 +7,14 @@ import httpx
 
 from runtime import HostOptions, InProcessServer, create_app
 
+OPEN = {"allow_origins": ("*",), "allow_hosts": ("*",)}
+"""Host options for tests of what is behind the doors, which name themselves as they like."""
+
 
 @asynccontextmanager
 async def serving(registry, options=None, storage="memory"):
-    """An httpx client on a running server; `client.app` is the application."""
-    app = create_app(registry, storage=storage, options=options or HostOptions())
+    """An httpx client on a running server, of which all doors are open unless there are options; `client.app` is the application."""
+    app = create_app(registry, storage=storage, options=options or HostOptions(**OPEN))
     async with InProcessServer(app) as server, httpx.AsyncClient(base_url=server.url, timeout=60, verify=False) as client:
         client.app = app
         client.port = server.port

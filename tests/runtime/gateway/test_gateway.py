@@ -12,7 +12,7 @@ import websockets
 from runtime import Actor, Context, HostOptions, Options, Queue, Registry, Request, Response, UserError, action
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.http_bodies import decode_action_response, decode_error, encode_action_request
-from tests.runtime.gateway.support import error_of, exchange, serving
+from tests.runtime.gateway.support import OPEN, error_of, exchange, serving
 
 NS = {"namespace": "default"}
 UNKNOWN_ID = "5jxlv5boumuljx2d2nvyat0o2edl00"
@@ -78,7 +78,8 @@ class Quiet(Actor):
 
 @pytest.fixture
 async def http():
-    async with serving(Registry(Probe, Quiet), HostOptions(max_incoming_message_size=1000, max_outgoing_message_size=1000)) as client:
+    options = HostOptions(max_incoming_message_size=1000, max_outgoing_message_size=1000, **OPEN)
+    async with serving(Registry(Probe, Quiet), options) as client:
         yield client
 
 

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, RateLimits, Registry, Response, action
 from runtime.gateway.rate_limits import LeakyBucket
 from runtime.gateway.request_limit import RequestLimit
-from tests.runtime.gateway.support import serving
+from tests.runtime.gateway.support import OPEN, serving
 
 
 class Probe(Actor):
@@ -50,7 +50,7 @@ def time(monkeypatch):
 
 
 def limited(**limits):
-    return HostOptions(rate_limits=RateLimits(**limits))
+    return HostOptions(rate_limits=RateLimits(**limits), **OPEN)
 
 
 def body(key):

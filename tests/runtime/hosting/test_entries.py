@@ -35,7 +35,7 @@ class Behind:
     async def answer(self, live, request):
         return Reply(200, (), f"face {request.method} {request.path}?{request.query}".encode())
 
-    async def handle(self, method, path, query, headers, receive):
+    async def handle(self, method, path, query, headers, receive, *, local):
         return Reply(200, (), b"rest")
 
 

@@ -10,7 +10,7 @@ import pytest
 from runtime import Actor, HostOptions, Options, Registry, clock
 from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.rest.actors import BOTH_FILTERS
-from tests.runtime.gateway.support import error_of, exchange, serving
+from tests.runtime.gateway.support import OPEN, error_of, exchange, serving
 from tests.runtime.hosting.fake_generation import FakeGeneration
 
 NS = {"namespace": "default"}
@@ -34,7 +34,7 @@ def fake(monkeypatch):
 
 @pytest.fixture
 async def http():
-    async with serving(Registry(Thing, Other), HostOptions(any_pool=True)) as client:
+    async with serving(Registry(Thing, Other), HostOptions(any_pool=True, **OPEN)) as client:
         yield client
 
 

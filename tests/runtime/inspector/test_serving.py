@@ -74,13 +74,13 @@ async def test_a_fixed_token_replaces_all(options, token):
             assert reply.status_code == status
 
 
-async def test_the_environment_may_fix_the_token(monkeypatch):
+async def test_the_environment_fixes_nothing(monkeypatch):
     monkeypatch.setenv("_RIVET_TEST_INSPECTOR_TOKEN", "from the environment")
     async with serving(Registry(Plain)) as client:
         actor_id, own = await token_of(client)
-        assert own is None
-        reply = await client.get(f"/gateway/{actor_id}/inspector/state", headers={"authorization": "Bearer from the environment"})
-        assert reply.status_code == 200
+        for given, status in ((own, 200), ("from the environment", 401)):
+            reply = await client.get(f"/gateway/{actor_id}/inspector/state", headers={"authorization": f"Bearer {given}"})
+            assert reply.status_code == status
 
 
 async def test_tabs_are_served_and_announced(tmp_path):

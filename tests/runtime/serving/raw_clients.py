@@ -5,10 +5,11 @@ import contextlib
 import json
 from dataclasses import replace
 
-from runtime import Actor, Context, InProcessServer, Registry, Request, Response, action, create_app
+from runtime import Actor, Context, HostOptions, InProcessServer, Registry, Request, Response, action, create_app
 from runtime.serving import in_process
 from runtime.serving.limits import ServerLimits
 from runtime.serving.plain_http import PlainHttp
+from tests.runtime.gateway.support import OPEN
 
 SMALL = ServerLimits(head=2048, headers=40)
 PARSERS = ["httptools", "h11", "handed-over"]
@@ -76,7 +77,7 @@ async def client_of(server, *, handed_over=False, source=None):
 async def small_server(parser, monkeypatch, app=None, **limits):
     if parser == "h11":
         monkeypatch.setattr(in_process, "HTTP_PROTOCOL", PlainHttp)
-    async with InProcessServer(app or create_app(Registry(Echo)), limits=replace(SMALL, **limits)) as server:
+    async with InProcessServer(app or create_app(Registry(Echo), options=HostOptions(**OPEN)), limits=replace(SMALL, **limits)) as server:
         yield server
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runtime import Actor, InProcessServer, Registry, ServerLimits, create_app
+from runtime import Actor, HostOptions, InProcessServer, Registry, ServerLimits, create_app
 from runtime.serving import websocket_protocol
+from tests.runtime.gateway.support import OPEN
 from tests.runtime.serving.socket_client import RawClient, Recorder, longest_turn, masked
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ class Seen(Actor):
 @pytest.mark.parametrize("way", ["reset", "fin"])
 async def test_an_actor_tells_lost_from_left(way):
     Seen.closes = []
-    async with InProcessServer(create_app(Registry(Seen))) as server:
+    async with InProcessServer(create_app(Registry(Seen), options=HostOptions(**OPEN))) as server:
         path = "/gateway/seen/websocket/?rvt-namespace=default&rvt-method=getOrCreate&rvt-key=a&rvt-pool=default"
         with await RawClient.open(server.port, path) as client:
             assert await client.frame() == (1, b"hello")

@@ -12,10 +12,13 @@ import structlog
 
 from runtime.gateway.http_answers import ActorFace
 from runtime.gateway.request_limit import RequestLimit
+from runtime.hosting.options import TEST_TOKEN
 from runtime.hosting.standalone.listener.client_address import ClientAddresses
+from runtime.hosting.standalone.listener.doors import Doors
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
 from runtime.hosting.standalone.listener.scopes import own_url
+from runtime.hosting.standalone.listener.turned_away import turn_away
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
 from runtime.hosting.standalone.rest.dispatch import RestApi
 
@@ -29,16 +32,26 @@ log = structlog.get_logger(__name__)
 
 
 class GatewayApp:
-    """The application of one host; its lifespan opens and closes the host. Mountable below any path."""
+    """The application of one host; its lifespan opens and closes the host. Mountable below any path.
+
+    Attributes:
+        host: What it serves.
+        doors: Which pages and names it lets in.
+        is_local: Whether only this machine reaches it, as far as it was told.
+    """
 
     def __init__(self, host: StandaloneHost) -> None:
         self.host = host
         options = host.options
+        self.doors = Doors.of(options.allow_origins, options.allow_hosts)
+        self.is_local = not options.trusted_proxies
         router = Router(host)
         # Requests and upgrades of one address draw on one budget (WIRE-269).
         limit = RequestLimit(options.rate_limits)
         callers = ClientAddresses(options.trusted_proxies, host.loopback_secret)
-        self._http = HttpEntry(RestApi(host, options.admin_token), router, host.reach, ActorFace(options, host.metrics), limit, callers)
+        # Whoever stands behind a proxy is somewhere else, wherever the proxy is.
+        self._rest = RestApi(host, options.admin_token, proxied=bool(options.trusted_proxies))
+        self._http = HttpEntry(self._rest, router, host.reach, ActorFace(options, host.metrics), limit, callers)
         self._websocket = WebSocketEntry(router, host.reach, host.sockets, limit, options.rate_limits, callers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +60,11 @@ class GatewayApp:
         if kind == "lifespan":
             await self._lifespan(receive, send)
             return
+        # Before anything of a request counts: a page must not even use up what others may ask.
+        reason = self.doors.refusal(scope)
+        if reason is not None:
+            await turn_away(reason, scope, receive, send)
+            return
         # Whoever mounts this application knows its address, the application does not: the first request tells.
         if self.host.endpoint is None:
             self.host.endpoint = own_url(scope)
@@ -54,6 +72,24 @@ class GatewayApp:
             await self._http(scope, receive, send)
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
+
+    def served_on(self, name: str, *, loopback: bool) -> str | None:
+        """Take note of where a server listens for this application; the token that was made because there was none (WIRE-032).
+
+        Args:
+            name: The name or address it was told to listen on.
+            loopback: Whether only this machine connects.
+
+        Raises:
+            ValueError: The inspectors of a server for other machines would open to the token of test mode, which everybody knows.
+        """
+        self.doors = self.doors.served_as(name)
+        self.is_local = loopback and not self.host.options.trusted_proxies
+        if self.is_local:
+            return None
+        if self.host.options.fixed_inspector_token == TEST_TOKEN:
+            raise ValueError("test mode is for this machine alone: every inspector would open to a token that everybody knows")
+        return self._rest.demand_token()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[GatewayApp]:

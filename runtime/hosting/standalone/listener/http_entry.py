@@ -10,6 +10,7 @@ from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
 from runtime.hosting.standalone.listener import cors
+from runtime.hosting.standalone.listener.doors import is_local
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
@@ -72,7 +73,8 @@ class HttpEntry:
                     error = no_route(headers, path)
                     reply, extra = error_reply(error, gateway_status(error)), ()
                 elif target is None or target == REST_HEADER:
-                    reply, extra = await self._rest.handle(scope["method"], path, scope["query_string"], headers, receive), ()
+                    query, local = scope["query_string"], is_local(scope)
+                    reply, extra = await self._rest.handle(scope["method"], path, query, headers, receive, local=local), ()
                 else:
                     reply, extra = await self._by_header(scope, path, headers, target, receive)
         # Nobody is left to answer.

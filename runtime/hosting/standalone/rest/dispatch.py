@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 # Every other error of the manager is 400, whatever its status elsewhere (WIRE-026).
 STATUS = {"api.not_found": 404, "api.unauthorized": 401, "api.forbidden": 403, "core.internal_error": 500}
+TOKEN_BYTES = 24
+NO_TOKEN = "Access denied: from other machines this needs a token, and this server has none (HostOptions.admin_token)"
 NO_CORS = frozenset({"/health"})
 
 
@@ -39,11 +42,13 @@ class RestApi:
 
     Args:
         host: What the endpoints tell about and give orders to.
-        admin_token: What callers of endpoints marked *auth* must show; None admits everybody (WIRE-028).
+        admin_token: What callers of endpoints marked *auth* must show (WIRE-028); None admits everybody who asks over loopback.
+        proxied: Whether what comes over loopback may come from other machines through a proxy.
     """
 
-    def __init__(self, host: RestHost, admin_token: str | None = None) -> None:
+    def __init__(self, host: RestHost, admin_token: str | None = None, *, proxied: bool = False) -> None:
         self._admin_token = admin_token
+        self._proxied = proxied
         process = ProcessEndpoints(host, self.authorize)
         actors = ActorEndpoints(host, self.authorize)
         spaces = NamespaceEndpoints(host, self.authorize)
@@ -69,15 +74,22 @@ class RestApi:
         self._literal = {path: methods for path, methods in routes.items() if "{}" not in path}
         self._patterns = [(path.split("/"), methods) for path, methods in routes.items() if "{}" in path]
 
-    async def handle(self, method: str, path: bytes, query: bytes, headers: RawHeaders, receive: Receive) -> Reply:
-        """Answer one request; every fault becomes a structured error body (WIRE-026)."""
+    def demand_token(self) -> str | None:
+        """From now on a token is needed; the one that was made, None when there is one already (WIRE-032)."""
+        if self._admin_token is not None:
+            return None
+        self._admin_token = secrets.token_urlsafe(TOKEN_BYTES)
+        return self._admin_token
+
+    async def handle(self, method: str, path: bytes, query: bytes, headers: RawHeaders, receive: Receive, *, local: bool = True) -> Reply:
+        """Answer one request; every fault becomes a structured error body (WIRE-026). `local` says that it came over loopback."""
         plain = path.decode("latin-1") in NO_CORS
         origin = None if plain else headers.get(b"origin")
         if method == "OPTIONS" and not plain:
             requested = (headers.get(b"access-control-request-" + name) for name in (b"method", b"headers"))
             return Reply(200, cors.rest_preflight(origin, *requested))
         try:
-            reply = await self._dispatch(method, path, query, headers, receive)
+            reply = await self._dispatch(RestRequest(method, (), query, headers, local=local), path, receive)
         except ActorError as error:
             reply = error_reply(error, STATUS.get(f"{error.group}.{error.code}", 400))
         # Nobody is left to answer: the entry lets the request go.
@@ -92,22 +104,24 @@ class RestApi:
     def authorize(self, request: RestRequest) -> None:
         """Check the admin token of an endpoint marked *auth* (WIRE-027, WIRE-028)."""
         token = self._admin_token
-        if token is None:
+        if token is None and request.local and not self._proxied:
             return
+        if token is None:
+            raise make_error("api.forbidden", message=NO_TOKEN)
         given = request.header(b"authorization") or b""
         # In constant time: how much of a guess is right must not show.
         if not (given.startswith(b"Bearer ") and hmac.compare_digest(given[7:], token.encode())):
             raise make_error("api.forbidden")
 
-    async def _dispatch(self, method: str, path: bytes, query: bytes, headers: RawHeaders, receive: Receive) -> Reply:
-        methods, params = self._find(path.decode("latin-1"))
+    async def _dispatch(self, request: RestRequest, path: bytes, receive: Receive) -> Reply:
+        method = request.method
+        methods, request.params = self._find(path.decode("latin-1"))
         if methods is None:
             raise make_error("api.not_found")
         # The server leaves the body out.
         handler = methods.get("GET" if method == "HEAD" else method)
         if handler is None:
             return Reply(405, ((b"allow", ", ".join(methods).encode()),))
-        request = RestRequest(method, params, query, headers)
         if method not in ("GET", "HEAD", "DELETE"):
             try:
                 request.body = await read_body(receive, MAX_BODY)

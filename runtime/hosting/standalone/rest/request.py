@@ -112,13 +112,17 @@ def check_id(text: str) -> str:
 
 @dataclass(slots=True)
 class RestRequest:
-    """One REST request. `params` are the decoded variable segments of the path; `body` has been read completely."""
+    """One REST request.
+
+    `params` are the decoded variable segments of the path; `body` has been read completely; `local` says that it came over loopback.
+    """
 
     method: str
     params: tuple[str, ...]
     raw_query: bytes
     headers: RawHeaders
     body: bytes = b""
+    local: bool = True
 
     def query(self, *allowed: str, repeatable: tuple[str, ...] = (), namespaced: bool = True) -> Query:
         """The query, which may hold only these parameters (and `namespace`)."""

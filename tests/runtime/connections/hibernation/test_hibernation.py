@@ -202,9 +202,8 @@ async def test_much_settled_data_is_acknowledged_at_once() -> None:
 
 
 @virtual
-async def test_the_probe_reports_what_is_pending(monkeypatch) -> None:
-    monkeypatch.setenv("VITEST", "true")
-    async with World(Hibernating) as world:
+async def test_the_probe_reports_what_is_pending() -> None:
+    async with World(Hibernating, answers_probes=True) as world:
         actor = await world.create("hibernating")
         client = world.raw(actor)
         client.client_send("a")

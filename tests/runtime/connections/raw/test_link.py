@@ -28,8 +28,9 @@ class Handled(Actor):
 class Raw:
     """A raw socket with its neighbours. `events` is what its listeners got."""
 
-    def __init__(self, actor=Plain, *, hibernatable=False, listen=True, watermark=0):
+    def __init__(self, actor=Plain, *, hibernatable=False, listen=True, watermark=0, probed=False):
         self.owner = Owner(actor)
+        self.owner.answers_probes = probed
         self.table = Table(self.owner)
         self.socket = Socket(RAW)
         self.conn = Conn(self.table, "c1", hibernatable=hibernatable)
@@ -122,9 +123,8 @@ async def test_a_hibernatable_socket_minds_the_numbers_and_settles():
     assert raw.socket.closes == [(1008, "ws.message_index_skip")]
 
 
-async def test_the_probe_tells_the_numbers(monkeypatch):
-    monkeypatch.setenv("VITEST", "1")
-    raw = Raw(hibernatable=True)
+async def test_the_probe_tells_the_numbers():
+    raw = Raw(hibernatable=True, probed=True)
     raw.link.on_message(1, "a")
     raw.socket.pending = [1, 2]
     raw.link.on_message(2, json.dumps({PROBE: True}, separators=(",", ":")))
