@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime.actor.rows import ACTOR_TABLE, INSPECTOR_TOKEN_KEY
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import DecodeError
 
 if TYPE_CHECKING:
     from runtime.storage.actor import ActorStorage
@@ -34,7 +35,10 @@ async def expected_token(settings: TokenSettings, storage: ActorStorage) -> str 
 async def stored_token(storage: ActorStorage) -> str | None:
     """The actor's own token, None before its first start (INSP-012)."""
     row = await storage.get(ACTOR_TABLE, INSPECTOR_TOKEN_KEY)
-    return None if row is None else str(cbor.loads(row, STORED))
+    token = None if row is None else cbor.loads(row, STORED)
+    if not isinstance(token, str | None):
+        raise DecodeError("a row of the inspector's token is damaged")
+    return token
 
 
 def header_token(value: str | None) -> str | None:

@@ -4,11 +4,25 @@ The wire formats stand below the error catalogue, so a decoder says what is wron
 error of the catalogue that is. Subclasses of `ValueError`, so that a caller who does not care for the difference need not know them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class DecodeError(ValueError):
     """Bytes or text that are not what the protocol says; nothing else ever escapes a decoder."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Make a `DecodeError` that names the row of whatever goes wrong while one is taken apart.
+
+    A damaged row decodes to anything: what is then looked for in it is missing, of another kind, or out of range.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise DecodeError(f"a row of {what} is damaged: {error!r}") from error
 
 
 class ValueTagError(DecodeError):

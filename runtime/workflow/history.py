@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import reading
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -115,7 +116,12 @@ class History:
 
     @classmethod
     def load(cls, rows: Iterable[tuple[bytes, bytes]]) -> History:
-        """Rebuild from storage rows."""
+        """Rebuild from storage rows; raises `DecodeError` for damaged ones."""
+        with reading("the workflow"):
+            return cls._load(rows)
+
+    @classmethod
+    def _load(cls, rows: Iterable[tuple[bytes, bytes]]) -> History:
         history = cls()
         by_id: dict[str, Entry] = {}
         metas: dict[str, Metadata] = {}

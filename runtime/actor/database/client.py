@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 MANUAL_TRANSACTION_WARNING = (
     "Manual cross-call SQLite transactions can interleave with other statements of the actor. Use c.db.transaction(callback) instead. "
-    "Set warnOnManualTransactions: false to silence this warning."
+    "Set warnOnManualTransactions: false to silence this warning (in Python: raw_database(warn_on_manual_transactions=False))."
 )
 
 

@@ -13,3 +13,7 @@ class DatabaseClosedError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(DATABASE_CLOSED)
+        # The text is that of the peer, for clients in any language; who reads the traceback writes Python.
+        self.add_note(
+            "In Python: a task or callback of your own outlived its actor; start it with c.keep_awake() or let it watch c.abort_signal."
+        )

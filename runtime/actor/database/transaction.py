@@ -204,7 +204,10 @@ def check_arguments(timeout: float, name: str | None) -> None:
     # `bool` is an `int`, and `timeout=True` is a mistake, not one second.
     number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if not number or not math.isfinite(timeout) or timeout <= 0:
-        raise ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
+        error = ValueError("db.transaction() timeout must be a positive finite number of milliseconds")
+        # The text is that of the peer (DB-161).
+        error.add_note(f"In Python: `timeout` is in seconds, and {timeout!r} is no positive finite number of them.")
+        raise error
     if name is not None and not name:
         raise ValueError("db.transaction() name must not be empty")
     if name is not None and len(name.encode()) > MAX_NAME_BYTES:

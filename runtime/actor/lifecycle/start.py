@@ -17,6 +17,7 @@ from runtime.actor.hook_timeouts import within
 from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, INSPECTOR_TOKEN_KEY, STATE_KEY
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import reading
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
@@ -175,9 +176,10 @@ async def run_start(owner: StartOwner, become_ready: Callable[[], None]) -> None
         with _phase(owner, "load_persisted", lambda: None):
             rows = await owner.storage.load()
         stored = dict(rows.get(ACTOR_TABLE, ()))
-        record = cbor.loads(stored[INIT_KEY], STORED) if INIT_KEY in stored else None
-        is_new = record is None or not record["has_initialized"]
-        creation_input = owner.identity.input if record is None else from_wire(record["input"])
+        with reading("the first start"):
+            record = cbor.loads(stored[INIT_KEY], STORED) if INIT_KEY in stored else None
+            is_new = record is None or not record["has_initialized"]
+            creation_input = owner.identity.input if record is None else from_wire(record["input"])
         with _phase(owner, "core_init", lambda: is_new):
             new_rows = _inspector_token(owner, stored)
             # All three before any hook: a hook may send, schedule or look at connections, on top of what was there.

@@ -18,6 +18,7 @@ from runtime.actor.queue.waiting import abort_wait, wait_until
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import reading
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -95,8 +96,9 @@ class MessageQueue:
 
     def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
         """Take over what `Storage.load` gave (QUEUE-008, DB-025)."""
-        self._messages = load_messages(list(rows.get(TABLE, ())))
-        self._next_id = self._durable_next_id = load_next_id(list(rows.get(META_TABLE, ())), self._messages)
+        with reading("the queue"):
+            self._messages = load_messages(list(rows.get(TABLE, ())))
+            self._next_id = self._durable_next_id = load_next_id(list(rows.get(META_TABLE, ())), self._messages)
         self._depth_changed()
 
     async def send(self, name: str, body: Any, *, answer: bool = False) -> StoredMessage:

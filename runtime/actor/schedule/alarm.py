@@ -12,6 +12,7 @@ from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
 from runtime.actor.schedule.cron import LATEST_MS
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import DecodeError
 from runtime.storage.base import Delete, Op, Put
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ class Alarm:
         """Take over what the last generation left."""
         stored = dict(rows.get(ACTOR_TABLE, ()))
         if RUN_WAKE_KEY in stored:
-            self.run_wake = cbor.loads(stored[RUN_WAKE_KEY], STORED)
+            self.run_wake = _moment(stored[RUN_WAKE_KEY])
         if ALARM_KEY in stored:
-            self._pushed = cbor.loads(stored[ALARM_KEY], STORED)
+            self._pushed = _moment(stored[ALARM_KEY])
 
     def is_pushed(self, upcoming: int | None) -> bool:
         """Whether that was the last push, as far as is known."""
@@ -104,3 +105,10 @@ class Alarm:
 
     async def _write(self, ops: Sequence[Op]) -> None:
         await self._writes.finish(self._owner.commit(ops))
+
+
+def _moment(row: bytes) -> int | None:
+    value = cbor.loads(row, STORED)
+    if value is not None and type(value) is not int:
+        raise DecodeError(f"a row of the alarm is damaged: {value!r:.40}")
+    return value

@@ -13,6 +13,7 @@ from runtime import clock
 from runtime.errors import make_error, to_wire
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import reading
 from runtime.protocol.payload import error_document
 from runtime.storage.base import Delete, Op, Put
 
@@ -92,7 +93,8 @@ class ScheduleHistory:
         interrupted = error_document(to_wire(make_error("schedule.interrupted")))
         repaired: list[Op] = []
         for key, value in rows.get(TABLE, ()):
-            fire = Fire(number=int.from_bytes(key, "big"), **cbor.loads(value, STORED))
+            with reading("the history of schedules"):
+                fire = Fire(number=int.from_bytes(key, "big"), **cbor.loads(value, STORED))
             if fire.result == "running":
                 fire = replace(fire, result="error", finished_at=clock.now_ms(), error=interrupted)
                 repaired.append(fire.put())

@@ -21,6 +21,7 @@ from runtime.actor.state.tracking import copy_in, plain, same, track
 from runtime.errors import ActorError, make_error
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import reading
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
 from runtime.storage.base import Op, Put
 
@@ -129,7 +130,8 @@ class ActorState:
 
     def load(self, data: bytes) -> None:
         """Install stored bytes, as the declared dataclass if there is one."""
-        value = from_wire(cbor.loads(data, STORED))
+        with reading("the state"):
+            value = from_wire(cbor.loads(data, STORED))
         declared = self._owner.definition.state
         if dataclasses.is_dataclass(declared) and not isinstance(declared, type):
             value = msgspec.convert(value, type=type(declared), strict=False)

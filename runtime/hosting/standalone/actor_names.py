@@ -44,7 +44,15 @@ class NameRow:
     def of(cls, key: bytes, value: bytes) -> NameRow:
         """What a row says."""
         namespace_id, _, name = key.partition(b"\x00")
-        return cls(namespace_id.decode(), name.decode("utf-8", "surrogatepass"), int.from_bytes(value, "big"))
+        return cls(namespace_id.decode(errors="replace"), _text(name), int.from_bytes(value, "big"))
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode("utf-8", "surrogatepass")
+    # A damaged row: a name that looks odd is better than a host that does not start.
+    except UnicodeDecodeError:
+        return name.decode(errors="replace")
 
 
 class ActorNames(MutableSet[str]):

@@ -21,9 +21,9 @@ from runtime.hosting.standalone.records import (
     DESTROYED_TABLE,
     TIME_BYTES,
     Burial,
-    decode,
     find_destroyed,
     group_of,
+    readable,
     sortable,
     weight_of,
 )
@@ -101,7 +101,7 @@ class DestroyedRecords:
     async def _newest(self, table: str, group: bytes, before: int | None, limit: int) -> list[ActorRecord]:
         end = group + (b"\xff" * (TIME_BYTES + 1) if before is None else sortable(before))
         rows = await self._storage.scan(HOST_SCOPE, table, group, end, reverse=True, limit=limit)
-        return [decode(value) for _, value in rows]
+        return [record for _, record in readable(rows)]
 
     async def _prune_in_background(self) -> None:
         try:
@@ -134,8 +134,7 @@ class DestroyedRecords:
         start, taken, first_kept = b"", set[bytes](), clock.now_ms() - KEPT_MS
         while rows := await self._storage.scan(HOST_SCOPE, DESTROYED_TABLE, start, limit=BATCH):
             ops: list[Op] = []
-            for row, value in rows:
-                record = decode(value)
+            for row, record in readable(rows):
                 if (record.destroy_ts or 0) < first_kept:
                     ops.append(Delete(DESTROYED_TABLE, row))
                     continue

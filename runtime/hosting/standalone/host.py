@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.ports import StopReason
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from runtime.declaration.registry import Registry
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.storage.base import Storage
+
+log = structlog.get_logger(__name__)
 
 
 class StandaloneHost:
@@ -100,7 +104,9 @@ class StandaloneHost:
     def _restore(self, record: ActorRecord) -> None:
         namespace = self.namespaces.by_id(record.namespace_id)
         if namespace is None:
-            raise ValueError(f"actor {record.actor_id} belongs to an unknown namespace {record.namespace_id}")
+            # Damage to the row of a namespace: its actors are not there, all others are.
+            log.error("an actor belongs to an unknown namespace", actor_id=record.actor_id, namespace_id=record.namespace_id)
+            return
         # The record of a process that was killed still looks awake.
         record.connectable_ts = None
         record.sleep_ts = record.sleep_ts or self.started_ms

@@ -9,11 +9,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import cbor2
+import structlog
 
 from runtime import clock
 from runtime.errors import make_error
 from runtime.hosting.standalone import actor_names
 from runtime.hosting.standalone.actor_names import ActorNames, NameRow
+from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import DecodeError, reading
 from runtime.protocol.ids import new_id
 from runtime.storage.base import HOST_SCOPE, Put
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from runtime.hosting.standalone.write_behind import WriteBehind
     from runtime.storage.base import Op, Storage
 
+log = structlog.get_logger(__name__)
 TABLE = "namespaces"
 DATACENTER = "default"
 MAX_NAME = 64
@@ -81,7 +86,7 @@ class NamespaceBook:
 
     async def load(self, storage: Storage) -> None:
         """Read what is stored."""
-        stored = [Namespace(*cbor2.loads(value)) for _, value in await storage.scan(HOST_SCOPE, TABLE)]
+        stored = [found for key, value in await storage.scan(HOST_SCOPE, TABLE) if (found := _decoded(key, value)) is not None]
         for namespace in sorted(stored, key=attrgetter("create_ts")):
             # As an older release wrote them: all in the row of their namespace.
             names, namespace.names = list(namespace.names), ActorNames()
@@ -174,6 +179,19 @@ class NamespaceBook:
         if ordered and namespace.create_ts <= ordered[-1].create_ts:
             namespace.create_ts = ordered[-1].create_ts + 1
         ordered.append(namespace)
+
+
+def _decoded(key: bytes, value: bytes) -> Namespace | None:
+    """What a row says; a damaged one is said and left as it is: the others are there all the same."""
+    try:
+        with reading("the namespaces"):
+            namespace = Namespace(*cbor.loads(value, STORED))
+            if type(namespace.create_ts) is not int or not isinstance(namespace.pools, dict):
+                raise TypeError("a column is of another type")
+            return namespace
+    except DecodeError as error:
+        log.error("a namespace cannot be read", namespace_id=key.decode(errors="replace"), error=str(error))
+        return None
 
 
 def _fault(name: str, display_name: str) -> str | None:

@@ -12,15 +12,20 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import cbor2
+import structlog
 
 from runtime import clock
+from runtime.protocol import cbor
+from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import DecodeError, reading
 from runtime.storage.base import HOST_SCOPE, Delete, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runtime.storage.base import Op, Storage
 
+log = structlog.get_logger(__name__)
 LIVE_TABLE = "actors"
 DESTROYED_TABLE = "actors_destroyed"
 ERASING_TABLE = "actors_erasing"
@@ -183,12 +188,28 @@ def sortable(at_ms: int) -> bytes:
 def decode(value: bytes) -> ActorRecord:
     """The record of a row."""
     # Columns are only ever appended, so that a record written by an older release reads as one with defaults.
-    return ActorRecord(*cbor2.loads(value))
+    with reading("the records of actors"):
+        record = ActorRecord(*cbor.loads(value, STORED))
+        # What everything else is found and sorted by.
+        if type(record.create_ts) is not int or not all(
+            isinstance(text, str) for text in (record.actor_id, record.namespace_id, record.name)
+        ):
+            raise TypeError("a column is of another type")
+        return record
+
+
+def readable(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, ActorRecord]]:
+    """The records that can be read. A damaged one is said and left as it is: its actor is not there, all others are."""
+    for key, value in rows:
+        try:
+            yield key, decode(value)
+        except DecodeError as error:
+            log.error("the record of an actor cannot be read", actor_id=key.decode(errors="replace"), error=str(error))
 
 
 async def load_live(storage: Storage) -> list[ActorRecord]:
     """Every record of an actor that is not destroyed, oldest first."""
-    return sorted((decode(value) for _, value in await storage.scan(HOST_SCOPE, LIVE_TABLE)), key=attrgetter("create_ts"))
+    return sorted((record for _, record in readable(await storage.scan(HOST_SCOPE, LIVE_TABLE))), key=attrgetter("create_ts"))
 
 
 async def find_destroyed(storage: Storage, actor_id: str) -> ActorRecord | None:

@@ -312,6 +312,7 @@ async def test_manual_transactions_warn_once(owner):
     assert len(first) == 1
     assert "Manual cross-call SQLite transactions can interleave" in first[0]
     assert "Set warnOnManualTransactions: false" in first[0]
+    assert "warn_on_manual_transactions=False" in first[0]
 
 
 async def test_the_warning_can_be_switched_off():

@@ -88,4 +88,5 @@ async def test_a_handle_of_an_ended_generation():
             with pytest.raises(DatabaseClosedError) as failure:
                 await stale()
             assert str(failure.value) == text == DATABASE_CLOSED
+            assert "c.abort_signal" in failure.value.__notes__[0]
         assert await world.task.context().db.execute("SELECT * FROM t") == []

@@ -152,8 +152,8 @@ async def test_a_page_is_made_of_what_is_on_it(host, monkeypatch):
         one = host.add(f"k{number % 100}", create_ts=number)
         if number < 200:
             await host.bury(one)
-    decoded = []
-    monkeypatch.setattr("runtime.hosting.standalone.destroyed.decode", lambda value: decoded.append(value) or records.decode(value))
+    decoded, decode = [], records.decode
+    monkeypatch.setattr("runtime.hosting.standalone.records.decode", lambda value: decoded.append(value) or decode(value))
 
     class Unread(dict):
         values = items = keys = __iter__ = None

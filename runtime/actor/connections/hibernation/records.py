@@ -85,14 +85,14 @@ def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRe
     found: list[ConnRecord] = []
     broken: list[str] = []
     for key, value in rows.get(CONN, ()):
-        conn_id = key.decode()
+        conn_id = key.decode(errors="replace")
         try:
             found.append(_decode(conn_id, cbor.loads(value, STORED), cbor.loads(changing.pop(key), STORED)))
         # Whatever is wrong with one record, the actor starts, and the others keep their connections (START-042).
-        except (KeyError, TypeError, ValueError, ActorError):
+        except Exception:
             broken.append(conn_id)
     # What the loop left over has lost its other row, or that one cannot be read.
-    return found, broken + [key.decode() for key in changing]
+    return found, broken + [key.decode(errors="replace") for key in changing]
 
 
 def _decode(conn_id: str, fixed: Any, changing: Any) -> ConnRecord:
