@@ -15,6 +15,7 @@ from runtime.gateway.paths import METHODS, Kind
 from runtime.gateway.raw_response import raw_reply
 from runtime.inspector.http import answer_http
 from runtime.inspector.request import InspectorRequest
+from runtime.logs import LimitedLog, shown
 from runtime.protocol import jsontext
 from runtime.protocol.decode_errors import DecodeError, ValueTagError
 from runtime.protocol.encodings import Encoding
@@ -89,6 +90,7 @@ class ActorFace:
     def __init__(self, limits: MessageLimits, metrics: Exposition) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._faults = LimitedLog.of_faults(log, "actor request failed")
 
     async def answer(self, live: Live, request: ActorRequest) -> Reply:
         """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835)."""
@@ -100,7 +102,7 @@ class ActorFace:
         except ActorError as error:
             return _failure(live, request, error, http_status(error))
         except Exception as error:
-            log.exception("actor request failed", actor_id=live.task.identity.actor_id, path=request.path)
+            self._faults.report(actor_id=live.task.identity.actor_id, path=shown(request.path), exc_info=error)
             return _failure(live, request, error, 500)
 
     async def _answer(self, live: Live, request: ActorRequest) -> Reply:

@@ -20,6 +20,7 @@ from runtime.gateway.live_actor import is_passing
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits
 from runtime.gateway.socket_opening import admit_socket
+from runtime.logs import LimitedLog
 from runtime.protocol.subprotocols import PROTOCOL
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from runtime.gateway.socket_table import SocketTable
     from runtime.replies import Headers
 
-log = structlog.get_logger("runtime.gateway")
+_unopened = LimitedLog.of_faults(structlog.get_logger("runtime.gateway"), "client socket could not be opened")
+_unread = LimitedLog.of_faults(structlog.get_logger("runtime.gateway"), "client socket could not be read")
 
 MESSAGES_PER_TURN = 16
 """Messages of one client that are handed over in one turn of the loop."""
@@ -103,8 +105,8 @@ async def _open(reach: Reach, socket: ClientSocket) -> None:
         socket.fail(make_error("guard.websocket_open_timeout"))
     except ActorError as error:
         socket.fail(error)
-    except Exception:
-        log.exception("client socket could not be opened", actor_id=upgrade.actor_id)
+    except Exception as error:
+        _unopened.report(actor_id=upgrade.actor_id, exc_info=error)
         socket.fail(make_error("core.internal_error"))
 
 
@@ -112,8 +114,8 @@ async def _read(socket: ClientSocket, transport: WebSocketTransport, receive: Re
     try:
         await _read_on(socket, transport, receive, bucket)
     # Nobody would look at this task again: the socket would stay open and unread, and its connection would keep the actor awake.
-    except Exception:
-        log.exception("client socket could not be read", actor_id=socket.upgrade.actor_id)
+    except Exception as error:
+        _unread.report(actor_id=socket.upgrade.actor_id, exc_info=error)
         socket.fail(make_error("core.internal_error"))
 
 

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from runtime.hosting.options import HostOptions
     from runtime.storage.base import Storage
 
+log = structlog.get_logger(__name__)
 
-def create_app(registry: Registry, *, storage: str | Path | Storage = "memory", options: HostOptions | None = None) -> GatewayApp:
+LOST = "actors are kept in memory and lost when this process ends"
+
+
+def create_app(registry: Registry, *, storage: str | Path | Storage | None = None, options: HostOptions | None = None) -> GatewayApp:
     """The ASGI application that is manager, gateway and actor host at once. Its lifespan starts and stops the host.
 
     To mount it in Starlette or FastAPI, run its lifespan from the outer one: `async with app.running(): ...`.
@@ -27,16 +31,20 @@ def create_app(registry: Registry, *, storage: str | Path | Storage = "memory", 
 
     Args:
         registry: The actors to host.
-        storage: `"memory"`, a directory for SQLite files, or a `Storage`.
+        storage: A directory for SQLite files, `"memory"`, or a `Storage`. Without one actors are kept in memory, too, and a warning says
+            that they end with the process.
         options: See `HostOptions`.
     """
     if not structlog.is_configured():
         logs.configure()
+    # Nothing is lost where nothing lives.
+    if storage is None and len(registry):
+        log.warning(LOST, hint='storage="DIRECTORY" keeps them, storage="memory" says that this is meant')
     return GatewayApp(StandaloneHost(registry, _storage(storage), options))
 
 
-def _storage(place: str | Path | Storage) -> Storage:
-    if place == "memory":
+def _storage(place: str | Path | Storage | None) -> Storage:
+    if place is None or place == "memory":
         return MemoryStorage()
     if isinstance(place, (str, Path)):
         return SQLiteStorage(place)

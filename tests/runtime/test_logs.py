@@ -5,7 +5,20 @@ from types import SimpleNamespace
 from structlog.testing import capture_logs
 
 from runtime.errors import make_error
-from runtime.logs import Allowance, LimitedLog, _StandardError, actor_logger, debugging, error_fields
+from runtime.logs import (
+    FAULTS,
+    MAX_SHOWN,
+    MAX_TEXTS,
+    Allowance,
+    LimitedLog,
+    LimitedLogger,
+    _StandardError,
+    actor_logger,
+    debugging,
+    error_fields,
+    shown,
+    unlimited,
+)
 from tests.runtime.parts import Log, virtual
 
 
@@ -56,3 +69,40 @@ def test_a_record_is_written_whatever_standard_error_can_hold(monkeypatch):
     monkeypatch.setattr("sys.stderr", io.TextIOWrapper(raw, "ascii", errors="strict", write_through=True))
     _StandardError().write("caf\udce9 caf\u00e9")
     assert raw.getvalue() == b"caf\\udce9 caf\\xe9"
+
+
+@virtual
+async def test_what_strangers_bring_about_is_limited_text_by_text_and_an_actors_own_records_are_not():
+    log = Log()
+    limited = LimitedLogger(log)
+    for number in range(30):
+        limited.error("call failed", call=str(number))
+        limited.warning("other")
+        unlimited(limited).warning("mine")
+    texts = [text for _, text, _ in log.records]
+    assert (texts.count("call failed"), texts.count("other"), texts.count("mine")) == (FAULTS, FAULTS, 30)
+    await asyncio.sleep(31)
+    limited.error("call failed", call="x")
+    assert log.records[-1] == ("error", "call failed", {"call": "x", "suppressed": 20})
+    assert unlimited(log) is log
+
+
+@virtual
+async def test_texts_without_number_share_one_allowance():
+    log = Log()
+    limited = LimitedLogger(log)
+    for number in range(1000):
+        limited.error(f"text {number}")
+    assert len(log.records) == MAX_TEXTS + FAULTS
+    assert len(limited._allowances) == MAX_TEXTS + 1
+
+
+def test_threads_have_records_too():
+    log = Log()
+    LimitedLogger(log).error("from a thread")
+    assert len(log.records) == 1
+
+
+def test_little_is_shown_of_what_a_stranger_sent():
+    assert (shown(b"/a"), shown("é")) == ("/a", "é")
+    assert shown(b"\xff" * 5000) == "\xff" * MAX_SHOWN + "... (5000 characters)"

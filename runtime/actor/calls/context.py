@@ -16,6 +16,7 @@ from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.queue.user_api import QueueApi
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
 from runtime.errors import ActorError
+from runtime.logs import unlimited
 
 if TYPE_CHECKING:
     import asyncio
@@ -96,7 +97,7 @@ class Context:
     @property
     def log(self) -> Any:
         """The actor's logger."""
-        return self._task.log
+        return unlimited(self._task.log)
 
     @property
     def state(self) -> Any:

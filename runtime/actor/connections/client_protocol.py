@@ -176,7 +176,8 @@ class ClientConnection:
             self._refuse(index, size, exc)
             return
         except ValueError as exc:
-            self._owner.log.warning("undecodable frame on a connection", conn_id=self._conn.id, error=str(exc))
+            # The client is told; to the actor it is nothing.
+            self._owner.log.info("undecodable frame on a connection", conn_id=self._conn.id, error=str(exc))
             self.fail("actor.invalid_request")
             return
         if isinstance(message, ActionRequest):

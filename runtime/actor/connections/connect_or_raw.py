@@ -14,7 +14,7 @@ from runtime.actor.connections.client_protocol import ClientConnection, ClientOw
 from runtime.actor.connections.connection import Conn, ConnHome, new_conn_id
 from runtime.actor.connections.params import socket_params
 from runtime.actor.connections.raw.link import LinkTable, RawLink
-from runtime.errors import ActorError, make_error, to_wire
+from runtime.errors import ActorError, is_public, make_error, to_wire
 from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
@@ -129,4 +129,8 @@ def _may_hibernate(owner: ConnOwner, socket: ActorSocket) -> bool:
 def _log_refused(owner: ConnOwner, error: Exception, conn: Conn | None) -> None:
     """Log in full what the client gets masked (METRIC-070)."""
     conn_id = conn.id if conn else None
+    # A guard that refuses does its work, and the client reads why.
+    if isinstance(error, ActorError) and is_public(error):
+        owner.log.info("connection refused", conn_id=conn_id, error=str(error))
+        return
     owner.log.warning("connection setup failed", conn_id=conn_id, error=str(error), exc_info=not isinstance(error, ActorError))

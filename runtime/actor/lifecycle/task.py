@@ -35,7 +35,7 @@ from runtime.actor.schedule.book import ScheduleBook
 from runtime.actor.state.actor_state import ActorState
 from runtime.actor.state.saving import StateSaver
 from runtime.errors import make_error
-from runtime.logs import actor_logger, debugging, error_fields
+from runtime.logs import FAULTS, Allowance, LimitedLog, LimitedLogger, actor_logger, debugging, error_fields
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from runtime.http import Request
     from runtime.storage.actor import ActorStorage
     from runtime.storage.base import Op
+
+# Of the process: each attempt is a generation of its own, and whoever asks for an actor that cannot start brings about several.
+_START_FAILURES = Allowance(FAULTS)
 
 
 class ActorTask:
@@ -67,7 +70,7 @@ class ActorTask:
         self.host = host
         self.storage = storage
         self.options = options = definition.options
-        self.log = actor_logger(identity)
+        self.log = LimitedLogger(actor_logger(identity))
         self.metrics = host.metrics.of(definition.name)
         self.on_ended: Callable[[BaseException | None], None] = lambda _: None
         self.state_name = LifecycleState.LOADING
@@ -117,7 +120,7 @@ class ActorTask:
         try:
             await run_start(self, self._become_ready)
         except BaseException as error:
-            self.log.error("actor start failed", **error_fields(error))
+            LimitedLog(self.log, "actor start failed", _START_FAILURES, level="error").report(**error_fields(error))
             # Also for a cancellation: whoever gives a start up must not leave a half-built generation running.
             await abandon(self)
             if isinstance(error, asyncio.CancelledError) and not asyncio.current_task().cancelling():  # type: ignore[union-attr]

@@ -25,6 +25,7 @@ from runtime.hosting.generation import crash_text, identify
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
+from runtime.logs import FAULTS, LimitedLog, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -88,6 +89,7 @@ class Supervisor:
     def __init__(self, host: SupervisedHost, on_destroyed: Callable[[ActorSlot], None]) -> None:
         self._host = host
         self._on_destroyed = on_destroyed
+        self._failed_starts = LimitedLog(log, "actor start failed", burst=FAULTS)
         self.loads = Counter[tuple[str, str]]()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -222,7 +224,10 @@ class Supervisor:
 
     async def _start_failed(self, slot: ActorSlot, error: Exception) -> None:
         record = slot.record
-        log.warning("actor start failed", actor_id=record.actor_id, name=record.name, generation=record.generation, error=repr(error))
+        # Anybody may create actors of names that nobody registered (WIRE-089).
+        self._failed_starts.report(
+            actor_id=record.actor_id, name=shown(record.name), generation=record.generation, error=shown(repr(error))
+        )  # fmt: skip
         order, slot.order = slot.order, None
         self._vacate(slot)
         record.error = _crashed(error)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from runtime.errors import make_error
 from runtime.gateway.live_actor import Live
@@ -13,6 +14,7 @@ from runtime.hosting.standalone.listener.client_address import ClientAddresses
 from runtime.hosting.standalone.listener.gateway_routing import Router
 from runtime.hosting.standalone.listener.http_entry import HttpEntry
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
+from runtime.logs import FAULTS
 from runtime.protocol.ids import encode_id
 from runtime.replies import Reply
 
@@ -130,3 +132,57 @@ async def test_upgrades_that_go_nowhere_are_accepted_and_told_why(path, entries,
     accepted, closed = sent
     ray = dict(accepted["headers"])[b"x-rivet-ray-id"].decode()
     assert (accepted["type"], closed["code"], closed["reason"]) == ("websocket.accept", 1011, f"{close}#{ray}")
+
+
+class Broken(Behind):
+    """Whatever is asked of it fails, as only a mistake of ours would."""
+
+    def parse(self, path, query):
+        raise RuntimeError("mistake")
+
+    async def handle(self, *_request, local):
+        raise RuntimeError("mistake")
+
+
+async def failing_request(path=b"/x" * 5000):
+    broken, sent = Broken(), []
+    entry = HttpEntry(broken, broken, broken, broken, RequestLimit(NO_RATE_LIMITS), ClientAddresses())
+
+    async def send(message):
+        sent.append(message)
+
+    for _ in range(50):
+        await entry({"method": "GET", "raw_path": path, "query_string": b"", "headers": []}, None, send)
+    return {message["status"] for message in sent if "status" in message}
+
+
+async def failing_upgrade():
+    broken, sent = Broken(), []
+    entry = WebSocketEntry(broken, broken, SocketTable(broken.live), RequestLimit(NO_RATE_LIMITS), NO_RATE_LIMITS, ClientAddresses())
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message)
+
+    for _ in range(50):
+        await entry({"raw_path": b"/gateway/x", "query_string": b"", "headers": [], "subprotocols": []}, receive, send)
+    return {message["code"] for message in sent if "code" in message}
+
+
+@pytest.mark.parametrize(("fail", "answers"), [(failing_request, {500}), (failing_upgrade, {1011})])
+async def test_a_mistake_of_ours_does_not_fill_the_log_however_often_it_is_asked_for(fail, answers):
+    with capture_logs() as records:
+        assert await fail() == answers
+    assert 0 < len(records) <= FAULTS
+    assert all(isinstance(record["exc_info"], RuntimeError) and len(record["path"]) < 300 for record in records)
+
+
+async def test_whoever_runs_an_unnamed_proxy_is_told_when_all_behind_it_are_refused_as_one():
+    limit = RequestLimit(RateLimits(requests=1))
+    with capture_logs() as records:
+        assert [(await ask("/health", limit=limit))[0] for _ in range(3)] == [200, 429, 429]
+        assert records == []
+        assert (await ask("/health", limit=limit, x_forwarded_for=b"192.0.2.1"))[0] == 429
+    assert "trusted_proxies" in records[0]["event"]

@@ -6,10 +6,12 @@ import json
 
 import cbor2
 import pytest
+from structlog.testing import capture_logs
 
 from runtime import Actor, HostOptions, Options, Registry, clock
 from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.rest.actors import BOTH_FILTERS
+from runtime.logs import FAULTS
 from tests.runtime.gateway.support import OPEN, error_of, exchange, serving
 from tests.runtime.hosting.fake_generation import FakeGeneration
 
@@ -160,6 +162,14 @@ async def test_concurrent_get_or_create_over_http(http):
     answers = [response.json() for response in await asyncio.gather(*(http.put("/actors", params=NS, json=creation()) for _ in range(20)))]
     assert len({answer["actor"]["actor_id"] for answer in answers}) == 1
     assert sum(answer["created"] for answer in answers) == 1
+
+
+async def test_actors_that_nobody_registered_do_not_fill_the_log(http):
+    with capture_logs() as records:
+        for number in range(40):
+            await put(http, name=f"unheard-of-{number}" + "x" * 5000)
+    assert len([one for one in records if one["event"] == "actor start failed"]) == FAULTS
+    assert max(len(str(one)) for one in records) < 1500
 
 
 async def test_key_limits(http):

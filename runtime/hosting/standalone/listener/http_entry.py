@@ -14,7 +14,8 @@ from runtime.hosting.standalone.listener.doors import is_local
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
-from runtime.hosting.standalone.listener.scopes import raw_path, with_query
+from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
+from runtime.logs import LimitedLog, shown
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.replies import Reply, error_reply, internal_error
 
@@ -45,6 +46,8 @@ class HttpEntry:
         self._face = face
         self._requests = limit
         self._callers = callers
+        self._faults = LimitedLog.of_faults(log, "request failed")
+        self._unnamed = LimitedLog(log, "what comes through a proxy is refused as one caller: name it in trusted_proxies if it is yours")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it is for."""
@@ -55,6 +58,8 @@ class HttpEntry:
         try:
             self._requests.count(caller, scope["method"], path)
         except ActorError as error:
+            if caller == address(scope) and b"x-forwarded-for" in headers:
+                self._unnamed.report(address=caller)
             # Without them a browser would see a failed request and no 429.
             allowed = cors.gateway_headers(headers.get(b"origin")) if path.startswith(GATEWAY) else ()
             await send_reply(send, error_reply(error, gateway_status(error)), (ray, *allowed))
@@ -80,8 +85,8 @@ class HttpEntry:
         # Nobody is left to answer.
         except ClientGone:
             return
-        except Exception:
-            log.exception("request failed", path=path.decode("latin-1"))
+        except Exception as error:
+            self._faults.report(path=shown(path), exc_info=error)
             reply, extra = error_reply(internal_error(), 500), ()
         await send_reply(send, reply, (ray, *extra))
 

@@ -18,6 +18,7 @@ from runtime.hosting.standalone.listener.gateway_routing import check_actor_id
 from runtime.hosting.standalone.listener.ray_ids import new_ray
 from runtime.hosting.standalone.listener.scopes import raw_path, with_query
 from runtime.http import INTERNAL_ORIGIN, Request
+from runtime.logs import LimitedLog, shown
 from runtime.protocol.gateway_url import QueryRoute
 from runtime.protocol.subprotocols import ACTOR_PREFIX, SKIP_READY_WAIT, TARGET_PREFIX, entry_value
 from runtime.replies import internal_error
@@ -47,6 +48,7 @@ class WebSocketEntry:
         self._requests = limit
         self._limits = limits
         self._callers = callers
+        self._faults = LimitedLog.of_faults(log, "upgrade failed")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from its upgrade to its end."""
@@ -68,8 +70,8 @@ class WebSocketEntry:
         except ActorError as error:
             await refuse_websocket(error, ray, receive, send, extra)
             return
-        except Exception:
-            log.exception("upgrade failed", path=path.decode("latin-1"))
+        except Exception as error:
+            self._faults.report(path=shown(path), exc_info=error)
             await refuse_websocket(internal_error(), ray, receive, send, extra)
             return
         request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))

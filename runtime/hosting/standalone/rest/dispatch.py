@@ -18,6 +18,7 @@ from runtime.hosting.standalone.rest.namespaces import NamespaceEndpoints, Names
 from runtime.hosting.standalone.rest.pools import PoolEndpoints, PoolsHost
 from runtime.hosting.standalone.rest.process import ProcessEndpoints, ProcessHost
 from runtime.hosting.standalone.rest.request import RestRequest, bad_request
+from runtime.logs import LimitedLog, shown
 from runtime.replies import Reply, error_reply, internal_error
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class RestApi:
     def __init__(self, host: RestHost, admin_token: str | None = None, *, proxied: bool = False) -> None:
         self._admin_token = admin_token
         self._proxied = proxied
+        self._faults = LimitedLog.of_faults(log, "request failed")
         process = ProcessEndpoints(host, self.authorize)
         actors = ActorEndpoints(host, self.authorize)
         spaces = NamespaceEndpoints(host, self.authorize)
@@ -95,8 +97,8 @@ class RestApi:
         # Nobody is left to answer: the entry lets the request go.
         except ClientGone:
             raise
-        except Exception:
-            log.exception("request failed", path=path.decode("latin-1"))
+        except Exception as error:
+            self._faults.report(path=shown(path), exc_info=error)
             reply = error_reply(internal_error(), 500)
         extra = cors.rest_headers(origin)
         return Reply(reply.status, (*reply.headers, *extra), reply.body) if extra else reply
