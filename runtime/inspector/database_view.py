@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from runtime.actor.database.statements import statements
 from runtime.errors import ActorError
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 500
 _HIDDEN = ("sqlite_", "__drizzle_")
-# Literals, quoted names and comments are matched first and so swallowed: what looks like a parameter in them is none.
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?(?:\*/|\Z)|([:@$][A-Za-z_]\w*)", re.DOTALL)
 
 
 def quoted(name: str) -> str:
@@ -60,14 +58,16 @@ async def execute(view: ActorView, sql: str, args: Sequence[Any] | None, propert
         ActorError: core.internal_error for SQL errors and more than one statement; actor.internal_error for a missing named value.
     """
     # A script would run all and give the rows of one, and its writes could not be told from its reads.
-    if _statements(sql) > 1:
+    found = statements(sql)
+    if len(found) > 1:
         raise ActorError("core", "internal_error", "An internal error occurred", {"error": "only one statement may be executed"})
     db = await view.database()
     if properties is not None:
-        found = await db.execute(sql, {name: _bound(value) for name, value in _named(sql, properties).items()})
+        slots = found[0][1] if found else ()
+        answer = await db.execute(sql, {name: _bound(value) for name, value in _named(slots, properties).items()})
     else:
-        found = await db.execute(sql, *(_bound(value) for value in args or ()))
-    return [dict(row) for row in found]
+        answer = await db.execute(sql, *(_bound(value) for value in args or ()))
+    return [dict(row) for row in answer]
 
 
 def _bound(value: Any) -> Any:
@@ -75,17 +75,11 @@ def _bound(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
-def _named(sql: str, properties: dict[str, Any]) -> dict[str, Any]:
+def _named(slots: tuple[str, ...], properties: dict[str, Any]) -> dict[str, Any]:
     """Values by bare name; keys may carry their sigil (INSP-087)."""
     # The client binds by bare name; people write the sigil that they see in the statement.
     given = {name.lstrip(":@$"): value for name, value in properties.items()}
-    for parameter in (match[1] for match in _PARAMETER.finditer(sql) if match[1]):
-        if parameter[1:] not in given:
-            raise ActorError("actor", "internal_error", f"missing bind parameter: {parameter}")
+    for slot in slots:
+        if slot[0] != "?" and slot[1:] not in given:
+            raise ActorError("actor", "internal_error", f"missing bind parameter: {slot}")
     return given
-
-
-def _statements(sql: str) -> int:
-    # Split after literals and comments are gone: a semicolon in them ends nothing. Triggers with a body count as several.
-    bare = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?(?:\*/|\Z)", "", sql, flags=re.DOTALL)
-    return sum(1 for part in bare.split(";") if part.strip())

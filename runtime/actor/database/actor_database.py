@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runtime.actor.database.bootstrap import bootstrap
-from runtime.actor.database.client import DatabaseClient
+from runtime.actor.database.confinement import ConfinedClient
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future, settle_future
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.provider import settle
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from runtime.actor.database.client import DatabaseClient
     from runtime.actor.database.provider import DatabaseProvider
     from runtime.actor.database.transaction import Transaction
     from runtime.storage.actor import ActorStorage
@@ -84,10 +85,9 @@ class ActorDatabase:
             await self.close()
             raise
 
-    async def inspector_client(self) -> DatabaseClient:
+    async def inspector_client(self) -> ConfinedClient:
         """A client for the inspector; works without a provider (DB-003)."""
-        # A client of its own: the warning about manual transactions speaks to the author of the actor, not to an operator.
-        return DatabaseClient(await self._session(), warn_on_manual_transactions=False)
+        return ConfinedClient(await self._session())
 
     async def gate(self) -> None:
         """Wait behind an open coordinated transaction, as every key-value call must (KV-032).

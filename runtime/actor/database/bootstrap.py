@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 RESERVED = ("_rivet_", "__drizzle_", "__rivet_on_migrate")
 
-_READING = frozenset(
+_HARMLESS = frozenset(
     {
         sqlite3.SQLITE_SELECT,
         sqlite3.SQLITE_READ,
         sqlite3.SQLITE_FUNCTION,
         sqlite3.SQLITE_RECURSIVE,
         sqlite3.SQLITE_PRAGMA,
+        # They look through every table, and change what is in none.
+        sqlite3.SQLITE_ANALYZE,
+        sqlite3.SQLITE_REINDEX,
     }
 )
 
@@ -67,31 +70,48 @@ def reserved_names_guarded(connection: sqlite3.Connection, sql: str) -> Iterator
     Raises:
         ValueError: The statement creates, alters or writes a reserved name.
     """
-    lowered = sql.lower()
     # With an authorizer SQLite asks for every column of a statement, so it is set for suspicious texts alone. A false alarm, such as
     # the name in a text value, does no harm: refused is what SQLite says it touches, not what the text contains.
-    if not any(name in lowered for name in RESERVED):
+    if not mentions_reserved(sql):
         yield
         return
     refused: list[str] = []
 
     def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        if action in _READING:
+        name = reserved_name(action, first, second, mentioned=True)
+        if name is None:
             return sqlite3.SQLITE_OK
-        names = [name for name in (first, second) if name is not None and name.lower().startswith(RESERVED)]
-        # The new name of ALTER TABLE ... RENAME is not shown here, so no ALTER that mentions a reserved name passes.
-        if action == sqlite3.SQLITE_ALTER_TABLE:
-            names = names or [second or ""]
-        refused.extend(names)
-        return sqlite3.SQLITE_DENY if names else sqlite3.SQLITE_OK
+        refused.append(name)
+        return sqlite3.SQLITE_DENY
 
     connection.set_authorizer(authorize)
     try:
         yield
-    # SQLite says no more than "not authorized"; which name it was helps the author.
     except sqlite3.DatabaseError:
-        if refused:
-            raise ValueError(f"the name {refused[0]} is reserved for the runtime") from None
+        refuse_reserved(refused)
         raise
     finally:
         connection.set_authorizer(None)
+
+
+def mentions_reserved(sql: str) -> bool:
+    """Whether a reserved name is anywhere in the text."""
+    lowered = sql.lower()
+    return any(name in lowered for name in RESERVED)
+
+
+def reserved_name(action: int, first: str | None, second: str | None, *, mentioned: bool) -> str | None:
+    """The reserved name that a step of a statement changes; `mentioned` says that the statement contains one."""
+    if action in _HARMLESS:
+        return None
+    for name in (first, second):
+        if name is not None and name.lower().startswith(RESERVED):
+            return name
+    # The new name of ALTER TABLE ... RENAME is not shown here, so no ALTER that mentions a reserved name passes.
+    return second or "" if mentioned and action == sqlite3.SQLITE_ALTER_TABLE else None
+
+
+def refuse_reserved(names: list[str]) -> None:
+    """Say which name it was: SQLite says no more than "not authorized"."""
+    if names:
+        raise ValueError(f"the name {names[0]} is reserved for the runtime") from None

@@ -16,9 +16,12 @@ from runtime.errors import make_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from runtime.actor.database.bound_values import Statement
     from runtime.storage.actor import OpenDatabase
+
+    Guard = Callable[[sqlite3.Connection, str], AbstractContextManager[None]]
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -49,9 +52,9 @@ class DatabaseSession:
         self._database = database
         self._on_broken = on_broken
 
-    def execute(self, sql: str, args: tuple[Any, ...]) -> asyncio.Future[list[Row]]:
-        """Run SQL outside any coordinated transaction, behind an open one (DB-151)."""
-        return self.ordinary(self.job(sql, args))
+    def execute(self, sql: str, args: tuple[Any, ...], *, guard: Guard = reserved_names_guarded) -> asyncio.Future[list[Row]]:
+        """Run SQL outside any coordinated transaction, behind an open one (DB-151). `guard` says what each statement may do."""
+        return self.ordinary(self.job(sql, args, guard=guard))
 
     def ordinary(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run a function on the database's thread as one ordinary operation of the gate."""
@@ -88,11 +91,11 @@ class DatabaseSession:
         """Queue a function on the database's thread, past the gate."""
         return self._database.submit(function, control=control)
 
-    def job(self, sql: str, args: tuple[Any, ...]) -> Callable[[sqlite3.Connection], list[Row]]:
+    def job(self, sql: str, args: tuple[Any, ...], *, guard: Guard = reserved_names_guarded) -> Callable[[sqlite3.Connection], list[Row]]:
         """Check SQL and values now; the returned function runs them."""
         # On the event loop: wrong arguments are the caller's error at once, not one that waits behind a transaction.
         statements = prepare(sql, args)
-        return lambda connection: self._run(connection, statements)
+        return lambda connection: self._run(connection, statements, guard)
 
     def run_sql(self, connection: sqlite3.Connection, sql: str) -> None:
         """Run one statement of the runtime's own, with the errors of user SQL."""
@@ -117,12 +120,12 @@ class DatabaseSession:
         self.coordinator.close(lambda: make_error("sqlite.transaction_closed"))
         self._on_broken(error)
 
-    def _run(self, connection: sqlite3.Connection, statements: list[Statement]) -> list[Row]:
+    def _run(self, connection: sqlite3.Connection, statements: list[Statement], guard: Guard) -> list[Row]:
         rows: list[Row] = []
         for statement in statements:
             try:
                 # Read to the end on this thread: fetching is what runs a statement, row by row.
-                with reserved_names_guarded(connection, statement.sql):
+                with guard(connection, statement.sql):
                     cursor = connection.execute(statement.sql, statement.params)
                     if cursor.description is None:
                         continue

@@ -83,6 +83,40 @@ async def test_the_environment_fixes_nothing(monkeypatch):
             assert reply.status_code == status
 
 
+async def sql(client, actor_id, token, text, **values):
+    body, headers = {"sql": text, **values}, {"authorization": f"Bearer {token}"}
+    return await client.post(f"/gateway/{actor_id}/inspector/database/execute", json=body, headers=headers)
+
+
+async def test_sql_of_an_inspector_reaches_no_other_file(tmp_path):
+    async with serving(Registry(Plain), storage=tmp_path) as client:
+        known = await token_of(client)
+        assert (await sql(client, *known, "CREATE TABLE t(a, b)")).json() == {"rows": []}
+        before = sorted(path.name for path in tmp_path.rglob("*"))
+        for text in (f"ATTACH '{tmp_path}/runtime.sqlite3' AS r", f"VACUUM INTO '{tmp_path}/copy'", f"ATTACH '{tmp_path}/pwned.sh' AS p"):
+            reply = await sql(client, *known, text)
+            assert (reply.status_code, reply.json()["code"]) == (500, "internal_error")
+            assert "inspector may not use ATTACH" in reply.json()["metadata"]["error"]
+        assert sorted(path.name for path in tmp_path.rglob("*")) == before
+        assert (await sql(client, *known, "VACUUM")).json() == {"rows": []}
+
+
+async def test_what_is_one_statement_and_what_is_a_value():
+    async with serving(Registry(Plain)) as client:
+        known = await token_of(client)
+        for text in ("CREATE TABLE t(a, b)", "CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET b = ';'; UPDATE t SET a = a; END;",
+                     "SELECT ';'; -- a comment; with two", "/* ; */ SELECT 1;"):  # fmt: skip
+            assert (await sql(client, *known, text)).status_code == 200, text
+        for text in ("SELECT 1; SELECT 2", "SELECT 1; ATTACH 'x' AS y", "SELECT ';'; SELECT 2", "CREATE TABLE u(a); DROP TABLE u"):
+            reply = await sql(client, *known, text)
+            assert (reply.status_code, reply.json()["metadata"]) == (500, {"error": "only one statement may be executed"}), text
+        for values in ({"args": [True, False]}, {"properties": {"x": True, ":y": False}}):
+            text = "SELECT ? AS a, ? AS b" if "args" in values else "SELECT :x AS a, $y AS b"
+            assert (await sql(client, *known, text, **values)).json() == {"rows": [{"a": 1, "b": 0}]}
+            assert (await sql(client, *known, text.replace("SELECT", "INSERT INTO t SELECT"), **values)).status_code == 200
+        assert (await sql(client, *known, "SELECT a, b FROM t")).json()["rows"][0] == {"a": 1, "b": ";"}
+
+
 async def test_tabs_are_served_and_announced(tmp_path):
     (tmp_path / "index.html").write_text("hello")
 
