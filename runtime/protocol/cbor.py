@@ -158,7 +158,7 @@ def _with_undefined(value: Any) -> Any:
 
 def _tag(*args: Any, **_: Any) -> Any:
     # Which argument the tag is depends on the version of cbor2.
-    tag = next(arg for arg in args if isinstance(arg, cbor2.CBORTag))
+    tag = args[0] if type(args[0]) is cbor2.CBORTag else args[1]
     if tag.tag == _TAG_MAP:
         return Map((name, _thawed(item)) for name, item in tag.value.items())
     if tag.tag in (_TAG_BYTES, _TAG_CLAMPED):

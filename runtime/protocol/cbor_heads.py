@@ -41,7 +41,9 @@ class Limits:
 
 # Maps travel as two levels, a tag and what it is put on, and so do sets. Messages wrap values in four more, rows in some more.
 WIRE: Final = Limits(depth=2 * MAX_DEPTH + 16, items=1_000_000, containers=100_000, hashed=2_048)
-"""For bytes of strangers; the numbers keep the longest look at them at some 50 ms, whatever they are."""
+"""For messages of strangers, whose bytes are limited, too."""
+INPUT: Final = Limits(depth=WIRE.depth, items=250_000, containers=50_000, hashed=WIRE.hashed)
+"""For creation inputs, which may be of megabytes: whatever they are, the loop is not held longer than by the largest message."""
 STORED: Final = Limits(depth=2 * MAX_DEPTH + 32, items=2**48, containers=2**48, hashed=2**48)
 """For rows of this runtime, and for the answers of the server that a client chose: what was accepted once must load, however large."""
 
@@ -126,7 +128,8 @@ def _walk(data: bytes, limits: Limits) -> None:
                     continue
                 major = head >> 5
                 if _BYTES <= major <= _TEXT:
-                    at = _after_text(data, at)
+                    at, pieces = _after_text(data, at)
+                    items += pieces
                     continue
                 if head == _BREAK:
                     items += _ENDLESS - left
@@ -180,20 +183,20 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : end], "big"), end
 
 
-def _after_text(data: bytes, at: int) -> int:
-    """Where the text or byte string at `at` ends: one that says its length in its own number, or one in pieces."""
+def _after_text(data: bytes, at: int) -> tuple[int, int]:
+    """Where the text or byte string at `at` ends, and of how many pieces it is when it does not say its length itself."""
     head = data[at]
     if head & 31 != _OPEN:
         length, at = _number(data, at)
-        return at + length
-    at += 1
+        return at + length, 0
+    at, pieces = at + 1, 0
     while data[at] != _BREAK:
         # Pieces are of the same kind and have no pieces themselves.
         if data[at] >> 5 != head >> 5:
             raise DecodeError("malformed CBOR: a piece of another kind")
         length, at = _number(data, at)
-        at += length
-    return at + 1
+        at, pieces = at + length, pieces + 1
+    return at + 1, pieces
 
 
 def _broken(left: int, kind: int) -> int:

@@ -128,6 +128,7 @@ def test_whatever_may_be_sent_or_kept_can_be_read_again(value):
         ({"depth": 3}, "8181c1 01", "818181c1 01"),
         ({"items": 4, "depth": 2}, "84 00000000", "85 0000000000"),
         ({"items": 4, "depth": 2}, "a2 0101 0201", "9f 0000000000 ff"),
+        ({"items": 4, "depth": 2}, "5f 41614161 ff", "5f 4040404040 ff"),
         ({"containers": 3, "depth": 2}, "82 c100 c100", "83 c100 c100 c100"),
         ({"hashed": 3, "depth": 4}, "d90102 81 82 0001", "d90102 81 83 000102"),
         ({"hashed": 3, "depth": 4}, "bf 8101 01 02 02 ff", "bf 8101 01 8102 02 ff"),

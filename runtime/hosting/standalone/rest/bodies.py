@@ -10,6 +10,7 @@ import msgspec
 
 from runtime.errors import make_error
 from runtime.hosting.standalone.rest.request import bad_request
+from runtime.protocol.cbor_heads import INPUT
 from runtime.protocol.payload import load_value
 
 MAX_BODY = 2 * 1024 * 1024
@@ -80,7 +81,7 @@ def decode_input(text: str | None) -> bytes | None:
     try:
         data = base64.b64decode(text, validate=True)
         # Checked here and kept as it came: the start of the actor decodes it, and would fail again and again.
-        load_value(data)
+        load_value(data, limits=INPUT)
     except (binascii.Error, ValueError):
         raise bad_request("`input` must be base64 of CBOR") from None
     return data
