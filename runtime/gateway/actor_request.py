@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ActorRequest:
-    """What was asked, with the gateway's prefix gone. `params` is the raw connection parameter header.
+    """What was asked, with the gateway's prefix gone. `params` is the raw connection parameter header; `oversized` means that the body is
+    too long for its route, and was not read.
 
     Mutable and built once per request: a frozen value would be built through `object.__setattr__`, field by field, on the hottest path.
     """
@@ -30,10 +31,11 @@ class ActorRequest:
     body: bytes
     encoding: Encoding
     params: bytes | None
+    oversized: bool = False
 
     @classmethod
-    def of(cls, method: str, target: str, headers: RawHeaders, body: bytes) -> ActorRequest:
-        """Read a request; `target` is path and query without the gateway prefix."""
+    def of(cls, method: str, target: str, headers: RawHeaders, body: bytes = b"") -> ActorRequest:
+        """Read a request; `target` is path and query without the gateway prefix. The body may follow."""
         path, _, query = target.partition("?")
         encoding = headers.get(b"x-rivet-encoding")
         return cls(

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
     from typing import Any
 
-    from runtime.replies import Headers, Reply
+    from runtime.replies import Headers, RawHeaders, Reply
 
     Message = MutableMapping[str, Any]
     Scope = MutableMapping[str, Any]
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 BODYLESS = frozenset({204, 304})
+MOST_DIGITS = 15
+HANG_UP = (b"connection", b"close")
+"""Said with a refusal of a body: what is left of it would have to be read before the next request."""
 
 
 class BodyTooLarge(Exception):
@@ -26,13 +29,15 @@ class ClientGone(Exception):
     """The client left before its request was complete."""
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole request body (WIRE-252).
+async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes:
+    """The whole request body (WIRE-252). A length that is announced and too long is refused before anything is read, or asked for.
 
     Raises:
         BodyTooLarge: It is longer than `limit` bytes.
         ClientGone: The client disconnected first.
     """
+    if announces_more(headers, limit):
+        raise BodyTooLarge
     # Most bodies come in one message, and those are neither collected nor joined.
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -53,6 +58,13 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     if len(body) > limit:
         raise BodyTooLarge
     return bytes(body)
+
+
+def announces_more(headers: RawHeaders, limit: int) -> bool:
+    """Whether `content-length` says that the body is longer than `limit` bytes."""
+    length = headers.get(b"content-length")
+    # Lengths that no limit has are no numbers worth reading: those of thousands of digits cannot be.
+    return length is not None and (len(length) > MOST_DIGITS or (length.isdigit() and int(length) > limit))
 
 
 async def send_reply(send: Send, reply: Reply, extra: Headers = ()) -> None:

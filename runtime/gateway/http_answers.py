@@ -45,6 +45,11 @@ TEXT = (b"content-type", b"text/plain; charset=utf-8")
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4")
 BANNER = b"This is an RivetKit actor.\n\nActions are called with POST /action/{name}.\n"
 
+MAX_BODY = 20 * 1024 * 1024
+"""The longest body of any request to an actor (WIRE-252)."""
+MESSAGES = frozenset({Kind.ACTION, Kind.QUEUE})
+"""The routes whose bodies are messages, with a limit of their own (WIRE-314)."""
+
 FETCH_FAILED = Reply(
     500,
     (JSON_TYPE, (b"x-rivet-error", b"envoy.fetch_failed")),
@@ -91,6 +96,10 @@ class ActorFace:
         self._limits = limits
         self._metrics = metrics
         self._faults = LimitedLog.of_faults(log, "actor request failed")
+
+    def most_of_body(self, kind: Kind) -> int:
+        """The longest body that a route takes, in bytes: what is longer need not be read (WIRE-252, WIRE-314)."""
+        return min(self._limits.max_incoming_message_size, MAX_BODY) if kind in MESSAGES else MAX_BODY
 
     async def answer(self, live: Live, request: ActorRequest) -> Reply:
         """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835)."""
@@ -139,7 +148,7 @@ class ActorFace:
             return _fixed(live, request)
 
     def _decode(self, request: ActorRequest, decode: Callable[[bytes, Encoding], Decoded]) -> Decoded:
-        if len(request.body) > self._limits.max_incoming_message_size:
+        if request.oversized or len(request.body) > self._limits.max_incoming_message_size:
             raise Undecodable(make_error("message.incoming_too_long"))
         try:
             return decode(request.body, request.encoding)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from runtime.serving.limits import ServerLimits
 
-# uvicorn knows no keep-alive without end.
-ENDLESS = 24 * 3600
+# For asyncio this is also how often it tries again when the process is out of file descriptors, each time with a traceback.
+ACCEPTED_AT_ONCE = 32
 
 
 class ServingConfig(uvicorn.Config):
@@ -34,6 +34,6 @@ class ServingConfig(uvicorn.Config):
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=ENDLESS if limits.keep_alive is None else limits.keep_alive,
+            backlog=ACCEPTED_AT_ONCE,
         )
         self.limits = limits

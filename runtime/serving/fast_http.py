@@ -37,7 +37,6 @@ class FastHttp(Guarded, HttpToolsProtocol):
         """Feed the parser, unless a new request needs the other one."""
         if self.deaf:
             return
-        self._unset_keepalive_if_required()
         # A request line that arrives in pieces goes to h11, too: slower, never wrong.
         if self._between_messages and (not data.startswith(_STARTS) or data.startswith(_DOUBLE_SLASH)) and not self._busy():
             self._hand_over(data)
@@ -62,6 +61,10 @@ class FastHttp(Guarded, HttpToolsProtocol):
         # A head that begins behind the end of a body is counted from its next piece on.
         if self._head_arriving or self._between_messages:
             self._head_size += len(data)
+        else:
+            self.received += len(data)
+            if self._arrived_in_vain(len(data)):
+                return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
@@ -87,7 +90,7 @@ class FastHttp(Guarded, HttpToolsProtocol):
         """The head is there; the body, if any, follows."""
         self._head_arriving = False
         self._fault = head_fault(self.url, self.headers, self._head_size + SLICE, self.limits)
-        self._head_size = 0
+        self._head_size = self.received = self.body_size = self._surplus = 0
         if self._fault is None and self.parser.get_http_version() not in VERSIONS:
             self._fault = OTHER_VERSION
         if self._fault is not None:
@@ -107,15 +110,25 @@ class FastHttp(Guarded, HttpToolsProtocol):
             raise ValueError(found.reason)
         self.url, self.headers[:] = found
 
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self.body_size += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is complete; what follows is another one."""
         self._between_messages = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is on its way: requests that were held back are next."""
-        super().on_response_complete()
-        if self._held is not None and len(self.pipeline) <= MOST_WAITING and not self.transport.is_closing():
+        """An answer is on its way: the next request, if one waits. As uvicorn's, without a timer for every idle connection."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        if self._held is not None and len(self.pipeline) <= MOST_WAITING:
             self._feed_in_slices(b"")
 
     def _busy(self) -> bool:
@@ -125,12 +138,16 @@ class FastHttp(Guarded, HttpToolsProtocol):
     def _in_body(self) -> bool:
         return not self._between_messages and not self._head_arriving
 
+    def _head_begun(self) -> bool:
+        return self._head_arriving
+
     def _owes_answers(self) -> bool:
         return bool(self.pipeline) or (not self._in_body() and self._busy())
 
     def _hand_over(self, data: bytes) -> None:
-        self.connections.discard(self)
         successor = PlainHttp(self.config, self.server_state, self.app_state, self.loop)
+        self.others.follow(successor, self.others.address_of(self))
+        self.others.discard(self)
         raw = self.transport.raw
         raw.set_protocol(successor)
         successor.connection_made(raw)

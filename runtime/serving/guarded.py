@@ -9,7 +9,9 @@ from websockets.http11 import Request
 
 from runtime.serving.config import ServingConfig
 from runtime.serving.heads import upgrade_fault
-from runtime.serving.refusals import MALFORMED, Refusal
+from runtime.serving.open_connections import OpenConnections
+from runtime.serving.progress import Doing, Progress
+from runtime.serving.refusals import MALFORMED, NO_ROOM, TOO_MUCH_BETWEEN, TOO_SLOW, Refusal
 from runtime.serving.transport import LingeringTransport
 
 if TYPE_CHECKING:
@@ -24,9 +26,20 @@ if TYPE_CHECKING:
 LINGER = 5.0
 """Seconds in which what still arrives is dropped, so that the client gets to read why it was refused."""
 
+MOST_DROPPED = 64 * 1024
+"""Bytes of a body that nobody wants which are read nevertheless, so that the connection can be kept."""
+BETWEEN_CHUNKS = 64 * 1024
+BYTES_PER_BYTE = 16
+"""What extensions of chunks and trailers may be, together, and in addition for each byte of the body itself."""
+
 
 class Guarded:
     """A mixin before one of uvicorn's HTTP protocols. It knows the limits, and the parser knows where in a message it is."""
+
+    # Of the present body, in bytes: what arrived, with what is between chunks; the body itself; and what arrived after the answer.
+    received = 0
+    body_size = 0
+    _surplus = 0
 
     if TYPE_CHECKING:
         config: Any
@@ -36,6 +49,7 @@ class Guarded:
         cycle: Any
         flow: FlowControl
         transport: Any
+        client: tuple[str, int] | None
         connections: set[Any]
         ws_protocol_class: Any
 
@@ -45,8 +59,11 @@ class Guarded:
         super().__init__(config, server_state, app_state, _loop)  # type: ignore[call-arg]
         assert isinstance(config, ServingConfig)
         self.limits: ServerLimits = config.limits
+        assert isinstance(server_state.connections, OpenConnections)
+        self.others: OpenConnections = server_state.connections
         # Nothing that arrives is looked at any more.
         self.deaf = False
+        self._progress = Progress()
 
     # What the parser knows.
 
@@ -58,11 +75,69 @@ class Guarded:
         """Whether requests before the one that arrives wait for their answers."""
         raise NotImplementedError
 
+    def _head_begun(self) -> bool:
+        """Whether a part of a head is there."""
+        raise NotImplementedError
+
     # What happens on the connection.
 
     def connection_made(self, transport: Any) -> None:
-        """A client is there."""
+        """A client is there, if there is room for it."""
         super().connection_made(LingeringTransport(transport, self))  # type: ignore[misc]
+        if self.others.address_of(self) or self.others.admit(self, self.client[0] if self.client else "here"):
+            return
+        self.deaf = True
+        self.others.discard(self)
+        transport.write(NO_ROOM.to_bytes())
+        transport.close()
+
+    @property
+    def unread(self) -> bool:
+        """Whether bytes that nobody will look at may be on their way."""
+        return self.deaf or self._in_body()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection can go without anybody losing an answer."""
+        if self.transport.raw.get_write_buffer_size():
+            return False
+        return self.cycle is None or (self.cycle.response_complete and not self._in_body())
+
+    def look(self, now: float) -> None:
+        """From time to time: end what has taken too long."""
+        if self.deaf:
+            return
+        waiting = self.transport.raw.get_write_buffer_size()
+        cycle = self.cycle
+        if waiting:
+            doing, done = Doing.TAKING, -waiting
+        elif self._in_body():
+            # Not while it is us who do not read.
+            doing, done = (Doing.NOTHING if self.flow.read_paused else Doing.BODY), self.received
+        elif cycle is not None and not cycle.response_complete:
+            doing, done = Doing.NOTHING, 0
+        else:
+            doing, done = (Doing.HEAD if self._head_begun() else Doing.CONNECTED if cycle is None else Doing.IDLE), 0
+        if not self._progress.too_slow(doing, cycle, done, now, self.limits):
+            return
+        if doing is Doing.TAKING:
+            self.transport.abort()
+        elif doing in (Doing.HEAD, Doing.BODY):
+            self.refuse(TOO_SLOW)
+        else:
+            self.transport.raw.close()
+
+    def _arrived_in_vain(self, size: int) -> bool:
+        """Whether bytes of a body are of no use: nobody reads it any more, or it is hardly one."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self._surplus += size
+            if self._surplus > MOST_DROPPED:
+                self.transport.close()
+                return True
+        elif self.received - self.body_size > BETWEEN_CHUNKS + BYTES_PER_BYTE * self.body_size:
+            self.refuse(TOO_MUCH_BETWEEN)
+            return True
+        return False
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer what is no request, or one that is too large, and end the connection."""
@@ -127,9 +202,11 @@ class Guarded:
         except ValueError:
             self.refuse(MALFORMED)
             return
-        self.connections.discard(self)
+        address = self.others.address_of(self)
+        self.others.discard(self)
         raw = self.transport.raw
         protocol = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        self.others.follow(protocol, address)
         protocol.connection_made(raw)
         raw.set_protocol(protocol)
         protocol.handle_connect(Request(target.decode("latin-1"), head))

@@ -17,6 +17,7 @@ from runtime.hosting.standalone.listener.doors import is_loopback
 from runtime.serving.config import ServingConfig
 from runtime.serving.http_protocol import HTTP_PROTOCOL
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
+from runtime.serving.open_connections import OpenConnections
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,6 +60,7 @@ class InProcessServer:
         self._limits = limits
         self._server: uvicorn.Server | None = None
         self._bound = ""
+        self._connections = OpenConnections(limits)
         self.port = 0
         self.token: str | None = None
 
@@ -87,6 +89,7 @@ class InProcessServer:
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
+        server.server_state.connections = self._connections = OpenConnections(self._limits)
         # Bound before the lifespan begins: an actor that an alarm starts may want to know where it can be reached.
         listener = _listen(self._host, self._wanted_port)
         # What it was bound to counts: a name may mean any address.
@@ -102,6 +105,8 @@ class InProcessServer:
         except BaseException:
             listener.close()
             raise
+        # uvicorn's number for one turn of the loop became the length of the queue.
+        listener.listen(BACKLOG)
         self._server = server
         return self
 
@@ -131,4 +136,5 @@ class InProcessServer:
             for task in list(state.tasks):
                 task.cancel()
             await asyncio.gather(*state.tasks, return_exceptions=True)
+        self._connections.stop()
         await server.lifespan.shutdown()

@@ -16,7 +16,13 @@ class ServerLimits:
         head: The longest head of a request: request line and headers together. Longer ones are answered 431, or 414 when it is the request
             line that is too long.
         headers: How many headers a request may have; 431 above.
+        head_timeout: How long a client has to send a head, and a new connection to begin with one. 408, if one was begun.
+        slow_after: How long a body may take to arrive, or an answer to be taken by its client, at any speed.
+        slow_rate: How many bytes it has to be in each second beyond; a slower body is 408, a slower reader is cut.
         keep_alive: How long a connection may idle between two requests.
+        connections: How many there may be at a time, sockets included; never more than three quarters of the file descriptors that the
+            process may have. For a newcomer the longest idle connection is closed; when none idles, it is answered 503.
+        connections_per_address: How many of them one address may have, likewise; never more than half of all.
         websocket_frame: The largest message of a client, all its frames together; above it the gateway closes with 1011 (WIRE-266).
         websocket_fragments: Fragments of one message, and of one socket in a second; above it is closed with 1008 `guard.rate_limit`.
         websocket_control_frames: Pings, pongs and closes of one socket in a second; likewise.
@@ -29,7 +35,12 @@ class ServerLimits:
 
     head: int | None = 128 * 1024
     headers: int | None = 256
-    keep_alive: int | None = 75
+    head_timeout: float | None = 20
+    slow_after: float | None = 20
+    slow_rate: int = 1024
+    keep_alive: float | None = 75
+    connections: int | None = 10_000
+    connections_per_address: int | None = 5_000
     websocket_frame: int = 32 * 1024 * 1024
     websocket_fragments: int | None = 16_384
     websocket_control_frames: int | None = 200
@@ -45,5 +56,7 @@ class ServerLimits:
 
 DEFAULT_LIMITS = ServerLimits()
 
-VIRTUAL_TIME = ServerLimits(keep_alive=None, websocket_control_frames=None, websocket_fragments=None, ping_interval=None)
+VIRTUAL_TIME = ServerLimits(
+    head_timeout=None, slow_after=None, keep_alive=None, websocket_control_frames=None, websocket_fragments=None, ping_interval=None,
+)  # fmt: skip
 """For a loop whose time jumps to its next timer: every timer of an idle connection would become thousands of jumps."""

@@ -39,3 +39,6 @@ NO_PROXY = Refusal(405, "This is no proxy.", ((b"allow", b"GET, POST, PUT, DELET
 OTHER_VERSION = Refusal(505, "The server speaks HTTP/1.1.")
 HEAD_TOO_LARGE = Refusal(431, "The headers of the request are too large.")
 TARGET_TOO_LONG = Refusal(414, "The request line is too long.")
+TOO_SLOW = Refusal(408, "The request took too long to arrive.")
+NO_ROOM = Refusal(503, "The server has too many connections.")
+TOO_MUCH_BETWEEN = Refusal(400, "There is too much between the chunks of the body.")

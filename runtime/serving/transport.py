@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 class _Owner(Protocol):
-    def _in_body(self) -> bool: ...
+    @property
+    def unread(self) -> bool:
+        """Whether bytes that nobody will look at may be on their way."""
+        ...
 
     def linger(self) -> None:
         """End the connection gently."""
@@ -40,7 +43,10 @@ class LingeringTransport:
 
     def close(self) -> None:
         """Close, gently if bytes may be on their way."""
-        if not self._ended and not self.raw.is_closing() and self._owner._in_body():  # noqa: SLF001 - one object in two parts
+        # What was ended is closed by its owner, in time.
+        if self._ended or self.raw.is_closing():
+            return
+        if self._owner.unread:
             self._owner.linger()
         else:
             self.raw.close()

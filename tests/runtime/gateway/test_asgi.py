@@ -20,20 +20,20 @@ def part(body, more=False):
 
 
 async def test_bodies_arrive_whole():
-    assert await read_body(receiving(part(b"ab", True), part(b"", True), part(b"c")), 3) == b"abc"
+    assert await read_body(receiving(part(b"ab", True), part(b"", True), part(b"c")), {}, 3) == b"abc"
 
 
 async def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not():
-    assert await read_body(receiving(part(b"abc")), 3) == b"abc"
+    assert await read_body(receiving(part(b"abc")), {}, 3) == b"abc"
     with pytest.raises(BodyTooLarge):
-        await read_body(receiving(part(b"abcd")), 3)
+        await read_body(receiving(part(b"abcd")), {}, 3)
     with pytest.raises(BodyTooLarge):
-        await read_body(receiving(part(b"abc", True), part(b"d", True)), 3)
+        await read_body(receiving(part(b"abc", True), part(b"d", True)), {}, 3)
 
 
 async def test_a_client_that_leaves_early():
     with pytest.raises(ClientGone):
-        await read_body(receiving(part(b"abc", True), {"type": "http.disconnect"}), 10)
+        await read_body(receiving(part(b"abc", True), {"type": "http.disconnect"}), {}, 10)
 
 
 async def test_replies_carry_their_length_except_where_there_is_no_body():

@@ -34,6 +34,9 @@ class Behind:
             raise make_error("actor.not_found")
         return Live(None)
 
+    def most_of_body(self, kind):
+        return 1000
+
     async def answer(self, live, request):
         return Reply(200, (), f"face {request.method} {request.path}?{request.query}".encode())
 

@@ -8,7 +8,8 @@ import structlog
 
 from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway.actor_request import ActorRequest
-from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body, send_reply
+from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, announces_more, read_body, send_reply
+from runtime.gateway.http_answers import MAX_BODY
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.doors import is_local
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from runtime.hosting.standalone.rest.dispatch import RestApi
     from runtime.replies import Headers, RawHeaders
 
-MAX_BODY = 20 * 1024 * 1024
 TARGET = b"x-rivet-target"
 REST_HEADER = b"api-public"
 
@@ -103,15 +103,33 @@ class HttpEntry:
                 raise make_error("api.not_found")
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
             # The body comes first: a request that never becomes whole must create no actor.
-            body = await read_body(receive, MAX_BODY)
+            request = ActorRequest.of(method, route.forward, headers)
+            extra += await self._read(request, receive)
             actor_id = await self._router.resolve(route)
             live = await self._reach.live(actor_id, skip_ready_wait=skip)
-            reply = await self._face.answer(live, ActorRequest.of(method, route.forward, headers, body))
+            reply = await self._face.answer(live, request)
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
         except BodyTooLarge:
             reply = _body_too_large()
         return reply, extra
+
+    async def _read(self, request: ActorRequest, receive: Receive) -> Headers:
+        """Read the body, and no more of it than its route takes; what the answer has to say about that.
+
+        Raises:
+            BodyTooLarge: It is too long for any route.
+        """
+        most = self._face.most_of_body(request.route.kind)
+        try:
+            request.body = await read_body(receive, request.headers, most)
+        except BodyTooLarge:
+            if most == MAX_BODY or announces_more(request.headers, MAX_BODY):
+                raise
+            # The actor's to refuse: its method comes first, and its name is in the error (WIRE-313, WIRE-835).
+            request.oversized = True
+            return (HANG_UP,)
+        return ()
 
     async def _by_header(self, scope: Scope, path: bytes, headers: RawHeaders, target: bytes, receive: Receive) -> tuple[Reply, Headers]:
         """`x-rivet-target` (WIRE-003, WIRE-240, WIRE-241)."""
@@ -130,9 +148,10 @@ class HttpEntry:
                 raise make_error("guard.missing_header", header="x-rivet-actor")
             actor_id = check_actor_id(actor.decode("latin-1"))
             skip = skip_from_header(headers)
-            body = await read_body(receive, MAX_BODY)
+            request = ActorRequest.of(scope["method"], with_query(path, scope["query_string"]), headers)
+            extra += await self._read(request, receive)
             live = await self._reach.live(actor_id, skip_ready_wait=skip)
-            reply = await self._face.answer(live, ActorRequest.of(scope["method"], with_query(path, scope["query_string"]), headers, body))
+            reply = await self._face.answer(live, request)
         except ActorError as error:
             reply = error_reply(error, gateway_status(error))
         except BodyTooLarge:
@@ -142,4 +161,5 @@ class HttpEntry:
 
 def _body_too_large() -> Reply:
     error = make_error("guard.invalid_request_body", reason="length limit exceeded")
-    return error_reply(error, gateway_status(error))
+    reply = error_reply(error, gateway_status(error))
+    return Reply(reply.status, (*reply.headers, HANG_UP), reply.body)

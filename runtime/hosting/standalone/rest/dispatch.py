@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import structlog
 
 from runtime.errors import ActorError, make_error
-from runtime.gateway.asgi import BodyTooLarge, ClientGone, read_body
+from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, read_body
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.rest.actors import ActorEndpoints, ActorsHost
 from runtime.hosting.standalone.rest.bodies import MAX_BODY
@@ -126,9 +126,10 @@ class RestApi:
             return Reply(405, ((b"allow", ", ".join(methods).encode()),))
         if method not in ("GET", "HEAD", "DELETE"):
             try:
-                request.body = await read_body(receive, MAX_BODY)
+                request.body = await read_body(receive, request.headers, MAX_BODY)
             except BodyTooLarge:
-                raise bad_request("body is too large") from None
+                refused = error_reply(bad_request("body is too large"), 400)
+                return Reply(refused.status, (*refused.headers, HANG_UP), refused.body)
         return await handler(request)
 
     def _find(self, path: str) -> tuple[dict[str, Handler] | None, tuple[str, ...]]:
