@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ LIMIT = 0.1
 PAUSE = 0.01
 """Seconds between an answer and the next question: few enough questions for the server's own rate limits."""
 PATIENCE = 20.0
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})", re.IGNORECASE)
 SOMEBODY_ELSE = "127.0.0.2"
 """Where the bystander connects from, so that what is counted per address is not counted for it."""
 
@@ -97,12 +99,16 @@ class Bystander:
         idle = _waited(self._pid) + _waited(me)
         started = time.perf_counter()
         connection.sendall(self._request)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
+        answer, size = b"", 1
+        while len(answer) < size:
             data = connection.recv(65536)
             if not data:
                 raise ConnectionResetError("the server hung up")
             answer += data
+            # The body may come by itself, and what is left of it would be taken for the next answer.
+            head, end, _ = answer.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            size = len(head) + len(end) + int(length[1] if length else 0) if end else len(answer) + 1
         wall = time.perf_counter() - started
         if not answer.startswith(b"HTTP/1.1 200"):
             raise ConnectionAbortedError(answer[:200].decode("latin-1"))
