@@ -163,7 +163,10 @@ class LimitedLogger:
         self._write("exception", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        text = event if event in self._allowances or len(self._allowances) < MAX_TEXTS else ""
+        # One call that fails must not hide that another does.
+        text = f"{event} {fields['call']}" if "call" in fields else event
+        if text not in self._allowances and len(self._allowances) >= MAX_TEXTS:
+            text = ""
         allowance = self._allowances.get(text)
         if allowance is None:
             allowance = self._allowances[text] = Allowance(FAULTS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from runtime.serving.server_log import limit_server_log
 from runtime.serving.websocket_protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class ServingConfig(uvicorn.Config):
     """What every connection is made with."""
 
     def __init__(self, app: Any, limits: ServerLimits, http: type[asyncio.Protocol]) -> None:
+        limit_server_log()
         super().__init__(
             app,
             http=http,

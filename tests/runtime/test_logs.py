@@ -75,8 +75,8 @@ def test_a_record_is_written_whatever_standard_error_can_hold(monkeypatch):
 async def test_what_strangers_bring_about_is_limited_text_by_text_and_an_actors_own_records_are_not():
     log = Log()
     limited = LimitedLogger(log)
-    for number in range(30):
-        limited.error("call failed", call=str(number))
+    for _ in range(30):
+        limited.error("call failed", call="x")
         limited.warning("other")
         unlimited(limited).warning("mine")
     texts = [text for _, text, _ in log.records]
@@ -84,6 +84,8 @@ async def test_what_strangers_bring_about_is_limited_text_by_text_and_an_actors_
     await asyncio.sleep(31)
     limited.error("call failed", call="x")
     assert log.records[-1] == ("error", "call failed", {"call": "x", "suppressed": 20})
+    limited.error("call failed", call="y")
+    assert log.records[-1][2] == {"call": "y"}
     assert unlimited(log) is log
 
 

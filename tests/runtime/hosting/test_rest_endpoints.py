@@ -194,6 +194,14 @@ def test_pages_are_bounded_whatever_is_asked_for(limit, count):
     assert request(query=b"namespace=home&limit=" + limit.encode()).query("limit").limit() == count
 
 
+async def test_pools_of_a_namespace_are_bounded(host):
+    host.home.pools |= {f"p{number}": NORMAL_POOL for number in range(999)}
+    put = PoolEndpoints(host, free).put_runner_config
+    config = {"datacenters": {"default": {"normal": {}}}}
+    assert await fault_of(put(request("PUT", body=config, params=("one-more",)))) == "api.bad_request"
+    assert (await put(request("PUT", body=config, params=("p7",)))).status == 200
+
+
 async def test_every_envoy_is_on_some_page(host):
     host.home.pools |= dict.fromkeys("abcde", NORMAL_POOL)
     host.serves = lambda namespace, pool: True

@@ -9,17 +9,18 @@ import structlog
 from runtime.errors import gateway_status, make_error
 from runtime.gateway.asgi import send_reply
 from runtime.hosting.standalone.listener.ray_ids import new_ray
+from runtime.logs import FAULTS, LimitedLog, shown
 from runtime.replies import error_reply
 
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Message, Receive, Scope, Send
 
-log = structlog.get_logger(__name__)
+_turned_away = LimitedLog(structlog.get_logger(__name__), "request turned away", burst=FAULTS, level="info")
 
 
 async def turn_away(reason: str, scope: Scope, receive: Receive, send: Send) -> None:
     """403 `api.forbidden` with the reason, before the upgrade for a WebSocket, and without a header that lets a page read it."""
-    log.info("request turned away", reason=reason)
+    _turned_away.report(reason=shown(reason))
     error = make_error("api.forbidden", message=f"Access denied: {reason}.")
     reply, ray = error_reply(error, gateway_status(error)), ((b"x-rivet-ray-id", new_ray().encode()),)
     if scope["type"] == "http":

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 from runtime import clock
 from runtime.hosting.standalone.pools import envoy_to_json, pool_from_json, pool_to_json
 from runtime.hosting.standalone.rest.bodies import PutRunnerConfig, decode_body
-from runtime.hosting.standalone.rest.request import NO_CURSOR
+from runtime.hosting.standalone.rest.request import NO_CURSOR, bad_request
 from runtime.protocol.ids import new_id
 from runtime.replies import Reply, json_reply
 
 if TYPE_CHECKING:
     from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
     from runtime.hosting.standalone.rest.request import Authorize, Query, RestRequest
+
+MAX_POOLS = 1000
+"""Per namespace."""
 
 
 class PoolsHost(Protocol):
@@ -90,6 +93,9 @@ class PoolEndpoints:
         body = decode_body(PutRunnerConfig, request.header(b"content-type"), request.body)
         namespace, pool = self._entered(request, query), request.params[0]
         config = pool_from_json(body.datacenters)
+        # All are in the one row of their namespace, which every change writes.
+        if pool not in namespace.pools and len(namespace.pools) >= MAX_POOLS:
+            raise bad_request("too many runner configs")
         # Only a serverless endpoint is somewhere: other members may change without anybody having to connect anew.
         changed = _endpoints(namespace.pools.get(pool, {})) != _endpoints(config)
         # A pool without a datacenter is in none: it is taken away.
