@@ -14,6 +14,7 @@ from rich.table import Table
 
 from fuzz import page, workers
 from fuzz.decoders import ALL, BY_NAME
+from fuzz.live import command
 from fuzz.oracle import Tally, one, outcome, shown
 from fuzz.source import source
 
@@ -43,12 +44,16 @@ def main(
     processes: Annotated[int, typer.Option(min=1, help="Processes that share them.")] = os.cpu_count() or 1,
     replay: Annotated[int, typer.Option(help="Try only this number of one decoder, and show it.")] = -1,
     write: Annotated[bool, typer.Option("--page", help="Write the figures into docs/reference/fuzz.md.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Not at decoders but at a server in a process of its own.")] = False,
+    connections: Annotated[int, typer.Option(min=1, help="At a time, at a live server.")] = 8,
     names: Annotated[bool, typer.Option("--list", help="Print the names of the decoders.")] = False,
 ) -> None:
     """Try decoders with inputs of their grammars. Status 1 when one did what none may, 2 for a wrong call."""
     if names:
         sys.stdout.write("\n".join(BY_NAME) + "\n")
         return
+    if live:
+        raise typer.Exit(command.live(seed, inputs, connections, replay, write=write))
     chosen = decoder or [one.name for one in ALL]
     if unknown := [name for name in chosen if name not in BY_NAME]:
         console.print(f"no decoder {unknown[0]!r}; --list names them", markup=False)

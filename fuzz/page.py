@@ -12,24 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "fuzz.md"
-HEADING = "## Last results"
+DECODERS = "## Last results: decoders"
+LIVE = "## Last results: live server"
+LIVE_COLUMNS = ("run", "seed", "inputs", "seconds", "server's CPU s", "longest hold ms", "growth MiB", "bystander", "faults")
 
 
-def cells(text: str) -> dict[str, str]:
-    """The lines of the table of a page, by what stands in their first column."""
-    table = text.partition(HEADING)[2]
-    return {line.strip("| ").partition(" |")[0]: line for line in table.splitlines() if line.startswith("| `")}
-
-
-def with_rows(text: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """The page with these rows instead of those of the same names."""
-    kept = cells(text) | {f"`{row[0]}`": f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in rows}
+def with_rows(text: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], heading: str = DECODERS) -> str:
+    """The page with these rows instead of those of the same names in the table under a heading."""
+    before, _, after = text.partition(heading)
+    table, other, rest = after.partition("\n## ")
+    kept = {line.strip("| ").partition(" |")[0]: line for line in table.splitlines() if line.startswith("| `")}
+    kept |= {f"`{row[0]}`": f"| `{row[0]}` | {' | '.join(row[1:])} |" for row in rows}
     head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    return text.partition(HEADING)[0] + "\n".join([HEADING, "", *head, *(kept[name] for name in sorted(kept))]) + "\n"
+    return before + "\n".join([heading, "", *head, *(kept[name] for name in sorted(kept))]) + "\n" + other + rest
 
 
-def write(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], path: Path = PAGE) -> None:
+def write(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], heading: str = DECODERS, path: Path = PAGE) -> None:
     """Put rows on the page, with today's date and the commit."""
     mark = (datetime.datetime.now(datetime.UTC).date().isoformat(), commit())
-    text = with_rows(path.read_text(encoding="utf-8"), (*columns, "date", "commit"), ((*row, *mark) for row in rows))
+    text = with_rows(path.read_text(encoding="utf-8"), (*columns, "date", "commit"), ((*row, *mark) for row in rows), heading)
     path.write_text(text, encoding="utf-8")

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-TAGS = (
-    *range(6), *range(21, 38), *range(64, 88), 100, *range(256, 262), 1004, 43000, 55799, 2**16, 2**32, 2**63, 2**64 - 1,
-)  # fmt: skip
+TAGS = (*range(6), *range(21, 38), *range(64, 88), 100, *range(256, 262), 1004, 43000, 55799, 2**16, 2**32, 2**63, 2**64 - 1)
 CLASSES = (
     "RegExp", "Error", "TypeError", "RangeError", "Map", "Set", "Date", "Object", "Array", "Symbol", "Function", "BigInt", "Uint8Array",
     "Proxy", "WeakRef", "constructor", "__proto__", "os.system", "builtins.eval", "collections.OrderedDict", "", "\x00",

@@ -14,15 +14,15 @@ INTEGERS = tuple(
 )
 COMPAT = ("$Undefined", "$BigInt", "$Uint8Array", "$ArrayBuffer", "$Set", "$Map", "$Date", "$", "$$", "$$BigInt", "$unknown", "$$$")
 MEMBERS = (
-    "body", "tag", "val", "id", "name", "args", "eventName", "subscribe", "output", "actorId", "connectionId", "group", "code", "message",
-    "metadata", "actor", "generation", "key", "wait", "timeout", "status", "response", "state", "sql", "properties", "__proto__",
-    "constructor", "toString", "length", "",
+    "body", "tag", "val", "id", "name", "args", "eventName", "subscribe", "output", "actorId", "connectionId", "group", "code",
+    "message", "metadata", "actor", "generation", "key", "wait", "timeout", "status", "response", "state", "sql", "properties",
+    "__proto__", "constructor", "toString", "length", "",
 )  # fmt: skip
 TEXTS = (
-    "", "a", "x" * 23, "x" * 24, "x" * 255, "x" * 256, "ActionRequest", "SubscriptionRequest", "ActionResponse", "Event", "Init", "Error",
-    "echo", "\x00", "\x1b[31m", "\r\n", "\x7f", "\u0130", "\u00df", "\ufeff", "\u2028", "\U0001f9e8", "\u202e", "\ud7ff", "e\u0301" * 8,
-    "0", "-0", "NaN", "1e400", "true", "null",
-    "../../etc/passwd", "%s%n", "{{7*7}}", "9" * 20, "9" * 5000, "\u0661\u0662\u0663", "1_000", " 1", "+1", "0x10",
+    "", "a", "x" * 23, "x" * 24, "x" * 255, "x" * 256, "ActionRequest", "SubscriptionRequest", "ActionResponse", "Event", "Init",
+    "Error", "echo", "\x00", "\x1b[31m", "\r\n", "\x7f", "\u0130", "\u00df", "\ufeff", "\u2028", "\U0001f9e8", "\u202e", "\ud7ff",
+    "e\u0301" * 8, "0", "-0", "NaN", "1e400", "true", "null", "../../etc/passwd", "%s%n", "{{7*7}}", "9" * 20, "9" * 5000,
+    "\u0661\u0662\u0663", "1_000", " 1", "+1", "0x10",
 )  # fmt: skip
 ILL = (
     b"\x80", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"\xff\xfe",

@@ -38,6 +38,20 @@ async def listening(protocol):
         await asyncio.sleep(0.01)
 
 
+class InPieces(Answering):
+    """Its answers arrive head first."""
+
+    def data_received(self, data):
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        asyncio.get_running_loop().call_later(0.005, self.transport.write, b"body")
+
+
+async def test_an_answer_in_pieces_is_one_answer():
+    async with listening(InPieces) as url, bystander(url) as beside:
+        while len(beside.waits) < 3:  # noqa: ASYNC110 - a thread counts them
+            await asyncio.sleep(0.005)
+
+
 async def test_a_server_that_goes_on_is_seen_to_go_on():
     async with listening(Answering) as url, bystander(url) as beside:
         while len(beside.waits) < 3:  # noqa: ASYNC110 - a thread counts them
