@@ -22,7 +22,7 @@ from runtime.hosting.standalone.namespaces import NamespaceBook
 from runtime.hosting.standalone.pools import NORMAL_POOL, hosted
 from runtime.hosting.standalone.records import ActorRecord
 from runtime.hosting.standalone.slot import ActorSlot, SlotState
-from runtime.hosting.standalone.supervisor import Supervisor
+from runtime.hosting.standalone.supervisor import NO_ENVOYS, Supervisor
 from runtime.hosting.standalone.waking import SlotReach, Waking
 from runtime.hosting.standalone.write_behind import WriteBehind
 from runtime.metrics.registry import Metrics
@@ -110,8 +110,10 @@ class StandaloneHost:
         # The record of a process that was killed still looks awake.
         record.connectable_ts = None
         record.sleep_ts = record.sleep_ts or self.started_ms
-        created = record.create_ts
-        self._directory.add(ActorSlot(record, namespace))
+        created, slot = record.create_ts, ActorSlot(record, namespace)
+        self._directory.add(slot)
+        if record.error == NO_ENVOYS:
+            self._supervisor.unserved(slot)
         # Older releases gave several of a name the same time.
         if record.create_ts != created:
             self.rows.mark(record)
@@ -232,10 +234,8 @@ class StandaloneHost:
 
     def pool_configured(self, namespace: Namespace, pool: str) -> None:
         """A pool became available: start actors that were created before it could be served."""
-        for slot in list(self.slots.values()):
-            record = slot.record
-            if slot.namespace is namespace and record.pool == pool and record.error == "no_envoys":
-                self._waking.wake(slot)
+        for slot in self._supervisor.take_unserved(namespace, pool):
+            self._waking.wake(slot)
 
     # HostPort: what actors ask for.
 

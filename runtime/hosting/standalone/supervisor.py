@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 STOP_RETRY = 0.05
 """Seconds until a stop that was refused is ordered again."""
+NO_ENVOYS = "no_envoys"
+"""The error of an actor whose pool nobody serves (WIRE-041)."""
 ALARM_RETRY_BASE = 2.0
 ALARM_RETRY_EXPONENT = 8
 
@@ -90,6 +92,7 @@ class Supervisor:
         self._host = host
         self._on_destroyed = on_destroyed
         self._failed_starts = LimitedLog(log, "actor start failed", burst=FAULTS)
+        self._unserved: dict[tuple[str, str], dict[ActorSlot, None]] = {}
         self.loads = Counter[tuple[str, str]]()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -106,7 +109,9 @@ class Supervisor:
         record = slot.record
         if self._closing or not self._host.serves(slot.namespace, record.pool):
             slot.state = SlotState.ASLEEP
-            record.error = record.error if self._closing else "no_envoys"
+            if not self._closing:
+                record.error = NO_ENVOYS
+                self.unserved(slot)
             self._host.rows.mark(record)
             return
         slot.state = SlotState.STARTING
@@ -116,6 +121,16 @@ class Supervisor:
             record.generation += 1
             record.sleep_ts = None
         self._run(slot, self._start(slot, allocated))
+
+    def unserved(self, slot: ActorSlot) -> None:
+        """Remember an actor that could not be started because nobody serves its pool."""
+        # A dict and no set: they start in the order in which they came.
+        self._unserved.setdefault((slot.record.namespace_id, slot.record.pool), {})[slot] = None
+
+    def take_unserved(self, namespace: Namespace, pool: str) -> list[ActorSlot]:
+        """The actors that waited for a pool; they wait no more."""
+        waited = self._unserved.pop((namespace.namespace_id, pool), {})
+        return [slot for slot in waited if slot.record.error == NO_ENVOYS and slot.state is not SlotState.DESTROYED]
 
     def stop(self, slot: ActorSlot, reason: StopReason) -> None:
         """Order the actor to stop; during a start it is carried out afterwards, during a stop it is merged into it."""
@@ -319,6 +334,7 @@ class Supervisor:
         slot.state = SlotState.DESTROYED
         self._vacate(slot)
         slot.transition = None
+        self._unserved.get((record.namespace_id, record.pool), {}).pop(slot, None)
         self._on_destroyed(slot)
         slot.announce(SlotEvent.DESTROYED)
         await erase_data(self._host.storage, record.actor_id)

@@ -483,6 +483,30 @@ async def test_actors_of_a_pool_that_nobody_serves_wait(world, fake):
     assert fake.log == []
 
 
+@scenario(HostOptions(pool="mine"))
+async def test_only_actors_that_waited_for_a_pool_are_looked_at_when_it_comes(world, fake):
+    from runtime.hosting.standalone.pools import NORMAL_POOL
+
+    host, space = world.host, world.namespace
+    space.pools["mine"] = NORMAL_POOL
+    slots = [(await host.get_or_create(space, "thing", key, "mine"))[0] for key in ("waits", "destroyed", "sleeps")]
+    for slot in slots:
+        await host.ready(slot.actor_id)
+        host.sleep(slot)
+    await until(lambda: {slot.state for slot in slots} == {SlotState.ASLEEP})
+    del space.pools["mine"]
+    for slot in slots[:2]:
+        assert (await error_of(host.ready(slot.actor_id))).name == "guard.actor_ready_timeout"
+    await host.destroy(slots[1])
+    space.pools["mine"] = NORMAL_POOL
+    host.slots = None
+    for _ in range(2):
+        host.pool_configured(space, "mine")
+    host.slots = host._directory.slots
+    await until(lambda: slots[0].state is SlotState.RUNNING)
+    assert [slot.state for slot in slots] == [SlotState.RUNNING, SlotState.DESTROYED, SlotState.ASLEEP]
+
+
 @scenario()
 async def test_a_sleeping_slot_keeps_only_its_record(world, fake):
     slot = await world.running()
