@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REFUSED = "api.forbidden"
+
 
 class Client:
     """A client of one endpoint and namespace.
@@ -142,6 +144,7 @@ class Client:
         """Wait for the first successful metadata lookup, tried for ever with back-off (WIRE-902).
 
         Raises:
+            ActorError: `api.forbidden`: the server does not answer us, and says why; the next call asks again.
             ClientDisposedError: The client was disposed before or meanwhile.
         """
         if self._disposed:
@@ -150,11 +153,14 @@ class Client:
             return
         if self._lookup is None:
             self._lookup = self.spawn(self._look_up())
+        lookup = self._lookup
         # Not awaited itself: a cancelled caller must not cancel what others wait for.
-        await asyncio.wait({self._lookup})
-        if self._lookup.cancelled():
+        await asyncio.wait({lookup})
+        if lookup.cancelled():
             raise ClientDisposedError
-        self._lookup.result()
+        if lookup.exception() is not None and self._lookup is lookup:
+            self._lookup = None
+        lookup.result()
 
     # Shared by the calls of one client only: a task shared by all clients of an endpoint would have to outlive the loop it began on.
     async def _look_up(self) -> None:
@@ -162,7 +168,10 @@ class Client:
             try:
                 metadata = await self.rest.metadata()
                 break
-            except (ActorError, HttpFailureError, httpx.HTTPError):
+            except (ActorError, HttpFailureError, httpx.HTTPError) as error:
+                # Not a server that is away or beginning, but one that has decided: whoever waits would never learn it.
+                if isinstance(error, ActorError) and error.name == REFUSED:
+                    raise
                 await asyncio.sleep(delay)
         self.config = self.config.redirected(metadata)
         self.rest = ManagerApi(self.transport, self.config)

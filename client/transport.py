@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,7 +150,7 @@ class Transport:
             reason = f"no answer to the handshake within {self._limits.open:g} s"
             raise make_error("client.connection_open_failed", reason=reason) from error
         except (OSError, EOFError, websockets.WebSocketException) as error:
-            raise make_error("client.connection_open_failed", reason=str(error) or repr(error)) from error
+            raise make_error("client.connection_open_failed", reason=_refusal(error)) from error
         return Socket(connection, url, tuple(protocols), self._observer, self._limits)
 
     async def _connect(self, url: str, protocols: Sequence[str], headers: Mapping[str, str]) -> WatchedConnection:
@@ -176,6 +177,15 @@ class Transport:
         """Close pooled connections; later calls fail."""
         self._closed = True
         await self._http.aclose()
+
+
+def _refusal(error: Exception) -> str:
+    """What went wrong with a handshake; a server that refuses it with a structured error says why."""
+    reason = str(error) or repr(error)
+    if isinstance(error, websockets.InvalidStatus) and error.response.body:
+        with contextlib.suppress(DecodeError):
+            reason = f"{reason}: {decode_error(bytes(error.response.body), Encoding.JSON).message}"
+    return reason
 
 
 def raise_for(response: httpx.Response, encoding: Encoding) -> None:

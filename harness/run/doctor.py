@@ -16,9 +16,10 @@ import httpx
 
 from client import ActorError, Client
 from harness.errors import HarnessError
-from harness.masking import of_environment
+from harness.masking import VARIABLE, of_environment
 from harness.run.hosted_actors import DOOMED, PATIENCE, Start, by_suite, mentioned, starts
 from harness.session.stall import STALL, StallProbe
+from harness.targets.url import said
 from harness.testing.clock import Clock
 from harness.testing.marks import ENCODINGS
 
@@ -32,6 +33,7 @@ LARGEST_SKEW_MS = 1000
 CALLS = 20
 BURST = 200
 SLOW = 0.25
+PAGE = "https://a.example"
 
 MEANS = {
     Start.HOSTED: "starts, but is there to fail",
@@ -97,6 +99,8 @@ async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str], need
                 "encodings": lambda: _encodings(endpoint),
                 "fixtures": lambda: _fixtures(client, names, needs),
                 "clock": lambda: _clock(client),
+                "operators": lambda: _operators(session),
+                "pages": lambda: _pages(session),
             },
             # Alone: what goes on beside it would be measured too.
             {"latency": lambda: _latency(client)},
@@ -135,6 +139,22 @@ async def _encodings(endpoint: Endpoint) -> tuple[Health, str]:
             finally:
                 await connection.dispose()
     return Health.GOOD, f"calls and connections work in {', '.join(ENCODINGS)}"
+
+
+async def _operators(session: _Session) -> tuple[Health, str]:
+    """Whether the requests of operators are taken, with the token if there is one."""
+    response = await session.http.get("/namespaces", headers=session.headers)
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return Health.BAD, f"{said(response)}: the manager wants another token than {VARIABLE} says"
+    return Health.GOOD, "the manager takes the requests of operators"
+
+
+async def _pages(session: _Session) -> tuple[Health, str]:
+    """Whether pages of other sites are answered, as suites about origins want it."""
+    response = await session.http.get("/metadata", headers={"origin": PAGE})
+    if response.status_code == httpx.codes.FORBIDDEN:
+        return Health.DOUBTFUL, f"tests about origins fail: {said(response)}"
+    return Health.GOOD, "pages of other sites are answered"
 
 
 async def _fixtures(client: Client, names: Sequence[str], needs: Mapping[str, Sequence[str]]) -> tuple[Health, str]:

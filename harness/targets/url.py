@@ -13,6 +13,7 @@ from harness.targets.base import Endpoint, TimeMode
 # Long enough for a runtime that CI has just started, short enough to be told while somebody still looks.
 REACH = 15.0
 """Seconds to wait for the first answer."""
+TEXT_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def reach(url: str, timeout: float = REACH) -> None:
     """Poll `url`/health until it answers 200.
 
     Raises:
-        TargetError: it did not within `timeout` seconds.
+        TargetError: it did not within `timeout` seconds, or it says that it does not answer us.
     """
     last = "no answer"
     try:
@@ -67,9 +68,19 @@ async def reach(url: str, timeout: float = REACH) -> None:
                     response = await http.get("/health")
                     if response.status_code == httpx.codes.OK:
                         return
+                    if response.status_code == httpx.codes.FORBIDDEN:
+                        raise TargetError(f"{url} refuses to be asked: {said(response)}")
                     last = f"status {response.status_code}"
                 except httpx.TransportError as error:
                     last = str(error) or type(error).__name__
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise TargetError(f"{url}/health did not answer 200 within {timeout:g} s: {last}") from None
+
+
+def said(response: httpx.Response) -> str:
+    """The sentence of a structured error, else the beginning of the text."""
+    try:
+        return str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:TEXT_SHOWN] or f"status {response.status_code}"

@@ -71,6 +71,15 @@ async def test_lookup_is_retried_with_back_off(gateway, client):
     assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 15, 15, 15], abs=0.1)
 
 
+async def test_a_server_that_has_decided_not_to_answer_is_not_asked_for_ever(gateway, client):
+    gateway.metadata_answers += [error("api.forbidden", "not you", status=403)]
+    calls = (client.get_or_create("counter").ping(), client.create("counter", "b"), client.ready())
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+    assert [(failure.name, failure.message) for failure in failures] == [("api.forbidden", "not you")] * 3
+    assert (len(gateway.lookups), gateway.asked) == (1, [])
+    assert await client.get_or_create("counter").ping() == "ping"
+
+
 async def test_lookup_redirects(gateway, new_client):
     gateway.metadata |= {"clientEndpoint": f"{gateway.url}/moved/", "clientNamespace": "elsewhere", "clientToken": "key"}
     client = await new_client()

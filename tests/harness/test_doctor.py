@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from fixtures import standard_registry
+from harness.errors import TargetError
 from harness.run.doctor import Health, examine
 from harness.run.hosted_actors import ABSENT, DOOMED, ENOUGH, Start, mentioned, starts
 from harness.standard_corpus import standard_corpus
 from harness.targets.reference import ReferenceTarget
-from harness.targets.url import UrlTarget
-from runtime import Options
+from harness.targets.url import UrlTarget, reach
+from runtime import HostOptions, InProcessServer, Options, create_app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,3 +184,23 @@ async def test_a_target_that_starts_nothing_is_not_asked_for_every_name():
 def test_both_ways_to_make_an_actor_are_seen(tmp_path, call):
     (tmp_path / "test_one.py").write_text(f"    actor = {call}\n")
     assert mentioned(tmp_path) == ["counter"]
+
+
+async def test_a_closed_target_is_told_with_the_sentence_of_its_refusal(tmp_path):
+    app = create_app(standard_registry(), options=HostOptions(admin_token="secret"))
+    async with InProcessServer(app) as server:
+        findings = {one.what: one for one in await examine(UrlTarget(server.url), "external", small_corpus(tmp_path, "counter"))}
+        assert (findings["operators"].health, findings["pages"].health) == (Health.BAD, Health.DOUBTFUL)
+        assert findings["operators"].text == "Access denied: the manager wants another token than CONFORM_TOKEN says"
+        assert "--allow-origin" in findings["pages"].text
+        known = {
+            one.what: one for one in await examine(UrlTarget(server.url, token="secret"), "external", small_corpus(tmp_path, "counter"))
+        }
+        assert known["operators"].health is Health.GOOD
+
+
+async def test_a_target_that_does_not_answer_to_its_name_says_how_to_allow_it(monkeypatch):
+    async with InProcessServer(create_app(standard_registry())) as server:
+        monkeypatch.setattr(httpx.AsyncClient, "get", functools.partialmethod(httpx.AsyncClient.get, headers={"host": "target.example"}))
+        with pytest.raises(TargetError, match=r"refuses to be asked: .* name target\.example; --allow-host"):
+            await reach(server.url)

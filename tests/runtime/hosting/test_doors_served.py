@@ -7,6 +7,7 @@ import httpx
 import pytest
 import websockets
 
+from client import ActorError, Client
 from runtime import Actor, HostOptions, InProcessServer, Registry, action, create_app, serve
 from runtime.gateway.rate_limits import RateLimits
 from tests.runtime.gateway.support import error_of, exchange
@@ -93,6 +94,16 @@ async def test_no_page_of_elsewhere_opens_a_socket(server):
     with pytest.raises(websockets.InvalidStatus) as refused:
         await websockets.connect(f"ws://127.0.0.1:{server.port}{by_path}", subprotocols=["rivet"], origin="https://evil.example")
     assert b"--allow-origin" in refused.value.response.body
+
+
+async def test_the_client_tells_why_it_was_refused(server):
+    async with Client(server.url, headers=EVIL) as client:
+        for call in (client.get_or_create("secret", ["k"]).action("read"), client.create("secret", "k"), client.ready()):
+            with pytest.raises(ActorError, match=r"Access denied: pages of https://evil.example .*--allow-origin"):
+                await call
+    async with Client(server.url, headers=EVIL, metadata_lookup=False) as client:
+        with pytest.raises(ActorError, match=r"HTTP 403: Access denied: pages of https://evil.example .*--allow-origin"):
+            await client.get_or_create("secret", ["k"]).web_socket("/")
 
 
 async def test_pages_of_this_machine_and_allowed_ones_do(server):
