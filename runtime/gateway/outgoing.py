@@ -1,6 +1,6 @@
-"""The outgoing half of a client WebSocket: an ordered queue, and the task that writes it.
+"""The outgoing half of a client WebSocket: straight to the server while the client reads, else an ordered queue and a task that writes it.
 
-The queue is bounded by bytes: `MAX_QUEUED_BYTES` may wait for a slow client; what would exceed that closes the socket with 1011
+What waits is bounded in bytes (`runtime.gateway.outgoing_room`); what would exceed that closes the socket with 1011
 `guard.websocket_pending_limit_reached`, because events must neither block the actor nor be dropped silently.
 """
 
@@ -14,13 +14,14 @@ import structlog
 
 from runtime import clock
 from runtime.actor.connections.sockets import byte_size
+from runtime.gateway.outgoing_room import DEFAULT_ROOM, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.gateway.asgi import Message, Send
+    from runtime.gateway.outgoing_room import DirectWire
 
-MAX_QUEUED_BYTES = 64 * 1024 * 1024
 FLUSH_TIMEOUT = 30.0
 
 log = structlog.get_logger("runtime.gateway")
@@ -30,47 +31,50 @@ class WebSocketTransport:
     """Writes one socket; `on_overflow` is called when the client reads too slowly.
 
     `send` and `close` never block: they are called by actor code in the middle of a turn.
+
+    Args:
+        send: The server's.
+        wire: A shorter way, where the server has one.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, wire: DirectWire | None = None) -> None:
         self.on_overflow: Callable[[], None] = lambda: None
         self._send = send
-        self._queue: deque[Message] = deque()
-        self._queued_bytes = 0
-        self._wanted = asyncio.Event()
+        self._write_now = None if wire is None else wire.write
+        self._backlog = Backlog(DEFAULT_ROOM) if wire is None else wire.backlog
+        self._backlog.on_overflow = self._overflow
+        # Each message with its size; the one being written stays in front until it is.
+        self._queue: deque[tuple[Message, int]] = deque()
         self._done = asyncio.Event()
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._writer = asyncio.create_task(self._write())
+        self._writer: asyncio.Task[None] | None = None
 
     def send(self, data: str | bytes) -> None:
-        """Queue one message; dropped once closing."""
+        """Send one message, at once if nothing waits; dropped once closing."""
         if self._closing:
             return
-        size = byte_size(data)
-        # One message alone may be larger than the bound: messages have a limit of their own, and an empty queue must take any of them.
-        if self._queue and self._queued_bytes + size > MAX_QUEUED_BYTES:
-            # What waited goes: the close frame shall be the next thing a client sees that reads again.
-            self._queue.clear()
-            self.on_overflow()
+        if not self._queue and self._write_now is not None and self._write_now(data):
             return
-        self._queued_bytes += size
-        self._queue.append({"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data})
-        self._wanted.set()
+        size = byte_size(data)
+        if not self._backlog.has_room(size):
+            self._overflow()
+            return
+        self._put({"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data}, size)
+        self._backlog.add(size)
 
     def close(self, code: int, reason: str) -> None:
         """Queue the close frame; only the first call counts."""
         if not self._closing:
             self._closing = True
-            self._queue.append({"type": "websocket.close", "code": code, "reason": reason})
-            self._wanted.set()
+            self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
             # A client that stopped reading would hold its socket for ever.
             self._deadline = clock.call_later(FLUSH_TIMEOUT, self._done.set)
 
     def lost(self) -> None:
         """The client is gone: nothing can be written any more."""
         self._closing = True
-        self._queue.clear()
+        self._clear()
         self._done.set()
 
     async def finished(self) -> None:
@@ -79,24 +83,45 @@ class WebSocketTransport:
 
     async def stop(self) -> None:
         """Cancel the writer."""
+        self._clear()
         if self._deadline is not None:
             self._deadline.cancel()
-        self._writer.cancel()
-        await asyncio.gather(self._writer, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    def _put(self, message: Message, size: int) -> None:
+        self._queue.append((message, size))
+        # A task that ends with the queue: most sockets never need one.
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+
+    def _overflow(self) -> None:
+        # What waited goes: the close frame shall be the next thing a client sees that reads again.
+        self._clear()
+        if self._closing:
+            self._done.set()
+        else:
+            self.on_overflow()
+
+    def _clear(self) -> None:
+        for _, size in self._queue:
+            self._backlog.remove(size)
+        self._queue.clear()
 
     async def _write(self) -> None:
-        queue, send, wanted = self._queue, self._send, self._wanted
+        queue, send = self._queue, self._send
         try:
-            while True:
-                await wanted.wait()
-                wanted.clear()
-                while queue:
-                    message = queue.popleft()
-                    await send(message)
-                    if message["type"] == "websocket.close":
-                        self._done.set()
-                        return
-                    self._queued_bytes -= byte_size(message.get("text") or message.get("bytes") or b"")
+            while queue:
+                message, size = item = queue[0]
+                await send(message)
+                if message["type"] == "websocket.close":
+                    self._done.set()
+                    return
+                # An overflow may have emptied the queue meanwhile, and the close frame may be in front.
+                if queue and queue[0] is item:
+                    queue.popleft()
+                    self._backlog.remove(size)
         except Exception as exc:
             # Servers report a lost client by errors of their own; why it was lost is what the reader gets to know.
             log.debug("client socket is gone", error=str(exc))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
     from runtime.gateway.asgi import Receive, Send
     from runtime.gateway.live_actor import Live, Reach
+    from runtime.gateway.outgoing_room import DirectWire
     from runtime.gateway.socket_table import SocketTable
     from runtime.replies import Headers
 
@@ -38,16 +39,22 @@ MESSAGES_PER_TURN = 16
 
 
 async def serve_websocket(
-    reach: Reach, sockets: SocketTable, upgrade: Upgrade, receive: Receive, send: Send, limits: RateLimits = NO_RATE_LIMITS
+    reach: Reach,
+    sockets: SocketTable,
+    upgrade: Upgrade,
+    receive: Receive,
+    send: Send,
+    limits: RateLimits = NO_RATE_LIMITS,
+    wire: DirectWire | None = None,
 ) -> None:
     """Serve one client WebSocket of an actor from its `websocket.connect` to its end; hibernation and wakes happen inside.
 
     Called by the gateway before `websocket.connect` was received. Never raises `ActorError`: failures reach the client as close frames.
-    Implements WIRE-262, WIRE-264, WIRE-266, WIRE-267, WIRE-268.
+    `wire` is a shorter way out than `send`, where the server has one. Implements WIRE-262, WIRE-264, WIRE-266, WIRE-267, WIRE-268.
     """
     if not await accept_websocket(receive, send, upgrade.headers):
         return
-    transport = WebSocketTransport(send)
+    transport = WebSocketTransport(send, wire)
     socket = ClientSocket(upgrade, sockets, transport)
     transport.on_overflow = lambda: socket.fail(make_error("guard.websocket_pending_limit_reached"))
     bucket = None if limits.message_burst is None else LeakyBucket(limits.message_burst, limits.message_interval)

@@ -26,6 +26,9 @@ class ServerLimits:
         websocket_frame: The largest message of a client, all its frames together; above it the gateway closes with 1011 (WIRE-266).
         websocket_fragments: Fragments of one message, and of one socket in a second; above it is closed with 1008 `guard.rate_limit`.
         websocket_control_frames: Pings, pongs and closes of one socket in a second; likewise.
+        websocket_unread: What may wait for one client that reads slowly, beside a single message of any size; then its socket is closed
+            with 1011 `guard.websocket_pending_limit_reached`.
+        websockets_unread: What may wait for all clients together; then the one that has most is cut.
         ping_interval: After how much silence of a WebSocket's client it is sent a ping.
         ping_timeout: How long it has to say anything then; after that the connection is cut, and counts as lost (WIRE-267).
 
@@ -44,6 +47,8 @@ class ServerLimits:
     websocket_frame: int = 32 * 1024 * 1024
     websocket_fragments: int | None = 16_384
     websocket_control_frames: int | None = 200
+    websocket_unread: int = 64 * 1024 * 1024
+    websockets_unread: int = 512 * 1024 * 1024
     ping_interval: float | None = 30
     ping_timeout: float = 30
 

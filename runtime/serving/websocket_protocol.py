@@ -8,12 +8,13 @@ pauses until it took it; floods of frames that carry nothing close the socket; a
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runtime.errors import make_error
+from runtime.gateway.outgoing_room import DEFAULT_ROOM, DIRECT_WIRE, Backlog, DirectWire, OutgoingRoom
 from runtime.serving import websocket_frames as wire
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
 from runtime.serving.websocket_frames import BrokenFrame, FrameReader, MessageTooLong, PerSecond
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from uvicorn.config import Config
     from uvicorn.server import ServerState
+    from websockets.http11 import Request
 
 FRAMES_PER_TURN = 128
 """Frames of one client that are taken in one turn of the loop: a fraction of a millisecond."""
@@ -41,7 +43,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """`Config(ws=functools.partial(WebSocketProtocol, limits=limits))`. Implements WIRE-265, WIRE-267, WIRE-605, RAWWS-022."""
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, limits: ServerLimits = DEFAULT_LIMITS
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        *,
+        limits: ServerLimits = DEFAULT_LIMITS,
+        room: OutgoingRoom = DEFAULT_ROOM,
     ) -> None:
         super().__init__(config, server_state, app_state)
         # The same queue: uvicorn's types know no event of our own.
@@ -63,10 +71,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._fragment_count = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._pong: bytes | None = None
+        self._backlog = Backlog(room)
+        self._unwritten = 0
         self._ping_interval = limits.ping_interval
         self._ping_timeout = limits.ping_timeout
         self._heard = True
         self._pinged = False
+
+    def handle_connect(self, event: Request) -> None:
+        """The handshake; the application is told of a shorter way than `send`."""
+        super().handle_connect(event)
+        # Without a scope there was something wrong with it, and the client has its answer.
+        if not self.close_sent:
+            self._backlog.on_cut = self.transport.abort
+            extensions: dict[str, object] = cast("Any", self.scope["extensions"])
+            extensions[DIRECT_WIRE] = DirectWire(self._write_now, self._backlog)
 
     # What the transport calls.
 
@@ -99,6 +118,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.disconnected = self.handshake_complete = True
         # Whoever waits to send learns that there is nobody.
         self.writable.set()
+        self._written()
         if self.close_timer is not None:
             self.close_timer.cancel()
             self.close_timer = None
@@ -106,9 +126,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if exc is None:
             self.transport.close()
 
+    def pause_writing(self) -> None:
+        """The client reads too slowly: what waits in the transport counts."""
+        super().pause_writing()
+        self._unwritten = self.transport.get_write_buffer_size()
+        self._backlog.add(self._unwritten)
+
     def resume_writing(self) -> None:
         """The client has read what was sent."""
         super().resume_writing()
+        self._written()
         pong, self._pong = self._pong, None
         if pong is not None and not self.close_sent:
             self.transport.write(wire.frame(wire.PONG, pong))
@@ -157,6 +184,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         data = message.get("bytes")
         self.transport.write(wire.frame(wire.TEXT, message["text"].encode()) if data is None else wire.frame(wire.BINARY, data))
+
+    def _write_now(self, data: str | bytes) -> bool:
+        """`DirectWire.write`."""
+        if not self._open or self.close_sent or self.disconnected or not self.writable.is_set():
+            return False
+        self.transport.write(wire.frame(wire.TEXT, data.encode()) if isinstance(data, str) else wire.frame(wire.BINARY, data))
+        return True
+
+    def _written(self) -> None:
+        size, self._unwritten = self._unwritten, 0
+        self._backlog.remove(size)
 
     def _opened(self) -> None:
         self._open = True

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 HANDSHAKE = (
-    "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Protocol: rivet\r\n\r\n"
 )
 PATIENCE = 5.0
@@ -109,6 +109,7 @@ class Recorder:
         self.taking.set()
         self.ended = asyncio.Event()
         self.send: Any = None
+        self.extensions: dict[str, Any] = {}
         self._echo = echo
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -123,6 +124,7 @@ class Recorder:
             await send({"type": "http.response.body", "body": b""})
             return
         await receive()
+        self.extensions = scope["extensions"]
         await send({"type": "websocket.accept", "subprotocol": "rivet"})
         self.send = send
         try:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from client import Client
-from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Registry, action, create_app
+from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Registry, ServerLimits, action, create_app
 from runtime.actor.connections import client_protocol
 from tests.runtime.serving.socket_client import RawClient, masked
 
@@ -113,3 +113,63 @@ async def test_whatever_breaks_the_decoder_ends_the_socket_and_lets_the_actor_sl
             assert (code, reason.partition("#")[0]) == (1011, "core.internal_error")
             async with asyncio.timeout(3):
                 await Sleepy.asleep.wait()
+
+
+class Loud(Actor):
+    """Says a lot to everybody, whether they read or not."""
+
+    name = "loud"
+    closes: list[tuple[int, str]]
+
+    def on_web_socket(self, c: Context, socket) -> None:
+        socket.on("close", lambda event: type(self).closes.append((event.code, event.reason.partition("#")[0])))
+
+    @action
+    async def shout(self, c: Context, count: int) -> int:
+        for _ in range(count):
+            c.broadcast("news", "x" * 100_000)
+            await asyncio.sleep(0)
+        return count
+
+
+async def listener(server: InProcessServer, **more) -> RawClient:
+    client = await RawClient.open(server.port, f"/gateway/loud/connect{PLACE}", **more)
+    await client.send(
+        masked(1, json.dumps({"body": {"tag": "SubscriptionRequest", "val": {"eventName": "news", "subscribe": True}}}).encode())
+    )
+    return client
+
+
+async def test_who_does_not_read_is_closed_and_everybody_else_hears_all():
+    limits = ServerLimits(websocket_unread=2 * 2**20)
+    async with InProcessServer(create_app(Registry(Loud)), limits=limits) as server, Client(server.url) as other:
+        with await listener(server) as reads, await listener(server, receive_buffer=2**17) as sleeps:
+            sleeps.writer.transport.pause_reading()
+            await reads.send(call(7, "shout", 120))
+            events = await answers(reads, 121)
+            assert [one["tag"] for one in events] == ["Event"] * 120 + ["ActionResponse"]
+            # It reads again: what had left already, then why nothing more comes.
+            sleeps.writer.transport.resume_reading()
+            code, reason = await sleeps.closed()
+            assert (code, reason.partition("#")[0]) == (1011, "guard.websocket_pending_limit_reached")
+        assert await other.get_or_create("loud", ["a"]).action("shout", 0) == 0
+
+
+async def test_all_who_do_not_read_have_one_bound_together():
+    limits = ServerLimits(websockets_unread=4 * 2**20)
+    async with InProcessServer(create_app(Registry(Loud)), limits=limits) as server:
+        with await listener(server) as reads:
+            sleepers = [await listener(server, receive_buffer=4096) for _ in range(4)]
+            for one in sleepers:
+                one.writer.transport.pause_reading()
+            await reads.send(call(7, "shout", 100))
+            assert len(await answers(reads, 101)) == 101
+            room = reads_room(server)
+            assert room.taken <= 4 * 2**20
+            for one in sleepers:
+                one.writer.transport.abort()
+
+
+def reads_room(server: InProcessServer):
+    """The room of a server's clients."""
+    return server._server.config.ws_protocol_class.keywords["room"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import Actor, HostOptions, InProcessServer, Registry, ServerLimits, create_app
+from runtime.gateway.outgoing_room import DIRECT_WIRE
 from runtime.serving import websocket_protocol
 from tests.runtime.gateway.support import OPEN
 from tests.runtime.serving.socket_client import RawClient, Recorder, longest_turn, masked
@@ -241,6 +242,30 @@ async def test_a_client_that_reads_nothing_is_cut(monkeypatch):
             await client.send(masked(8, b"\x03\xe8"))
             assert await application.end() == (1000, "")
             await until(lambda: connection not in connection.connections)
+
+
+async def test_what_waits_in_the_transport_counts():
+    application = Recorder()
+    async with InProcessServer(application) as server:
+        with await RawClient.open(server.port, receive_buffer=4096) as client:
+            client.writer.transport.pause_reading()
+            connection = application.send.__self__
+            direct = application.extensions[DIRECT_WIRE]
+            written = 0
+            while direct.write(b"x" * 2**20):
+                written += 1
+            assert direct.backlog.size == connection.transport.get_write_buffer_size() > 0
+            assert direct.write("more") is False
+            client.writer.transport.resume_reading()
+            for _ in range(written):
+                assert await client.frame() == (2, b"x" * 2**20)
+            await until(lambda: direct.backlog.size == 0)
+            assert direct.write("ü€")
+            assert await client.frame() == (1, "ü€".encode())
+            connection.pause_writing()
+            client.reset()
+            assert await application.end() == LOST
+            assert (direct.backlog.size, direct.write(b"late")) == (0, False)
 
 
 # Pings of the server.

@@ -9,6 +9,7 @@ import structlog
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, make_error
+from runtime.gateway.outgoing_room import DIRECT_WIRE
 from runtime.gateway.rate_limits import NO_RATE_LIMITS
 from runtime.gateway.request_headers import RequestHeaders
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
@@ -76,7 +77,9 @@ class WebSocketEntry:
             return
         request = Request("GET", INTERNAL_ORIGIN + stripped, RequestHeaders(headers))
         upgrade = Upgrade(actor_id, request, tuple(scope["subprotocols"]), ray, skip, extra)
-        await serve_websocket(self._reach, self._sockets, upgrade, receive, send, NO_RATE_LIMITS if caller is None else self._limits)
+        limits = NO_RATE_LIMITS if caller is None else self._limits
+        wire = scope.get("extensions", {}).get(DIRECT_WIRE)
+        await serve_websocket(self._reach, self._sockets, upgrade, receive, send, limits, wire)
 
     async def _upgrade_by_path(self, scope: Scope, path: bytes, headers: RawHeaders) -> tuple[str, str, bool]:
         route = self._router.parse(path, scope["query_string"])
