@@ -5,6 +5,7 @@ They stand below the gateway because the inspector answers HTTP, too, and the ga
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     RawHeaders = dict[bytes, bytes]
 
 JSON_TYPE = (b"content-type", b"application/json")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,16 @@ class Reply:
     status: int
     headers: Headers = ()
     body: bytes = b""
+
+
+def header_value(text: str) -> bytes | None:
+    """What a header carries of a text; None when it cannot: servers refuse control characters, and the answer with them (RFC 9110, 5.5).
+
+    Raises:
+        UnicodeEncodeError: It holds a lone surrogate.
+    """
+    # Blanks around a value are not part of it, and some servers insist.
+    return None if _UNSENDABLE.search(text) else text.strip(" \t").encode()
 
 
 def json_reply(value: object, status: int = 200) -> Reply:

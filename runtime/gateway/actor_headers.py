@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtime.replies import header_value
+
 if TYPE_CHECKING:
     from runtime.replies import Headers
 
@@ -12,7 +14,8 @@ def actor_headers(actor_id: str, generation: int, key: str | None) -> Headers:
     """The headers of every response of a live generation (WIRE-254, WIRE-163)."""
     headers = [(b"x-rivet-actor", actor_id.encode()), (b"x-rivet-actor-generation", b"%d" % generation)]
     shown = "" if key in (None, "/") else key or ""
-    # A key may hold any character, a header no line break: the actor is then named by its id alone.
-    if "\r" not in shown and "\n" not in shown:
-        headers.append((b"x-rivet-actor-key", shown.encode()))
+    # A key may hold any character, a header no control characters: the actor is then named by its id alone.
+    value = header_value(shown)
+    if value is not None:
+        headers.append((b"x-rivet-actor-key", value))
     return tuple(headers)

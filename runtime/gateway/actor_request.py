@@ -11,6 +11,7 @@ from runtime.http import INTERNAL_ORIGIN, Request
 from runtime.protocol.encodings import Encoding
 
 if TYPE_CHECKING:
+    from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.gateway.paths import ActorPath
     from runtime.replies import RawHeaders
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class ActorRequest:
     """What was asked, with the gateway's prefix gone. `params` is the raw connection parameter header; `oversized` means that the body is
-    too long for its route, and was not read.
+    too long for its route, and was not read; `abandoned` fires when the client leaves, where the server tells.
 
     Mutable and built once per request: a frozen value would be built through `object.__setattr__`, field by field, on the hottest path.
     """
@@ -32,6 +33,7 @@ class ActorRequest:
     encoding: Encoding
     params: bytes | None
     oversized: bool = False
+    abandoned: AbortSignal | None = None
 
     @classmethod
     def of(cls, method: str, target: str, headers: RawHeaders, body: bytes = b"") -> ActorRequest:

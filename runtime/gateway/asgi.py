@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,6 +19,26 @@ BODYLESS = frozenset({204, 304})
 MOST_DIGITS = 15
 HANG_UP = (b"connection", b"close")
 """Said with a refusal of a body: what is left of it would have to be read before the next request."""
+
+
+CONNECTION = "runtime.connection"
+"""Where in the state of a scope a server of ours puts the connection of a request."""
+
+
+class Connection(Protocol):
+    """What our own servers tell beyond ASGI, where a task per request would have to wait for `http.disconnect`."""
+
+    on_loss: Callable[[], object] | None
+    """Called once when the client is gone before it was answered."""
+
+    def fail(self) -> None:
+        """Answer 500, whatever became of the answer."""
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """The connection of a request; None with a server that does not tell."""
+    state = scope.get("state")
+    return None if state is None else state.get(CONNECTION)
 
 
 class BodyTooLarge(Exception):
@@ -67,11 +87,22 @@ def announces_more(headers: RawHeaders, limit: int) -> bool:
     return length is not None and (len(length) > MOST_DIGITS or (length.isdigit() and int(length) > limit))
 
 
+class Unsendable(Exception):
+    """The server refuses to send the head of a reply."""
+
+
 async def send_reply(send: Send, reply: Reply, extra: Headers = ()) -> None:
-    """Send a reply with `extra` headers in one piece (WIRE-253)."""
+    """Send a reply with `extra` headers in one piece (WIRE-253).
+
+    Raises:
+        Unsendable: Nothing was sent.
+    """
     headers = [*reply.headers, *extra]
     # A length would announce a body that these must not have.
     if reply.status not in BODYLESS:
         headers.append((b"content-length", b"%d" % len(reply.body)))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    except Exception as error:
+        raise Unsendable from error
     await send({"type": "http.response.body", "body": reply.body if reply.status not in BODYLESS else b""})

@@ -133,9 +133,8 @@ class ActorFace:
         if kind is Kind.REQUEST:
             # Absent parameters differ from null here only: a raw handler's guard sees which one it was.
             params = _raw_params(request)
-            return raw_reply(
-                await task.raw_requests.fetch(request.to_actor(request.route.name, request.body or None), params), live.headers
-            )
+            sent = request.to_actor(request.route.name, request.body or None)
+            return raw_reply(await task.raw_requests.fetch(sent, params, request.abandoned), live.headers)
         if kind is Kind.METRICS:
             # The figures are those of the process: no header names an actor (WIRE-303).
             return Reply(200, (METRICS_TYPE,), self._metrics.render())

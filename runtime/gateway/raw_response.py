@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from runtime.errors import gateway_status, make_error
-from runtime.replies import Reply, error_reply
+from runtime.replies import Reply, error_reply, header_value
 
 if TYPE_CHECKING:
     from runtime.http import Response
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 MAX_RESPONSE = 20 * 1024 * 1024
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
-BAD_VALUE = re.compile(r"[\r\n\0]")
 SERVER_HEADERS = frozenset({
     "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade",
     "x-rivet-actor", "x-rivet-actor-generation", "x-rivet-actor-key", "x-rivet-ray-id",
@@ -43,17 +42,18 @@ def handler_headers(response: Response) -> Headers:
     Raises:
         ValueError: A name or value cannot be sent.
     """
-    joined: dict[str, str] = {}
+    joined: dict[str, bytes] = {}
     cookies = []
     for name, value in response.header_items():
         lower = name.lower()
-        if not TOKEN.fullmatch(lower) or BAD_VALUE.search(value):
+        sent = header_value(value)
+        if not TOKEN.fullmatch(lower) or sent is None:
             raise ValueError(f"response header {name!r} cannot be sent")
         if lower in SERVER_HEADERS:
             continue
         # Joined cookies could not be told apart again: their values hold commas.
         if lower == "set-cookie":
-            cookies.append((b"set-cookie", value.encode()))
+            cookies.append((b"set-cookie", sent))
         else:
-            joined[lower] = f"{joined[lower]}, {value}" if lower in joined else value
-    return (*((name.encode(), value.encode()) for name, value in joined.items()), *cookies)
+            joined[lower] = joined[lower] + b", " + sent if lower in joined else sent
+    return (*((name.encode(), value) for name, value in joined.items()), *cookies)

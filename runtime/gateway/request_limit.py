@@ -35,18 +35,28 @@ class _Caller:
 
 
 class _InFlight:
-    """One request in flight, counted within the block."""
+    """One request in flight, counted within the block, or until its client is gone."""
 
-    __slots__ = ("_caller", "_numbers")
+    __slots__ = ("_caller", "_counted", "_numbers")
 
     def __init__(self, numbers: dict[str, int], caller: str) -> None:
         self._numbers = numbers
         self._caller = caller
+        self._counted = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _InFlight:
         self._numbers[self._caller] = self._numbers.get(self._caller, 0) + 1
+        self._counted = True
+        return self
 
     def __exit__(self, *_error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Count it no longer."""
+        if not self._counted:
+            return
+        self._counted = False
         left = self._numbers[self._caller] - 1
         if left:
             self._numbers[self._caller] = left
@@ -90,7 +100,7 @@ class RequestLimit:
                 return
         raise make_error("guard.rate_limit", method=method, path=path.decode("latin-1"), ip=address)
 
-    def running(self, address: str | None) -> AbstractContextManager[None]:
+    def running(self, address: str | None) -> AbstractContextManager[_InFlight | None]:
         """The request is in flight within the block."""
         if address is None or self._limits.requests_in_flight is None:
             return _AT_ANY_RATE

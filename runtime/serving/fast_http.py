@@ -24,7 +24,7 @@ SLICE = 16 * 1024
 MOST_WAITING = 16
 
 
-class FastHttp(Guarded, HttpToolsProtocol):
+class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn says that an end of input is never kept open
     """One connection on httptools."""
 
     _between_messages = True
@@ -145,7 +145,7 @@ class FastHttp(Guarded, HttpToolsProtocol):
         return bool(self.pipeline) or (not self._in_body() and self._busy())
 
     def _hand_over(self, data: bytes) -> None:
-        successor = PlainHttp(self.config, self.server_state, self.app_state, self.loop)
+        successor = PlainHttp(self.config, self.server_state, self.lifespan_state, self.loop)
         self.others.follow(successor, self.others.address_of(self))
         self.others.discard(self)
         raw = self.transport.raw

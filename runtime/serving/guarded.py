@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
+from runtime.gateway.asgi import CONNECTION
 from runtime.serving.config import ServingConfig
 from runtime.serving.heads import upgrade_fault
 from runtime.serving.open_connections import OpenConnections
 from runtime.serving.progress import Doing, Progress
-from runtime.serving.refusals import MALFORMED, NO_ROOM, TOO_MUCH_BETWEEN, TOO_SLOW, Refusal
+from runtime.serving.refusals import FAILED, MALFORMED, NO_ROOM, TOO_MUCH_BETWEEN, TOO_SLOW, Refusal
 from runtime.serving.transport import LingeringTransport
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
 
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.server import ServerState
@@ -64,6 +66,9 @@ class Guarded:
         # Nothing that arrives is looked at any more.
         self.deaf = False
         self._progress = Progress()
+        self.on_loss: Callable[[], object] | None = None
+        self.lifespan_state = app_state
+        self.app_state = {**app_state, CONNECTION: self}
 
     # What the parser knows.
 
@@ -90,6 +95,31 @@ class Guarded:
         self.others.discard(self)
         transport.write(NO_ROOM.to_bytes())
         transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        super().connection_lost(exc)  # type: ignore[misc]
+        self._tell_loss()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. Most that do so have gone; some wait for the answer to what they sent, and get it."""
+        cycle = self.cycle
+        if self.deaf or cycle is None or cycle.response_complete or self._in_body() or self._head_begun():
+            return False
+        self._tell_loss()
+        cycle.keep_alive = False
+        return True
+
+    def _tell_loss(self) -> None:
+        on_loss, self.on_loss = self.on_loss, None
+        if on_loss is not None and self.cycle is not None and not self.cycle.response_complete:
+            on_loss()
+
+    def fail(self) -> None:
+        """Answer 500: the server would not send what the application answered."""
+        self.cycle.disconnected = True
+        self.transport.write(FAILED.to_bytes())
+        self.linger()
 
     @property
     def unread(self) -> bool:
@@ -205,7 +235,7 @@ class Guarded:
         address = self.others.address_of(self)
         self.others.discard(self)
         raw = self.transport.raw
-        protocol = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        protocol = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan_state)
         self.others.follow(protocol, address)
         protocol.connection_made(raw)
         raw.set_protocol(protocol)

@@ -88,7 +88,7 @@ class CheckedH11(h11.Connection):
         return h11.RemoteProtocolError(refusal.reason, error_status_hint=refusal.status)
 
 
-class PlainHttp(Guarded, H11Protocol):
+class PlainHttp(Guarded, H11Protocol):  # type: ignore[misc]  # uvicorn says that an end of input is never kept open
     """One connection on h11."""
 
     conn: CheckedH11

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from runtime.hosting.standalone.listener.ray_ids import new_ray
+from runtime.replies import error_reply, internal_error
 
 if TYPE_CHECKING:
     from runtime.replies import Headers
@@ -19,13 +20,14 @@ class Refusal:
     status: int
     reason: str
     headers: Headers = ()
+    content_type: bytes = b"text/plain; charset=utf-8"
 
     def to_bytes(self) -> bytes:
         """The whole response, with the ray id that every response carries (WIRE-004)."""
-        body = f"{self.reason}\n".encode()
+        body = self.reason.encode() + b"\n"
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode(),
-            b"content-type: text/plain; charset=utf-8",
+            b"content-type: " + self.content_type,
             b"content-length: %d" % len(body),
             b"connection: close",
             b"x-rivet-ray-id: " + new_ray().encode(),
@@ -42,3 +44,4 @@ TARGET_TOO_LONG = Refusal(414, "The request line is too long.")
 TOO_SLOW = Refusal(408, "The request took too long to arrive.")
 NO_ROOM = Refusal(503, "The server has too many connections.")
 TOO_MUCH_BETWEEN = Refusal(400, "There is too much between the chunks of the body.")
+FAILED = Refusal(500, error_reply(internal_error(), 500).body.decode(), content_type=b"application/json")

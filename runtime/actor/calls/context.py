@@ -55,7 +55,7 @@ class Context:
         conn: The calling connection; None where there is none (CONN-002).
         request: The request of the connection hooks and raw handlers; None elsewhere (CONN-014).
         actor_id, name, key, region, generation: Who the actor is.
-        timed_out: Whether the time of this action is up (TASK-104).
+        timed_out: Whether nobody waits for this call any more: its time is up (TASK-104), or the client of the raw request has left.
         log: A structlog logger bound to the actor.
     """
 
@@ -158,7 +158,9 @@ class Context:
 
     @property
     def abort_signal(self) -> AbortSignal:
-        """Fires when grace begins, and for an action also when its time is up (SLEEP-030, TASK-104)."""
+        """Fires when grace begins, and for a call also when its time is up or, of a raw request, its client leaves (SLEEP-030, TASK-104,
+        RAWHTTP-019).
+        """
         if self._signal is None:
             # A signal of its own, because it fires for this call's time-out, too; the actor's is for all of its calls.
             self._signal = self._task.abort.child()

@@ -10,6 +10,7 @@ from runtime.http import Response
 if TYPE_CHECKING:
     from runtime.actor.calls.context import Context
     from runtime.actor.calls.time_limit import LimitedCalls
+    from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.state.actor_state import ActorState
     from runtime.declaration.definition import ActorDefinition
     from runtime.http import Request
@@ -40,8 +41,8 @@ class RawRequests:
         self._calls = calls
         self._handler = owner.definition.hooks.get("on_request")
 
-    async def fetch(self, request: Request, params: Any) -> Response:
-        """A raw request (RAWHTTP-001..021); without a handler 404 and no connection (CONN-004)."""
+    async def fetch(self, request: Request, params: Any, abandoned: AbortSignal | None = None) -> Response:
+        """A raw request (RAWHTTP-001..021); without a handler 404 and no connection (CONN-004). `abandoned`: its client left."""
         handler = self._handler
         if handler is None:
             # An actor that stops answers as it would with a handler, or callers could not tell that they may try again.
@@ -58,5 +59,5 @@ class RawRequests:
                 raise TypeError("onRequest handler must return a Response")
             return response
 
-        response: Response = await self._calls.run("dispatch_http", handle, params, request)
+        response: Response = await self._calls.run("dispatch_http", handle, params, request, abandoned)
         return response

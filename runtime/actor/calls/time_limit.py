@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from runtime.actor.calls.admission import Admissions
+    from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.declaration.options import Options
     from runtime.http import Request
 
@@ -43,8 +44,17 @@ class LimitedCalls:
         self._admit = admissions.admit
         self._limit = owner.options.action_timeout
 
-    async def run(self, operation: str, work: Callable[[Context], Coroutine[Any, Any, Any]], params: Any, request: Request | None) -> Any:
+    async def run(
+        self,
+        operation: str,
+        work: Callable[[Context], Coroutine[Any, Any, Any]],
+        params: Any,
+        request: Request | None,
+        abandoned: AbortSignal | None = None,
+    ) -> Any:
         """Run `work` on a transient connection that stays until it settled, even when the caller's time is up (RAWHTTP-015).
+
+        When `abandoned` fires, nobody waits for the answer any more: the call goes on, and its abort signal says so (RAWHTTP-019).
 
         Raises:
             ActorError: What `admit` raises; actor.action_timed_out; actor.dropped_reply when the actor ended first.
@@ -54,6 +64,8 @@ class LimitedCalls:
         owner.accepting()
         # Made before there is a connection: over the limit it has to be told, wherever the call is by then.
         context = Context(owner, None, request)
+        if abandoned is not None:
+            abandoned.add_listener(context._expire)  # noqa: SLF001 - the runtime's own
 
         async def surround() -> Any:
             async with owner.conns.transient(params, request) as conn:

@@ -103,7 +103,7 @@ async def test_a_raw_request_passes_unread_and_tells_absent_parameters_from_null
     reply = await ask(task, "PURGE", "/request/a/b?c", b"")
     assert (reply.status, reply.headers, reply.body) == (201, ((b"x", b"y"), *OWN), b"hi")
     await ask(task, "GET", "/request", x_rivet_conn_params=b"null")
-    (first, absent), (second, null) = task.asked
+    (first, absent, _), (second, null, _) = task.asked
     assert (first.method, first.url, first.body, absent) == ("PURGE", "http://127.0.0.1/a/b?c", None, UNDEFINED)
     assert (second.url, null) == ("http://127.0.0.1/", None)
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from runtime.actor.lifecycle.abort import AbortSignal
 from runtime.errors import ActorError, gateway_status, make_error
 from runtime.gateway.actor_request import ActorRequest
-from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, announces_more, read_body, send_reply
+from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, Unsendable, announces_more, connection_of, read_body, send_reply
 from runtime.gateway.http_answers import MAX_BODY
+from runtime.gateway.paths import Kind
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.doors import is_local
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
@@ -65,7 +67,11 @@ class HttpEntry:
             await send_reply(send, error_reply(error, gateway_status(error)), (ray, *allowed))
             return
         # Counted until the answer is sent: a slow reader holds its place among those in flight.
-        with self._requests.running(caller):
+        with self._requests.running(caller) as place:
+            connection = connection_of(scope)
+            if connection is not None:
+                # Overwritten by the next request: a connection answers one at a time.
+                connection.on_loss = None if place is None else place.end
             await self._answer(scope, path, headers, ray, receive, send)
 
     async def _answer(self, scope: Scope, path: bytes, headers: RawHeaders, ray: tuple[bytes, bytes], receive: Receive, send: Send) -> None:
@@ -88,7 +94,15 @@ class HttpEntry:
         except Exception as error:
             self._faults.report(path=shown(path), exc_info=error)
             reply, extra = error_reply(internal_error(), 500), ()
-        await send_reply(send, reply, (ray, *extra))
+        try:
+            await send_reply(send, reply, (ray, *extra))
+        except Unsendable:
+            # Everything that makes headers sees to it that they can be sent; what slips through costs no answer.
+            log.exception("answer could not be sent", path=path.decode("latin-1"))
+            connection = connection_of(scope)
+            if connection is None:
+                raise
+            connection.fail()
 
     async def _gateway(self, scope: Scope, path: bytes, headers: RawHeaders, receive: Receive) -> tuple[Reply, Headers]:
         origin = headers.get(b"origin")
@@ -103,7 +117,7 @@ class HttpEntry:
                 raise make_error("api.not_found")
             skip = route.skip_ready_wait if isinstance(route, QueryRoute) else skip_from_header(headers)
             # The body comes first: a request that never becomes whole must create no actor.
-            request = ActorRequest.of(method, route.forward, headers)
+            request = _watched(ActorRequest.of(method, route.forward, headers), scope)
             extra += await self._read(request, receive)
             actor_id = await self._router.resolve(route)
             live = await self._reach.live(actor_id, skip_ready_wait=skip)
@@ -148,7 +162,7 @@ class HttpEntry:
                 raise make_error("guard.missing_header", header="x-rivet-actor")
             actor_id = check_actor_id(actor.decode("latin-1"))
             skip = skip_from_header(headers)
-            request = ActorRequest.of(scope["method"], with_query(path, scope["query_string"]), headers)
+            request = _watched(ActorRequest.of(scope["method"], with_query(path, scope["query_string"]), headers), scope)
             extra += await self._read(request, receive)
             live = await self._reach.live(actor_id, skip_ready_wait=skip)
             reply = await self._face.answer(live, request)
@@ -157,6 +171,18 @@ class HttpEntry:
         except BodyTooLarge:
             reply = _body_too_large()
         return reply, extra
+
+
+def _watched(request: ActorRequest, scope: Scope) -> ActorRequest:
+    """A raw request that learns when its client leaves: it may be a long poll (RAWHTTP-019). Actions run to their end for any caller."""
+    if request.route.kind is Kind.REQUEST:
+        connection = connection_of(scope)
+        if connection is not None:
+            request.abandoned = AbortSignal()
+            if connection.on_loss is not None:
+                request.abandoned.add_listener(connection.on_loss)
+            connection.on_loss = request.abandoned.fire
+    return request
 
 
 def _body_too_large() -> Reply:
