@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.payload import blob, load_value
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
@@ -78,6 +79,8 @@ def load_messages(rows: list[tuple[bytes, bytes]]) -> dict[int, StoredMessage]:
     messages = {}
     for key, value in sorted(rows):
         name, body, created_at = cbor.loads(value, STORED)
+        if not isinstance(name, str) or not isinstance(body, bytes):
+            raise DecodeError("a row of the queue is damaged: no message")
         message_id = int.from_bytes(key, "big")
         messages[message_id] = StoredMessage(message_id, name, body, int(created_at))
     return messages

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from runtime import clock
 from runtime.errors import make_error, to_wire
 from runtime.protocol import cbor
@@ -94,7 +96,7 @@ class ScheduleHistory:
         repaired: list[Op] = []
         for key, value in rows.get(TABLE, ()):
             with reading("the history of schedules"):
-                fire = Fire(number=int.from_bytes(key, "big"), **cbor.loads(value, STORED))
+                fire = msgspec.convert({**cbor.loads(value, STORED), "number": int.from_bytes(key, "big")}, Fire)
             if fire.result == "running":
                 fire = replace(fire, result="error", finished_at=clock.now_ms(), error=interrupted)
                 repaired.append(fire.put())

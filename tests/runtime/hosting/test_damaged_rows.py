@@ -61,6 +61,13 @@ async def test_every_row_of_an_actor_is_read_or_a_decode_error(value):
         records.decode(value)
     with pytest.raises(DecodeError):
         alarm.load({ACTOR_TABLE: [(ALARM_KEY, value)]})
+    for kinds in ([5, b"", 1], ["x", "y", 1], ["x", b"", "z"]):
+        with pytest.raises(DecodeError):
+            load_queue(cbor2.dumps(kinds))
+    fire = {"name": "x", "action": "y", "scheduled_at": 1, "fired_at": 2, "result": "ok"}
+    for name, other in (("scheduled_at", "x"), ("result", 5), ("error", 5)):
+        with pytest.raises(DecodeError):
+            ScheduleHistory(Owner()).load({"schedule_history": [(b"\x01", cbor2.dumps({**fire, name: other}))]})
     # The two that have always been left out one by one.
     with pytest.raises(Exception):  # noqa: B017 - whatever it is, the book says it and goes on
         Schedule.load(b"s", value)
@@ -116,6 +123,11 @@ async def test_a_host_starts_without_the_records_that_cannot_be_read():
     rows += [op for name in "ab" for op in ActorRecord(name, "n", "counter", name, "default", 7).ops()]
     rows += [Put(records.LIVE_TABLE, b"d%d" % n, value) for n, value in enumerate(DAMAGED)]
     rows += [Put(NAMESPACES, b"d%d" % n, value) for n, value in enumerate(DAMAGED)]
+    columns = ["odd", "n", "counter", "o", "default", 7, None, 0, None, None, None, None, None, None, 9]
+    for place, other in ((0, 5), (1, None), (2, b"x"), (3, 5), (5, "x"), (6, "x"), (7, None), (8, "x"), (14, "soon")):
+        changed = [*columns[:place], other, *columns[place + 1 :]]
+        rows.append(Put(records.LIVE_TABLE, b"odd%d" % place, cbor2.dumps(changed)))
+    rows += [Put(table, b"\xff", b"\xff") for table in ("actors_destroyed", "actors_erasing", "destroyed_by_name", "destroyed_by_time")]
     rows += ActorRecord("lost", "nowhere", "counter", "c", "default", 8).ops()
     rows += [Put("names", b"n\x00\xff", b"\x01")]
     await storage.commit(HOST_SCOPE, rows)
@@ -123,5 +135,5 @@ async def test_a_host_starts_without_the_records_that_cannot_be_read():
     with capture_logs() as logs:
         await host.open()
     assert sorted(host.slots) == ["a", "b"]
-    assert len([entry for entry in logs if entry["log_level"] == "error"]) == 2 * len(DAMAGED) + 1
+    assert len([entry for entry in logs if entry["log_level"] == "error"]) == 2 * len(DAMAGED) + 9 + 1 + 1
     await host.close()

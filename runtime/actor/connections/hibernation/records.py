@@ -96,6 +96,10 @@ def load(rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> tuple[list[ConnRe
 
 
 def _decode(conn_id: str, fixed: Any, changing: Any) -> ConnRecord:
+    request = Request("GET", fixed["requestUrl"], fixed["requestHeaders"])
+    kinds = ((request.url, str), (request.headers, dict), (fixed["gatewayId"], bytes), (fixed["requestId"], bytes))
+    if not all(isinstance(value, kind) for value, kind in (*kinds, (changing["serverMessageIndex"], int))):
+        raise TypeError("a part of a connection is of another type")
     return ConnRecord(
         conn_id,
         from_wire(fixed["parameters"]),
@@ -104,5 +108,5 @@ def _decode(conn_id: str, fixed: Any, changing: Any) -> ConnRecord:
         fixed["gatewayId"],
         fixed["requestId"],
         changing["serverMessageIndex"],
-        Request("GET", fixed["requestUrl"], fixed["requestHeaders"]),
+        request,
     )
