@@ -7,7 +7,9 @@ from dataclasses import replace
 import cbor2
 import pytest
 
-from runtime.protocol import cbor
+from fuzz.grammars.cbor import cbor as make_cbor
+from fuzz.source import source
+from runtime.protocol import cbor, cbor_heads
 from runtime.protocol.cbor_heads import MAX_BIG_BITS, MAX_DEPTH, STORED, WIRE
 from runtime.protocol.decode_errors import DecodeError
 from runtime.protocol.payload import blob, load_value
@@ -161,3 +163,13 @@ def test_time_is_linear_in_the_bytes(piece):
     start = time.process_time()
     load_value(data)
     assert time.process_time() - start < 0.5
+
+
+def test_the_short_look_lets_nothing_through_that_the_long_one_refuses():
+    for number in range(1_500):
+        data = make_cbor(source(5, "cbor", number))
+        try:
+            cbor.loads(data)
+        except DecodeError:
+            continue
+        cbor_heads._walk(data, WIRE)
