@@ -139,6 +139,15 @@ async def test_another_name_for_this_machine_is_no_way_in(server):
         assert b" 200 " not in await exchange(server.port, b"GET /health HTTP/1.1\r\n" + head + b"\r\n\r\n")
 
 
+async def test_the_host_of_an_absolute_target_is_the_one_that_counts(server):
+    for target, host, status in (("http://evil.example/", "localhost", 403), ("http://localhost/", "evil.example", 200)):
+        answer = await exchange(server.port, f"GET {target}health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 %d" % status), (target, answer)
+    upgrade = handshake(f"http://evil.example/gateway/secret/connect?{QUERY}", Host="localhost", Sec_WebSocket_Protocol="rivet")
+    assert (await exchange(server.port, upgrade)).startswith(b"HTTP/1.1 403")
+    assert Secret.woken == 0
+
+
 async def test_what_is_turned_away_uses_up_nothing_of_what_others_may_ask():
     few = HostOptions(rate_limits=RateLimits(requests=5))
     async with InProcessServer(create_app(Registry(Secret), options=few)) as server, http(server) as own, http(server, **EVIL) as page:
@@ -180,10 +189,16 @@ async def test_a_token_that_was_given_is_kept_and_two_servers_have_two():
     assert len(tokens) == 3
 
 
-async def test_loopback_needs_no_token(server):
+async def test_loopback_needs_no_token_unless_a_proxy_passes_the_request_on(server):
     assert (server.token, server.is_local) == (None, True)
     async with http(server) as client:
         assert (await client.get("/namespaces")).status_code == 200
+        for name in ("x-forwarded-for", "forwarded", "via"):
+            assert "admin_token" in (await client.get("/namespaces", headers={name: "for=127.0.0.1"})).json()["message"]
+    proxied = create_app(Registry(Secret), options=HostOptions(trusted_proxies=("127.0.0.1",)))
+    async with InProcessServer(proxied) as behind, http(behind) as client:
+        assert (behind.is_local, (await client.get("/namespaces")).status_code) == (False, 403)
+        assert (await client.get("/namespaces", headers={"authorization": f"Bearer {behind.token}"})).status_code == 200
 
 
 async def test_what_another_server_mounts_is_open_to_this_machine_alone():

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runtime.gateway.asgi import Scope
+    from runtime.replies import RawHeaders
 
 ANY = "*"
 OURS = frozenset({b"same-origin", b"same-site", b"none"})
 MAX_NAME = 262
 """Longest host with a port, in bytes: a DNS name has at most 255."""
 DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+PASSED_ON = (b"x-forwarded-for", b"forwarded", b"via")
+"""Headers of proxies. Not believed, but no reason to trust the machine they stand on."""
 _SHOWN = 100
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::(\d{0,5}))?", re.ASCII)
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s]+)", re.ASCII)
@@ -125,6 +128,11 @@ class Doors:
                 return None
         shown = _shown(origin)
         return f"pages of {shown} may not use this server; --allow-origin (HostOptions.allow_origins) with that origin allows them"
+
+
+def is_from_here(scope: Scope, headers: RawHeaders) -> bool:
+    """Whether a request was made on this machine: over loopback, and by nobody who says that he passes it on."""
+    return is_local(scope) and not any(name in headers for name in PASSED_ON)
 
 
 def is_local(scope: Scope) -> bool:

@@ -13,7 +13,7 @@ from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, Unsendable, 
 from runtime.gateway.http_answers import MAX_BODY
 from runtime.gateway.paths import Kind
 from runtime.hosting.standalone.listener import cors
-from runtime.hosting.standalone.listener.doors import is_local
+from runtime.hosting.standalone.listener.doors import is_from_here
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
 from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
 from runtime.hosting.standalone.listener.ray_ids import new_ray
@@ -84,7 +84,7 @@ class HttpEntry:
                     error = no_route(headers, path)
                     reply, extra = error_reply(error, gateway_status(error)), ()
                 elif target is None or target == REST_HEADER:
-                    query, local = scope["query_string"], is_local(scope)
+                    query, local = scope["query_string"], is_from_here(scope, headers)
                     reply, extra = await self._rest.handle(scope["method"], path, query, headers, receive, local=local), ()
                 else:
                     reply, extra = await self._by_header(scope, path, headers, target, receive)
