@@ -116,7 +116,8 @@ def _parsed(text: str) -> Address | None:
 
 def _entries(scope: Scope, name: bytes) -> list[str]:
     # Of all lines: the next proxy may add one of its own instead of lengthening the one that is there.
-    text = ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
+    lines: list[str] = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    text = ",".join(lines)
     return text.split(",") if text.strip() else []
 
 
