@@ -1,5 +1,6 @@
 """The entries of the one port: where a request goes, and what every answer carries."""
 
+import asyncio
 import json
 
 import pytest
@@ -119,12 +120,16 @@ async def test_one_address_has_one_budget():
     ],
 )
 async def test_upgrades_that_go_nowhere_are_accepted_and_told_why(path, entries, close):
-    behind, sent = Behind(), []
+    behind, sent, asked = Behind(), [], []
     entry = WebSocketEntry(
         Router(behind), behind, SocketTable(behind.live), RequestLimit(NO_RATE_LIMITS), NO_RATE_LIMITS, ClientAddresses()
     )
 
     async def receive():
+        # A client that waits for its answer says nothing after its upgrade.
+        if asked:
+            await asyncio.Event().wait()
+        asked.append(1)
         return {"type": "websocket.connect"}
 
     async def send(message):
