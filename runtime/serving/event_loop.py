@@ -6,9 +6,17 @@ import asyncio
 import importlib.util
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
+
+log = structlog.get_logger(__name__)
+
+LEAVING_TIME = 5.0
+"""Seconds that cancelled code has to end when the program does."""
+MOST_NAMED = 5
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -25,6 +33,27 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def run_program(main: Coroutine[Any, Any, None]) -> None:
-    """`asyncio.run` on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    """`asyncio.run` on the fastest loop there is, which code that ignores its cancellation does not keep from ending."""
+    runner = asyncio.Runner(loop_factory=loop_factory())
+    try:
         runner.run(main)
+    finally:
+        if runner.run(_leave(LEAVING_TIME)):
+            # `close` would cancel what is left, and wait for it without end.
+            runner.get_loop().close()
+        else:
+            runner.close()
+
+
+async def _leave(time: float) -> int:
+    """Cancel what the program left behind; how many tasks still run after `time` seconds."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if not left:
+        return 0
+    _, running = await asyncio.wait(left, timeout=time)
+    if running:
+        names = sorted({getattr(task.get_coro(), "__qualname__", "?") for task in running})
+        log.error("tasks ignore that they were cancelled, and are given up", number=len(running), code=names[:MOST_NAMED])
+    return len(running)

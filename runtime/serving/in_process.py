@@ -133,8 +133,12 @@ class InProcessServer:
                 while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn offers no event for its last connection
                     await asyncio.sleep(DRAIN_POLL)
         except TimeoutError:
+            for connection in list(state.connections):
+                connection.transport.abort()
             for task in list(state.tasks):
                 task.cancel()
-            await asyncio.gather(*state.tasks, return_exceptions=True)
+            if state.tasks:
+                # An application of somebody else may ignore it: it does not keep the lifespan from ending.
+                await asyncio.wait(state.tasks, timeout=DRAIN_TIMEOUT)
         self._connections.stop()
         await server.lifespan.shutdown()

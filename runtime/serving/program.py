@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -16,7 +16,7 @@ from runtime.serving.in_process import InProcessServer
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from runtime.declaration.registry import Registry
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DEFAULT_PORT = 6420
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = "Stopping: actors end what they are at. A second signal (Ctrl-C) ends the process at once."
 
 
 async def serve(
@@ -40,6 +42,8 @@ async def serve(
     on_token: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop every actor gracefully (STOP-034). Who is served is said on standard error.
+
+    A second signal ends the process at once, and as the signal does: actors are left as a crash leaves them (STOP-035).
 
     Args:
         registry: The actors to host.
@@ -56,25 +60,40 @@ async def serve(
         RuntimeError: The storage could not be opened.
         ValueError: Test mode for other machines, or an allowed origin or host that is none.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
     async with InProcessServer(create_app(registry, storage=storage, options=options), host=host, port=port, limits=limits) as server:
-        with contextlib.suppress(NotImplementedError):  # a loop without signal support is stopped by cancelling
-            for number in signals:
-                loop.add_signal_handler(number, stop.set)
-        log.info("serving actors", url=server.url, actors=len(registry))
-        try:
+        with _signals() as stop:
+            log.info("serving actors", url=server.url, actors=len(registry))
             if server.token is not None and on_token is not None:
                 on_token(server.token)
             _say(announcement(server.url, len(registry), local=server.is_local, token=None if on_token else server.token))
             if on_ready is not None:
                 on_ready(server.url)
             await stop.wait()
-        finally:
-            with contextlib.suppress(NotImplementedError):
-                for number in signals:
-                    loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets. The second ends the process, whatever its loop is doing: the kernel sees to it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    before: dict[int, Any] = {}
+
+    # Not the loop's own handlers: those wait for their turn, and code that holds the loop is one reason to send a second signal.
+    def first(_number: int, _frame: object) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        loop.call_soon_threadsafe(stop.set)
+        _say(STOPPING)
+
+    with contextlib.suppress(ValueError):  # not in the main thread: the program is cancelled instead
+        before = {number: signal.signal(number, first) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        # After a signal the rest is left to the next one: stopping actors takes time, too.
+        if not stop.is_set():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def announcement(url: str, actors: int, *, local: bool, token: str | None) -> str:

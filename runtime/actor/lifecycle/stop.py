@@ -139,11 +139,15 @@ async def abandon(owner: StopOwner) -> None:
     owner.schedules.suspend()
     owner.saver.stop_timer()
     owner.run.cancel()
-    await owner.run.join()
     owner.work.cancel_all()
     # Unlike in a stop: nobody is owed anything any more, so what cancelled code spawns on its way out is refused.
     owner.work.close()
-    await owner.work.drained()
+    try:
+        async with asyncio.timeout(owner.grace_period):
+            await owner.run.join()
+            await owner.work.drained()
+    except TimeoutError:
+        owner.log.error("actor work did not end after it was cancelled", **owner.work.snapshot())
     await owner.queue.drain()
     await owner.database.close()
     await owner.conns.end_generation()

@@ -72,6 +72,26 @@ async def test_work_that_survives_its_cancellation_does_not_keep_the_actor():
 
 
 @virtual
+async def test_nor_does_it_keep_a_failed_start():
+    owner = Stopping(grace_period=1.0)
+    release = asyncio.Event()
+
+    async def stubborn():
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    child = owner.work.adopt(stubborn())
+    await asyncio.sleep(0)
+    await abandon(owner)
+    assert owner.steps[-1] == "conns.end_generation"
+    release.set()
+    await child
+
+
+@virtual
 async def test_a_failed_start_saves_nothing():
     owner = Stopping()
     await abandon(owner)

@@ -46,6 +46,31 @@ async def test_a_signal_stops_every_actor_gracefully(number):
             await child.wait()
 
 
+STUBBORN = """
+import asyncio, sys, time
+from runtime import Actor, Registry, action, serve
+from runtime.serving import event_loop, in_process, program
+
+event_loop.LEAVING_TIME = in_process.DRAIN_TIMEOUT = 0.1
+
+class Stubborn(Actor):
+    name = "stubborn"
+
+    @action
+    async def never(self, c):
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                print("no", flush=True)
+
+    @action
+    def hang(self, c):
+        print("hanging", flush=True)
+        time.sleep(30)
+
+program.run(Registry(Stubborn), port=0, storage="memory", options=OPTIONS)
+"""
 KEPT = """
 import asyncio, sys
 from runtime import Actor, Registry, action, serve
@@ -84,3 +109,67 @@ async def test_a_killed_process_loses_nothing_that_was_saved(tmp_path):
     assert seen == [
         (True, actor_id, {"output": 1}, "1"), (False, actor_id, {"output": 2}, "2"), (False, actor_id, {"output": 3}, "3"),
     ]  # fmt: skip
+
+
+UNTIL_URL = b"Serving"
+
+
+class Program:
+    """`run` in a process of its own, with one actor that does not end by itself."""
+
+    def __init__(self, child, port):
+        self.child, self.port = child, port
+
+    async def call(self, action):
+        """Begin a call; its connection."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        body = b'{"args":[]}'
+        query = "rvt-namespace=default&rvt-method=getOrCreate&rvt-runner=default&rvt-key=k"
+        head = f"POST /gateway/stubborn/action/{action}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        return writer
+
+    async def said(self, wanted):
+        while wanted not in (line := await self.child.stderr.readline()):
+            assert line, f"{wanted!r} was not said"
+
+
+@pytest.fixture
+async def stubborn():
+    source = STUBBORN.replace("OPTIONS", "__import__('runtime').HostOptions(grace_period_override=0.2)")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(20):
+            line = await child.stderr.readline()
+            while UNTIL_URL not in line:
+                assert line
+                line = await child.stderr.readline()
+            yield Program(child, int(line.decode().partition("http://127.0.0.1:")[2].partition(",")[0]))
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def test_work_that_ignores_its_cancellation_does_not_keep_a_program(stubborn):
+    writer = await stubborn.call("never")
+    await asyncio.sleep(0.3)
+    stubborn.child.send_signal(signal.SIGTERM)
+    await stubborn.said(b"A second signal")
+    assert await stubborn.child.wait() == 0
+    writer.close()
+
+
+async def test_a_second_signal_ends_a_program_whatever_it_does(stubborn):
+    writer = await stubborn.call("never")
+    await asyncio.sleep(0.1)
+    other = await stubborn.call("hang")
+    assert await stubborn.child.stdout.readline() == b"hanging\n"
+    stubborn.child.send_signal(signal.SIGINT)
+    await asyncio.sleep(0.1)
+    stubborn.child.send_signal(signal.SIGINT)
+    assert await stubborn.child.wait() == -signal.SIGINT
+    for each in (writer, other):
+        each.close()
