@@ -1,82 +1,29 @@
-"""`python -m bench`: the four figures of the runtime, in one run."""
+"""`python -m bench`: the four figures of the runtime, in one run; `overload` and `flood` are commands of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import statistics
-import sys
 import tempfile
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench import flood, overload
+from bench.client import HTTP_BODY, JSON_ENCODING, TEXT, HttpClient, server
 from bench.load import Hammer, frame_answer, hammer, http_answer, http_request, text_frame, upgrade_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-TEXT = "hello, durable world"
-HTTP_BODY = json.dumps({"args": [TEXT]}).encode()
 WS_BODY = json.dumps({"body": {"tag": "ActionRequest", "val": {"id": 1, "name": "echo", "args": [TEXT]}}}).encode()
-JSON_ENCODING = "x-rivet-encoding: json\r\n"
 SETTLE = 0.05
 
 app = typer.Typer(add_completion=False)
-
-
-@asynccontextmanager
-async def server(kind: str, storage: str) -> AsyncIterator[str]:
-    """One server process; gives its URL."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.servers", kind, storage, stdout=asyncio.subprocess.PIPE)
-    assert child.stdout is not None
-    try:
-        url = (await child.stdout.readline()).decode().strip()
-        if not url:
-            raise RuntimeError(f"server '{kind}' did not start")
-        yield url
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        await child.wait()
-
-
-class HttpClient:
-    """One keep-alive connection, one request at a time."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    async def __aenter__(self) -> HttpClient:
-        parts = urlsplit(self._url)
-        self._reader, self._writer = await asyncio.open_connection(parts.hostname, parts.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-
-    async def call(self, method: str, path: str, body: bytes, headers: str = "") -> bytes:
-        """The body of a 200 response; anything else raises `ValueError`."""
-        self._writer.write(http_request(self._url, path, body, method, headers))
-        buffer = await self._reader.readuntil(b"\r\n\r\n")
-        while not (size := http_answer(buffer)):
-            buffer += await self._reader.read(65536)
-        return buffer[buffer.index(b"\r\n\r\n") + 4 : size]
-
-    async def create(self, key: str) -> str:
-        """Get or create an echo actor; its id."""
-        body = {"name": "echo", "key": key, "runner_name_selector": "default", "crash_policy": "sleep"}
-        answer = await self.call("PUT", "/actors?namespace=default", json.dumps(body).encode())
-        return str(json.loads(answer)["actor"]["actor_id"])
-
-    async def act(self, actor_id: str) -> None:
-        """One action."""
-        await self.call("POST", f"/gateway/{actor_id}/action/echo", HTTP_BODY, JSON_ENCODING)
 
 
 async def ratio(
@@ -169,8 +116,9 @@ def table(figures: dict[str, float]) -> Table:
     return shown
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds per throughput figure.")] = 5,
     seconds: Annotated[float, typer.Option(help="Length of one round.")] = 2.0,
     connections: Annotated[int, typer.Option(help="Concurrent connections.")] = 32,
@@ -178,6 +126,8 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Measure HTTP and WebSocket action throughput, actor creation and wake latency."""
+    if context.invoked_subcommand is not None:
+        return
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("measuring", total=2 * rounds + 2)
         figures = asyncio.run(measure_all(storage or directory, rounds, seconds, connections, lambda: progress.advance(bar)))
@@ -186,6 +136,9 @@ def main(
     else:
         Console().print(table(figures))
 
+
+app.command("overload")(overload.main)
+app.command("flood")(flood.main)
 
 if __name__ == "__main__":
     app()

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from bench.__main__ import HTTP_BODY, JSON_ENCODING, TEXT, WS_BODY, HttpClient
+from bench.__main__ import WS_BODY
 from bench.candidates import CANDIDATES
+from bench.client import HTTP_BODY, JSON_ENCODING, TEXT, HttpClient
 from bench.load import Hammer, frame_answer, hammer, http_answer, http_request, text_frame, upgrade_request
 
 if TYPE_CHECKING:

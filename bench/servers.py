@@ -1,15 +1,21 @@
-"""The two servers under load; run as `python -m bench.servers echo|runtime STORAGE`, prints its URL and serves until killed."""
+"""The servers under load; run as `python -m bench.servers echo|runtime|strangers STORAGE`, prints its URL and serves until killed."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import sys
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from runtime import NO_RATE_LIMITS, Actor, HostOptions, Registry, action, run
+from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, Registry, action, run
+from runtime.actor.database.provider import RawDatabase
+
+if TYPE_CHECKING:
+    from runtime.actor.database.client import DatabaseClient
+    from runtime.actor.database.session import DatabaseSession
 
 
 class Echo(Actor):
@@ -21,6 +27,27 @@ class Echo(Actor):
     def echo(self, c: Any, value: object) -> object:
         """The argument."""
         return value
+
+
+class SlowDatabase(RawDatabase):
+    """Waits in SQL, as for a slow disk: it takes time on its thread and no processor, of which the others would have less then."""
+
+    def create_client(self, session: DatabaseSession) -> DatabaseClient:
+        """With a function `pause(seconds)`."""
+        session.submit(lambda connection: connection.create_function("pause", 1, time.sleep))
+        return super().create_client(session)
+
+
+class Busy(Actor):
+    """More than 128 statements that wait are refused with `actor/overloaded` (DB-323)."""
+
+    name = "busy"
+    database = SlowDatabase(None, warn_on_manual_transactions=True)
+
+    @action
+    async def work(self, c: Context) -> None:
+        """Ten milliseconds of waiting."""
+        await c.db.execute("SELECT pause(0.01)")
 
 
 async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
@@ -59,9 +86,11 @@ def main() -> None:
     """Entry of the child process."""
     if sys.argv[1] == "echo":
         asyncio.run(serve_echo())
+    elif sys.argv[1] == "strangers":
+        run(Registry(Echo), port=0, storage=sys.argv[2], on_ready=announce)
     else:
         options = HostOptions(rate_limits=NO_RATE_LIMITS)  # the load comes from one address
-        run(Registry(Echo), port=0, storage=sys.argv[2], options=options, on_ready=announce)
+        run(Registry(Echo, Busy), port=0, storage=sys.argv[2], options=options, on_ready=announce)
 
 
 if __name__ == "__main__":
