@@ -7,6 +7,7 @@ import json
 import statistics
 import tempfile
 from itertools import count, cycle
+from random import Random
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 MOST_RATIO = 2.0
 OTHERS = 32
 CONNECTIONS = 64
-SATURATING = 192
+SATURATING = 160
 """Connections that ask the one actor: 129 wait in it, the rest is shed."""
-BACK_OFF = 0.1
-"""Seconds after which a caller that was shed asks again."""
+BACK_OFF = (0.05, 0.15)
+"""Seconds after which a caller that was shed asks again: not all at once, as our client does it, too."""
 SHED = b'"overloaded"'
 
 
@@ -75,8 +76,10 @@ class Paced(asyncio.Protocol):
 class Saturating(asyncio.Protocol):
     """Asks again as soon as it is answered; after a pause when it was shed."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, chance: Random) -> None:
+        """Take what is asked, and the chance of the pauses."""
         self.done = self.shed = 0
+        self._chance = chance
         self._request = request
         self._buffer = b""
 
@@ -97,7 +100,7 @@ class Saturating(asyncio.Protocol):
         self._buffer = b""
         self.shed += shed
         self.done += not shed
-        asyncio.get_running_loop().call_later(BACK_OFF if shed else 0, self._again)
+        asyncio.get_running_loop().call_later(self._chance.uniform(*BACK_OFF) if shed else 0, self._again)
 
     def _again(self) -> None:
         if not self.transport.is_closing():
@@ -175,8 +178,10 @@ async def measure(rounds: int, seconds: float, step: Callable[[], None]) -> dict
 
 async def _saturate(url: str, work: bytes) -> list[Saturating]:
     loop, parts = asyncio.get_running_loop(), urlsplit(url)
+    chance = Random(1)  # noqa: S311 - of pauses
     protocols = [
-        (await loop.create_connection(lambda: Saturating(work), parts.hostname or "", parts.port or 80))[1] for _ in range(SATURATING)
+        (await loop.create_connection(lambda: Saturating(work, chance), parts.hostname or "", parts.port or 80))[1]
+        for _ in range(SATURATING)
     ]
     await asyncio.sleep(1)
     return protocols
@@ -189,8 +194,8 @@ def main(
 ) -> None:
     """While one actor is saturated and sheds calls, those to others take as long as before: status 1 if p99 is twice as long.
 
-    The others are called at half of the measured capacity, at fixed moments. The saturated one has 192 callers, of which those that are
-    shed (`actor/overloaded`) ask again after 100 ms.
+    The others are called at half of the measured capacity, at fixed moments. The saturated one has 160 callers, of which those that are
+    shed (`actor/overloaded`) ask again after some 100 ms.
     """
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("measuring", total=2 * rounds + 1)
