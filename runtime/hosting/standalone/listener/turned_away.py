@@ -15,7 +15,7 @@ from runtime.replies import error_reply
 if TYPE_CHECKING:
     from runtime.gateway.asgi import Message, Receive, Scope, Send
 
-_turned_away = LimitedLog(structlog.get_logger(__name__), "request turned away", burst=FAULTS, level="info")
+_turned_away = LimitedLog(structlog.get_logger(__name__), "request turned away", burst=FAULTS)
 
 
 async def turn_away(reason: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -48,7 +48,8 @@ class RestApi:
     """
 
     def __init__(self, host: RestHost, admin_token: str | None = None, *, proxied: bool = False) -> None:
-        self._admin_token = admin_token
+        # An empty one, as of a variable that is not set, would be anybody's.
+        self._admin_token = admin_token or None
         self._proxied = proxied
         self._faults = LimitedLog.of_faults(log, "request failed")
         process = ProcessEndpoints(host, self.authorize)
