@@ -13,6 +13,7 @@ import pytest
 from harness import masking
 from harness.did_you_mean import named
 from harness.errors import HarnessError, UsageError
+from harness.evidence.refusals import refusal
 from harness.requirements import sets
 from harness.session import corpus, settings, verdicts, windowless
 from harness.session.census import FAULTS, Census
@@ -315,6 +316,10 @@ def _result(item: pytest.Item, test: corpus.CorpusTest, call: pytest.CallInfo[No
     if evidence is not None and (wanted.timelines or not decided.verdict.good):
         timeline = {"timeline": evidence.timeline(report.sections, virtual=wanted.time is TimeMode.VIRTUAL)}
     if not decided.verdict.good:
+        # An assertion tells a wrong answer, not that the target would not talk: what allows it stands in its words.
+        refused = refusal(evidence.transcript) if evidence is not None else None
+        if refused is not None:
+            decided = replace(decided, detail=f"{decided.detail}\nthe target refused {item.config.stash[MASK].text(refused)}")
         bundle = write_bundle(wanted, test, decided, evidence, report, item, item.config.stash[MASK])
     return {
         "id": str(test.id),
