@@ -10,7 +10,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 JSON = re.compile(rb"\r\ncontent-type: *application/json", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
 STRUCTURED = {"group", "code", "message"}
-CLOSES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013})
+CLOSES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 INTERIM = b"HTTP/1.1 100 "
 
 
@@ -36,7 +36,8 @@ def http(data: bytes) -> tuple[str, str | None]:
         # Cut off by our own end of the connection, or no HTTP at all.
         return ("cut off", None) if data.startswith(b"HTTP/1.1 ") else ("nonsense", f"no HTTP: {data[:80]!r}")
     status, head, body = found
-    if status >= 400 and body and JSON.search(head):
+    # The answer to HEAD has the length of a body and no body; what follows is another answer.
+    if status >= 400 and body and JSON.search(head) and not body.startswith(b"HTTP/1.1 "):
         try:
             told = json.loads(body)
         except ValueError:

@@ -32,6 +32,13 @@ class Fuzzed(Actor):
     events: ClassVar = {"said": Event()}
     queues: ClassVar = {"work": Queue()}
 
+    async def run(self, c: Context) -> None:
+        """Complete what is sent to the queue: senders may wait for it as long as they like."""
+        while True:
+            message = await c.queue.next(["work"], completable=True)
+            if message is not None:
+                await message.complete(message.body)
+
     @action
     def echo(self, c: Context, *args: Any) -> list[Any]:
         """The arguments."""

@@ -36,6 +36,8 @@ def test_an_exchange_is_its_seed_and_number():
         (ERROR % (40, b'{"group":"a","code":"b","message":"c"}  '), "400", False),
         (ERROR % (13, b'{"group":"a"}'), "400", True),
         (ERROR % (4, b"oops"), "400", True),
+        # To HEAD: a length and no body, and the next answer behind it.
+        (b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\nHTTP/1.1 200 OK\r\n\r\n   ", "404", False),
         (b"Traceback", "nonsense", True),
     ],
 )
