@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from fuzz.grammars import addresses, bare, cbor, documents, json_text
+from fuzz.grammars import addresses, bare, cbor, documents, json_text, rows
+from runtime.actor.connections.hibernation import records as connections
+from runtime.actor.queue.records import load_messages
+from runtime.actor.schedule.records import Schedule
 from runtime.errors import ActorError
+from runtime.hosting.standalone import records
 from runtime.hosting.standalone.rest import bodies
 from runtime.hosting.standalone.rest.request import Query
 from runtime.inspector.versions import decode_request
 from runtime.protocol import cbor as cbor_format
 from runtime.protocol import http_bodies, jsontext
 from runtime.protocol.connection_frames import decode_to_client, decode_to_server
-from runtime.protocol.decode_errors import DecodeError
+from runtime.protocol.decode_errors import DecodeError, reading
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.gateway_url import parse_gateway_path
 from runtime.protocol.ids import parse_id
@@ -22,6 +26,7 @@ from runtime.protocol.keys import parse_key, serialize_key
 from runtime.protocol.payload import blob, load_value, value_of
 from runtime.protocol.subprotocols import PARAMS_PREFIX, entry_value
 from runtime.protocol.values import to_wire
+from runtime.workflow.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +106,23 @@ def _body(data: bytes) -> None:
             continue
 
 
+def _connection(given: tuple[bytes, bytes]) -> None:
+    fixed, changing = given
+    found, broken = connections.load({connections.CONN: [(b"c", fixed)], connections.CONN_STATE: [(b"c", changing)]})
+    assert found or broken
+
+
+def _schedule(data: bytes) -> None:
+    # As the book of schedules reads it; a row that cannot be read may take neither time nor memory.
+    with reading("schedules"):
+        Schedule.load(b"s", data)
+
+
+def _messages(data: bytes) -> None:
+    with reading("the queue"):
+        load_messages([(b"\x01", data)])
+
+
 def _create(chance: Random) -> bytes:
     shape: Members = (
         ("name", "fuzzed"),
@@ -145,5 +167,10 @@ ALL: tuple[Decoder, ...] = (
     Decoder("rest-query", addresses.rest_query, _query, ActorError),
     Decoder("rest-body", _create, _body, ActorError),
     Decoder("rest-input", addresses.creation_input, bodies.decode_input, ActorError),
+    Decoder("row-actor", rows.row(rows.RECORD), records.decode),
+    Decoder("row-connection", rows.connection, _connection),
+    Decoder("row-schedule", rows.row(rows.SCHEDULE), _schedule),
+    Decoder("row-queue", rows.row(rows.MESSAGE), _messages),
+    Decoder("row-workflow", rows.workflow, History.load),
 )
 BY_NAME = {one.name: one for one in ALL}

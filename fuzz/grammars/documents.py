@@ -76,6 +76,8 @@ def as_cbor(chance: Random, part: Any) -> bytes:
         return cbor.any_head(chance, 4, len(part)) + b"".join(as_cbor(chance, value) for value in part)
     if isinstance(part, bool):
         return b"\xf5" if part else b"\xf4"
+    if isinstance(part, bytes):
+        return cbor.any_head(chance, 2, len(part)) + part
     return cbor.text(part) if isinstance(part, str) else cbor.any_head(chance, 0, part)
 
 
