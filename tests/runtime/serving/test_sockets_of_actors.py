@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +13,9 @@ from client import Client
 from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Registry, ServerLimits, action, create_app
 from runtime.actor.connections import client_protocol
 from tests.runtime.serving.socket_client import RawClient, masked
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PLACE = "?rvt-namespace=default&rvt-method=getOrCreate&rvt-key=a&rvt-pool=default"
 
@@ -173,3 +178,110 @@ async def test_all_who_do_not_read_have_one_bound_together():
 def reads_room(server: InProcessServer):
     """The room of a server's clients."""
     return server._server.config.ws_protocol_class.keywords["room"]
+
+
+class Drowsy(Actor):
+    """Falls asleep when it is told to or has nothing to do, notes when, and what ends its connections."""
+
+    name = "drowsy"
+    options = Options(sleep_timeout=0.05)
+    happened: list[object]
+    slow = 0.0
+
+    async def on_wake(self, c: Context) -> None:
+        await asyncio.sleep(type(self).slow)
+        self.happened.append("awake")
+
+    def on_sleep(self, c: Context) -> None:
+        self.happened.append("asleep")
+
+    def on_disconnect(self, c: Context, conn) -> None:
+        self.happened.append("disconnected")
+
+    def on_web_socket(self, c: Context, socket) -> None:
+        socket.on("close", lambda event: self.happened.append((event.code, event.reason)))
+
+    @action
+    def nap(self, c: Context) -> None:
+        c.sleep()
+
+    @action
+    def ping(self, c: Context) -> str:
+        return "pong"
+
+
+@asynccontextmanager
+async def drowsy(path: str, *, slow: float = 0.0, **limits) -> AsyncIterator[tuple[InProcessServer, RawClient]]:
+    Drowsy.happened, Drowsy.slow = [], slow
+    options = HostOptions(rate_limits=NO_RATE_LIMITS)
+    async with InProcessServer(create_app(Registry(Drowsy), options=options), limits=ServerLimits(**limits)) as server:
+        with await RawClient.open(server.port, f"/gateway/drowsy/{path}{PLACE}") as client:
+            yield server, client
+
+
+async def happened(*events: object) -> None:
+    for _ in range(1000):
+        if Drowsy.happened == list(events):
+            return
+        await asyncio.sleep(0.002)
+    assert Drowsy.happened == list(events)
+
+
+async def test_pings_wake_nobody():
+    """A client of a sleeping actor is asked and answers, and the actor sleeps on."""
+    async with drowsy("connect", ping_interval=0.04, ping_timeout=0.04) as (_, client):
+        await client.send(call(0, "nap"))
+        await answers(client, 1)
+        await happened("awake", "asleep")
+        for _ in range(3):
+            assert await client.frame() == (9, b"")
+            await client.send(masked(10) + masked(9, b"mine"))
+            assert await client.frame() == (10, b"mine")
+        await happened("awake", "asleep")
+        await client.send(call(1, "ping"))
+        assert (await answers(client, 1))[0]["tag"] == "ActionResponse"
+
+
+@pytest.mark.parametrize("way", ["silence", "reset", "fin"])
+async def test_a_client_that_is_lost_while_its_actor_sleeps_ends_its_connection(way):
+    more = {"ping_interval": 0.04, "ping_timeout": 0.04} if way == "silence" else {}
+    async with drowsy("connect", **more) as (server, client):
+        await client.send(call(0, "nap"))
+        await answers(client, 1)
+        await happened("awake", "asleep")
+        if way == "reset":
+            client.reset()
+        elif way == "fin":
+            client.writer.close()
+        await happened("awake", "asleep", "awake", "disconnected", "asleep")
+        assert not server._server.server_state.connections
+
+
+@pytest.mark.parametrize("way", ["silence", "reset", "fin"])
+async def test_a_client_that_is_lost_keeps_no_actor_awake(way):
+    """A raw socket that does not hibernate keeps its actor awake, as long as somebody is there."""
+    more = {"ping_interval": 0.04, "ping_timeout": 0.04} if way == "silence" else {}
+    async with drowsy("websocket/", **more) as (server, client):
+        await happened("awake")
+        await asyncio.sleep(0.02)
+        if way == "reset":
+            client.reset()
+        elif way == "fin":
+            client.writer.close()
+        await happened("awake", (1011, "ws.downstream_closed"), "disconnected", "asleep")
+        assert not server._server.server_state.connections
+
+
+@pytest.mark.parametrize("path", ["connect", "websocket/"])
+@pytest.mark.parametrize("way", ["reset", "fin", "close"])
+async def test_a_client_that_is_lost_while_its_actor_starts_leaves_nothing(way, path):
+    async with drowsy(path, slow=0.05) as (server, client):
+        if way == "reset":
+            client.reset()
+        elif way == "fin":
+            client.writer.close()
+        else:
+            await client.send(masked(8, b"\x03\xe8"))
+        await happened("awake", "asleep")
+        assert not server._server.server_state.connections
+        assert not server._app.host.sockets._sockets
