@@ -1,6 +1,6 @@
 """The outgoing half of a client WebSocket: straight to the server while the client reads, else an ordered queue and a task that writes it.
 
-What waits is bounded in bytes (`runtime.gateway.outgoing_room`); what would exceed that closes the socket with 1011
+What waits is bounded in bytes (`runtime.gateway.room`); what would exceed that closes the socket with 1011
 `guard.websocket_pending_limit_reached`, because events must neither block the actor nor be dropped silently.
 """
 
@@ -14,13 +14,13 @@ import structlog
 
 from runtime import clock
 from runtime.actor.connections.sockets import byte_size
-from runtime.gateway.outgoing_room import DEFAULT_ROOM, Backlog
+from runtime.gateway.room import DEFAULT_ROOM, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.gateway.asgi import Message, Send
-    from runtime.gateway.outgoing_room import DirectWire
+    from runtime.gateway.room import DirectWire
 
 FLUSH_TIMEOUT = 30.0
 

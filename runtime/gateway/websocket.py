@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
     from runtime.gateway.asgi import Receive, Send
     from runtime.gateway.live_actor import Live, Reach
-    from runtime.gateway.outgoing_room import DirectWire
+    from runtime.gateway.room import DirectWire
     from runtime.gateway.socket_table import SocketTable
     from runtime.replies import Headers
 

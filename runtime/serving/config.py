@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from runtime.gateway.outgoing_room import OutgoingRoom
+from runtime.gateway.room import Room
 from runtime.serving.server_log import limit_server_log
 from runtime.serving.websocket_protocol import WebSocketProtocol
 
@@ -25,11 +25,12 @@ class ServingConfig(uvicorn.Config):
 
     def __init__(self, app: Any, limits: ServerLimits, http: type[asyncio.Protocol]) -> None:
         limit_server_log()
-        room = OutgoingRoom(limits.websocket_unread, limits.websockets_unread)
+        room = Room(limits.websocket_unread, limits.websockets_unread)
+        incoming = Room(limits.websocket_frame, limits.websockets_untaken)
         super().__init__(
             app,
             http=http,
-            ws=functools.partial(WebSocketProtocol, limits=limits, room=room),  # type: ignore[arg-type]  # it is called, nothing else
+            ws=functools.partial(WebSocketProtocol, limits=limits, room=room, incoming=incoming),  # type: ignore[arg-type]  # it is called, nothing else
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             lifespan="on",

@@ -7,15 +7,21 @@ arrives, so whoever asks decides how many make a turn, and nothing is held twice
 
 from __future__ import annotations
 
+import codecs
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Close
+
+from runtime.errors import make_error
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:
     from websockets.utils import apply_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTINUATION: Final = 0
 TEXT: Final = 1
@@ -45,6 +51,10 @@ class BrokenFrame(Exception):
 
 class MessageTooLong(Exception):
     """A message is, or will be, over the limit."""
+
+
+class Flooded(Exception):
+    """More frames than anybody needs."""
 
 
 class FrameReader:
@@ -215,3 +225,66 @@ class PerSecond:
             self._since, self._count = now, 0
         self._count += 1
         return self._count > self._limit
+
+
+class Assembly:
+    """Messages of a client from its frames.
+
+    Args:
+        most: Fragments that a message may have, and that a second may bring; None is no limit.
+        time: What tells the seconds.
+    """
+
+    __slots__ = ("_count", "_decoder", "_message", "_most", "_rate", "_time", "unfinished")
+
+    def __init__(self, most: int | None, time: Callable[[], float]) -> None:
+        self._most = most
+        self._rate = PerSecond(most)
+        self._time = time
+        # No object per fragment is kept: bytes are joined as they come, and text without characters is left out.
+        self._message: list[str] | bytearray = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._count = 0
+        self.unfinished = 0
+        """Bytes of the message that has not ended."""
+
+    def take(self, opcode: int, ends: bool, payload: bytes) -> str | bytes | None:
+        """The message that ends with this frame, if one does.
+
+        Raises:
+            BrokenFrame: Text that is none; in fragments, too, it is refused when it comes (WIRE-605).
+            Flooded: Too many fragments.
+        """
+        try:
+            if ends and opcode != CONTINUATION:
+                return payload if opcode == BINARY else payload.decode()
+            self._count_fragment(opcode)
+            self.unfinished = 0 if ends else self.unfinished + len(payload)
+            message = self._message
+            if isinstance(message, bytearray):
+                message += payload
+                return self._whole(bytes(message)) if ends else None
+            # No turn decodes a whole message, however large.
+            text = self._decoder.decode(payload, ends)
+        except UnicodeDecodeError:
+            raise BrokenFrame(make_error("message.invalid_utf8").name, BAD_DATA) from None
+        if text:
+            message.append(text)
+        return self._whole("".join(message)) if ends else None
+
+    def drop(self) -> None:
+        """Forget what has not ended."""
+        self._message = bytearray()
+        self.unfinished = 0
+
+    def _count_fragment(self, opcode: int) -> None:
+        if opcode != CONTINUATION:
+            self._message = [] if opcode == TEXT else bytearray()
+            self._count = 0
+        self._count += 1
+        if (self._most is not None and self._count > self._most) or self._rate.exceeded(self._time()):
+            raise Flooded
+
+    def _whole(self, message: str | bytes) -> str | bytes:
+        self._message = bytearray()
+        return message

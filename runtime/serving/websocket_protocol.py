@@ -7,17 +7,16 @@ pauses until it took it; floods of frames that carry nothing close the socket; a
 
 from __future__ import annotations
 
-import codecs
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runtime.errors import make_error
-from runtime.gateway.outgoing_room import DEFAULT_ROOM, DIRECT_WIRE, Backlog, DirectWire, OutgoingRoom
+from runtime.gateway.room import DEFAULT_ROOM, DIRECT_WIRE, Backlog, DirectWire, Room
 from runtime.serving import websocket_frames as wire
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
-from runtime.serving.websocket_frames import BrokenFrame, FrameReader, MessageTooLong, PerSecond
+from runtime.serving.websocket_frames import Assembly, BrokenFrame, Flooded, FrameReader, MessageTooLong, PerSecond
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,14 +48,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         app_state: dict[str, Any],
         *,
         limits: ServerLimits = DEFAULT_LIMITS,
-        room: OutgoingRoom = DEFAULT_ROOM,
+        room: Room = DEFAULT_ROOM,
+        incoming: Room = DEFAULT_ROOM,
     ) -> None:
         super().__init__(config, server_state, app_state)
         # The same queue: uvicorn's types know no event of our own.
         self._events: asyncio.Queue[Any] = self.queue
         self._reader = FrameReader(limits.websocket_frame)
-        self._most_fragments = limits.websocket_fragments
-        self._fragments = PerSecond(limits.websocket_fragments)
+        self._assembly = Assembly(limits.websocket_fragments, self.loop.time)
         self._controls = PerSecond(limits.websocket_control_frames)
         self._open = False
         # Nothing more is expected of the client: what still comes is dropped.
@@ -67,9 +66,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._told = False
         self._turn_due = False
         self._queued_bytes = 0
-        self._message: list[str] | bytearray | None = None
-        self._fragment_count = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._inbound = Backlog(incoming)
         self._pong: bytes | None = None
         self._backlog = Backlog(room)
         self._unwritten = 0
@@ -83,7 +80,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         # Without a scope there was something wrong with it, and the client has its answer.
         if not self.close_sent:
-            self._backlog.on_cut = self.transport.abort
+            self._backlog.on_cut = self._inbound.on_cut = self.transport.abort
             extensions: dict[str, object] = cast("Any", self.scope["extensions"])
             extensions[DIRECT_WIRE] = DirectWire(self._write_now, self._backlog)
 
@@ -119,6 +116,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # Whoever waits to send learns that there is nobody.
         self.writable.set()
         self._written()
+        self._inbound.remove(self._inbound.size)
         if self.close_timer is not None:
             self.close_timer.cancel()
             self.close_timer = None
@@ -160,9 +158,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def receive(self) -> Any:
         """The next event; reading goes on when the application has taken all."""
         message = await self._events.get()
-        if self.read_paused and self._open and not self._turn_due and self._events.empty():
+        if self._open and self._events.empty():
             self._queued_bytes = 0
-            self._next_turn()
+            if self._inbound.size:
+                self._inbound.remove(self._inbound.size - self._assembly.unfinished)
+            if self.read_paused and not self._turn_due:
+                self._next_turn()
         return message
 
     async def send(self, message: Any) -> None:
@@ -225,6 +226,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._take(*part)
         except BrokenFrame as error:
             self._fail(error.code, error.reason)
+        except Flooded:
+            self._flooded()
         except MessageTooLong:
             self._too_long()
         else:
@@ -250,58 +253,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _take(self, opcode: int, ends: bool, payload: bytes) -> None:
         if opcode > wire.BINARY:
             if self._controls.exceeded(self.loop.time()):
-                self._flooded()
-            elif opcode == wire.PING:
+                raise Flooded
+            if opcode == wire.PING:
                 self._answer_ping(payload)
             elif opcode == wire.CLOSE:
                 self._client_closes(payload)
         elif not self.close_sent and not self._dropping:
-            if opcode != wire.CONTINUATION and ends:
-                self._hand_over(opcode, payload)
-            else:
-                self._take_fragment(opcode, ends, payload)
-
-    def _hand_over(self, opcode: int, payload: bytes) -> None:
-        if opcode == wire.BINARY:
-            self._put("bytes", payload, len(payload))
-            return
-        try:
-            text = payload.decode()
-        except UnicodeDecodeError:
-            raise _not_text() from None
-        self._put("text", text, len(payload))
-
-    def _take_fragment(self, opcode: int, ends: bool, payload: bytes) -> None:
-        if opcode != wire.CONTINUATION:
-            self._message = [] if opcode == wire.TEXT else bytearray()
-            self._fragment_count = 0
-        self._fragment_count += 1
-        most = self._most_fragments
-        if (most is not None and self._fragment_count > most) or self._fragments.exceeded(self.loop.time()):
-            self._flooded()
-            return
-        message = self._message
-        if isinstance(message, bytearray):
-            message += payload
-            if ends:
-                self._put("bytes", bytes(message), len(message))
-        elif message is not None:
-            try:
-                # In pieces, too: text that is none is refused when it comes, and no turn decodes a whole message.
-                text = self._decoder.decode(payload, ends)
-            except UnicodeDecodeError:
-                raise _not_text() from None
-            if text:
-                message.append(text)
-            if ends:
-                whole = "".join(message)
-                self._put("text", whole, len(whole))
-        if ends:
-            self._message = None
-
-    def _put(self, kind: Literal["text", "bytes"], data: str | bytes, size: int) -> None:
-        self._queued_bytes += size
-        self._events.put_nowait({"type": "websocket.receive", kind: data})
+            message = self._assembly.take(opcode, ends, payload)
+            if message is not None:
+                kind = "text" if isinstance(message, str) else "bytes"
+                self._events.put_nowait({"type": "websocket.receive", kind: message})
+                self._queued_bytes += len(message)
+            # Frames that came alone are small or gone soon; what is large came in pieces.
+            if not ends or opcode == wire.CONTINUATION:
+                self._inbound.add(len(payload))
 
     def _answer_ping(self, payload: bytes) -> None:
         # To a client that does not read only the latest one counts (RFC 6455, 5.5.3): they must not pile up.
@@ -329,7 +294,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_sent = True
         self.stop_keepalive()
         self._tell(code, reason)
-        self._message = None
+        self._assembly.drop()
         self._cut_later()
         if self._deaf:
             self._end_writing()
@@ -352,7 +317,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             # The gateway's to answer, with words of its own (WIRE-266).
             self._dropping = True
-            self._message = None
+            self._assembly.drop()
             self._events.put_nowait({"type": "websocket.oversized"})
         self._next_turn()
 
@@ -389,8 +354,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _look(self) -> None:
         """Every interval: ask a silent client whether it is there, and cut the one that does not answer."""
-        # Of a client that is not listened to, nothing can be heard.
         if self._heard or self.read_paused:
+            if self.read_paused and self.writable.is_set():
+                # Of a client that is not listened to nothing can be heard, but its system says when there is nobody.
+                self.transport.write(wire.frame(wire.PING, b""))
             self._heard = self._pinged = False
             assert self._ping_interval is not None
             delay = self._ping_interval
@@ -403,7 +370,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
             return
         self.ping_timer = self.loop.call_later(delay, self._look)
-
-
-def _not_text() -> BrokenFrame:
-    return BrokenFrame(make_error("message.invalid_utf8").name, wire.BAD_DATA)

@@ -3,7 +3,7 @@
 import asyncio
 
 from runtime.gateway.outgoing import WebSocketTransport
-from runtime.gateway.outgoing_room import Backlog, DirectWire, OutgoingRoom
+from runtime.gateway.room import Backlog, DirectWire, Room
 
 
 class Client:
@@ -43,7 +43,7 @@ def wire(room, write=lambda data: False, cut=None):
 
 
 async def test_a_message_alone_may_exceed_the_bound_and_a_second_one_may_not():
-    client, overflows, room = Client(), [], OutgoingRoom(per_socket=4)
+    client, overflows, room = Client(), [], Room(per_socket=4)
     transport = WebSocketTransport(client.send, wire(room))
     transport.on_overflow = lambda: overflows.append(1)
     client.reading.clear()
@@ -58,7 +58,7 @@ async def test_a_message_alone_may_exceed_the_bound_and_a_second_one_may_not():
 async def test_what_the_server_takes_at_once_never_waits():
     """And what it does not waits, in order, with what comes after it."""
     client, written, takes = Client(), [], [True, True, False, True]
-    room = OutgoingRoom()
+    room = Room()
     transport = WebSocketTransport(client.send, wire(room, lambda data: takes.pop(0) and not written.append(data)))
     client.reading.clear()
     for data in ("a", b"b", "cc", "d"):
@@ -73,7 +73,7 @@ async def test_what_the_server_takes_at_once_never_waits():
 
 
 async def test_too_much_for_all_cuts_the_one_that_has_most():
-    room, ends = OutgoingRoom(per_socket=100, all_sockets=200), []
+    room, ends = Room(per_socket=100, all_sockets=200), []
     transports = {}
     for name in ("a", "b", "greedy", "c"):
         client = Client()

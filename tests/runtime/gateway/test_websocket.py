@@ -12,7 +12,7 @@ from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import make_error
 from runtime.gateway import outgoing, socket_opening, websocket
 from runtime.gateway.live_actor import Live
-from runtime.gateway.outgoing_room import OutgoingRoom
+from runtime.gateway.room import Room
 from runtime.gateway.socket_table import SocketTable
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.http import Request
@@ -152,7 +152,7 @@ async def test_an_open_that_takes_too_long_is_given_up(monkeypatch) -> None:
 
 
 async def test_a_client_that_does_not_read_is_closed_at_the_limit(monkeypatch) -> None:
-    monkeypatch.setattr(outgoing, "DEFAULT_ROOM", OutgoingRoom(per_socket=100))
+    monkeypatch.setattr(outgoing, "DEFAULT_ROOM", Room(per_socket=100))
     host = Echo()
     pair = start(host)
     pair.client_send("hello")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime import Actor, HostOptions, InProcessServer, Registry, ServerLimits, create_app
-from runtime.gateway.outgoing_room import DIRECT_WIRE
+from runtime.gateway.room import DIRECT_WIRE
 from runtime.serving import websocket_protocol
 from tests.runtime.gateway.support import OPEN
 from tests.runtime.serving.socket_client import RawClient, Recorder, longest_turn, masked
@@ -92,6 +92,24 @@ async def test_large_messages_wait_with_the_client():
         client.writer.write(masked(8))
         await application.end()
         assert len(application.messages) == 20
+
+
+async def test_unfinished_messages_of_all_clients_have_one_bound():
+    """The one that has most pays, and its room is given back; so is that of a message that was taken."""
+    application = Recorder()
+    async with InProcessServer(application, limits=ServerLimits(websockets_untaken=3 * 2**20)) as server:
+        room = server._server.config.ws_protocol_class.keywords["incoming"]
+        with await RawClient.open(server.port) as modest, await RawClient.open(server.port) as greedy:
+            await modest.send(masked(2, b"x" * 2**20, fin=False))
+            await until(lambda: room.taken == 2**20)
+            await greedy.send(masked(1, b"x" * 2**20, fin=False) + masked(0, b"x" * (2**20 + 1), fin=False))
+            await greedy.ended()
+            assert room.taken == 2**20
+            await modest.send(masked(0, b"y"))
+            await until(lambda: application.messages)
+            assert application.messages == [b"x" * 2**20 + b"y"]
+            await until(lambda: not room.taken)
+        await application.end()
 
 
 async def test_control_frames_below_the_limit_are_answered():
@@ -300,8 +318,20 @@ async def test_a_client_that_is_not_listened_to_is_not_cut():
         await client.send(masked(1, b"x") * 100)
         await asyncio.sleep(0.1)
         application.taking.set()
+        assert await client.frame() == (9, b"")
         await client.send(masked(8, b"\x03\xe8"))
         assert await application.end() == (1000, "")
+
+
+async def test_a_client_that_vanished_unheard_is_found_by_writing():
+    async with served(ping_interval=0.02) as (application, client):
+        application.taking.clear()
+        await client.send(masked(1, b"x") * 100)
+        client.reset()
+        connection = application.send.__self__
+        await until(lambda: connection.disconnected)
+        application.taking.set()
+        assert await application.end() == LOST
 
 
 # Actors.

@@ -9,9 +9,9 @@ import structlog
 
 from runtime.actor.connections.sockets import Upgrade
 from runtime.errors import ActorError, make_error
-from runtime.gateway.outgoing_room import DIRECT_WIRE
 from runtime.gateway.rate_limits import NO_RATE_LIMITS
 from runtime.gateway.request_headers import RequestHeaders
+from runtime.gateway.room import DIRECT_WIRE
 from runtime.gateway.websocket import refuse_websocket, serve_websocket
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, HEALTH_SOCKET, REST_TARGET, is_gateway, no_route

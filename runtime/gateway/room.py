@@ -1,4 +1,4 @@
-"""How much may wait for clients that read slowly: for one of them, and for all together.
+"""How much may wait for clients that read slowly, or of clients that send: for one of them, and for all together.
 
 Why together, too: a bound for each is no bound when a thousand of them come. When all have too much, the one that has most is cut: who is a
 little slow must not pay for who does not read at all.
@@ -16,7 +16,7 @@ PER_SOCKET = 64 * 1024 * 1024
 ALL_SOCKETS = 512 * 1024 * 1024
 
 
-class OutgoingRoom:
+class Room:
     """The room of one server. Sizes are bytes.
 
     Args:
@@ -42,7 +42,7 @@ class Backlog:
 
     __slots__ = ("_room", "_size", "on_cut", "on_overflow")
 
-    def __init__(self, room: OutgoingRoom) -> None:
+    def __init__(self, room: Room) -> None:
         self.on_overflow: Callable[[], None] = lambda: None
         self.on_cut: Callable[[], None] | None = None
         self._room = room
@@ -54,7 +54,7 @@ class Backlog:
         return self._size
 
     def has_room(self, size: int) -> bool:
-        """Whether so much more may wait for this client."""
+        """Whether so much more may wait for this client; asked by those who can do without."""
         return not self._size or self._size + size <= self._room.per_socket
 
     def add(self, size: int) -> None:
@@ -94,5 +94,5 @@ class DirectWire:
 
 
 DIRECT_WIRE = "runtime.direct_wire"
-DEFAULT_ROOM = OutgoingRoom()
+DEFAULT_ROOM = Room()
 """For servers that offer none."""
