@@ -6,7 +6,6 @@ SQLite's own rules are followed for tokens: nothing inside literals, quoted name
 from __future__ import annotations
 
 import re
-import sqlite3
 from functools import lru_cache
 
 _TOKEN = re.compile(
@@ -23,6 +22,21 @@ _TOKEN = re.compile(
 )
 _MANUAL = re.compile(r"\s*(?:BEGIN|SAVEPOINT|COMMIT|END|ROLLBACK)\b", re.IGNORECASE)
 _TRAILING = re.compile(r"[;\s]+$")
+
+# Where a statement ends, as `sqlite3_complete` finds it: the body of a trigger contains semicolons, and ends with `; END ;`. Its own table,
+# because to ask it at each semicolon takes the square of a long text.
+_SEMICOLON, _OTHER, _EXPLAIN, _CREATE, _TEMP, _TRIGGER, _END = range(7)
+_KINDS = {"explain": _EXPLAIN, "create": _CREATE, "temp": _TEMP, "temporary": _TEMP, "trigger": _TRIGGER, "end": _END}
+_START = 0
+_NEXT = (
+    (0, 1, 2, 3, 1, 1, 1),  # start
+    (0, 1, 1, 1, 1, 1, 1),  # 1: any statement
+    (0, 2, 1, 3, 1, 1, 1),  # 2: EXPLAIN
+    (0, 1, 1, 1, 3, 4, 1),  # 3: CREATE
+    (5, 4, 4, 4, 4, 4, 4),  # 4: CREATE TRIGGER
+    (5, 4, 4, 4, 4, 4, 6),  # 5: a semicolon in its body
+    (0, 4, 4, 4, 4, 4, 4),  # 6: END behind that
+)
 
 MAX_PARAMETERS = 32766
 """Placeholders of one statement (DB-329)."""
@@ -51,10 +65,13 @@ def _cut(sql: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def _split(sql: str) -> list[str]:
     statements: list[str] = []
-    start = 0
+    start, state = 0, _START
     for token in _TOKEN.finditer(sql):
-        # The bodies of triggers contain semicolons: only SQLite knows where such a statement ends.
-        if token.lastgroup == "end" and sqlite3.complete_statement(sql[start : token.end()]):
+        if token.lastgroup == "blank":
+            continue
+        kind = _SEMICOLON if token.lastgroup == "end" else _KINDS.get(token.group().lower(), _OTHER)
+        state = _NEXT[state][kind]
+        if state == _START:
             statements.append(sql[start : token.end()])
             start = token.end()
     return [*statements, sql[start:]]
