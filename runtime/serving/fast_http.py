@@ -8,6 +8,7 @@ request begins with a method llhttp does not know, or with a target its URL pars
 from __future__ import annotations
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runtime.serving.guarded import Guarded
@@ -19,9 +20,11 @@ FAST_METHODS = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD",
 _STARTS = tuple(method + b" /" for method in FAST_METHODS)
 _DOUBLE_SLASH = tuple(start + b"/" for start in _STARTS)
 VERSIONS = ("1.1", "1.0")
-# What is parsed at once. Requests that were sent without waiting for answers are taken in pieces, and only while few of them wait.
-SLICE = 16 * 1024
+SLICE = 4 * 1024
+"""Bytes that are parsed at once. Requests sent without waiting for answers are taken in such pieces, and only while few of them wait."""
 MOST_WAITING = 16
+BYTES_PER_TURN = 32 * 1024
+"""Bytes of one client that are parsed in one turn of the loop: they may be thousands of chunks."""
 
 
 class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn says that an end of input is never kept open
@@ -51,20 +54,30 @@ class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn say
         for start in range(0, len(data), SLICE):
             if self.deaf or self.transport.raw.get_protocol() is not self:
                 return
-            if len(self.pipeline) > MOST_WAITING:
+            crowded = len(self.pipeline) > MOST_WAITING
+            if crowded or start >= BYTES_PER_TURN:
                 self._held = data[start:]
                 self.flow.pause_reading()
+                # Requests that wait are followed by more when they were answered.
+                if not crowded:
+                    self.loop.call_soon(self._next_turn)
                 return
             self._feed(data[start : start + SLICE])
+
+    def _next_turn(self) -> None:
+        if self._held is not None and not self.transport.is_closing():
+            # Whoever else wants a pause says so again while this is taken.
+            self.flow.resume_reading()
+            self._feed_in_slices(b"")
 
     def _feed(self, data: bytes) -> None:
         # A head that begins behind the end of a body is counted from its next piece on.
         if self._head_arriving or self._between_messages:
             self._head_size += len(data)
         else:
-            self.received += len(data)
             if self._arrived_in_vain(len(data)):
                 return
+            self.received += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
@@ -113,7 +126,13 @@ class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn say
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self.body_size += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade()):
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is complete; what follows is another one."""

@@ -100,6 +100,9 @@ class Guarded:
         """The client is gone."""
         super().connection_lost(exc)  # type: ignore[misc]
         self._tell_loss()
+        # What refers to itself waits for a collection, and a crowd that leaves would make that a long one.
+        self.app_state = self.lifespan_state
+        self.transport.owner = None
 
     def eof_received(self) -> bool:
         """The client sends no more. Most that do so have gone; some wait for the answer to what they sent, and get it."""

@@ -23,6 +23,7 @@ FILES_FOR_OTHERS = 4
 """A quarter of the file descriptors is left to storage, databases of actors and calls of their code."""
 LOOKED_AT = 16
 """How many of the oldest connections are looked at for one that idles, so that a crowd of busy ones costs a newcomer little."""
+LOOKED_AT_PER_TURN = 256
 LONGEST_INTERVAL = 1.0
 
 
@@ -105,14 +106,22 @@ class OpenConnections(set[Any]):
         return False
 
     def _look(self) -> None:
+        self._look_at(list(self._address_of))
+
+    def _look_at(self, rest: list[Any]) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for protocol in list(self._address_of):
+        # A few at a time: in a crowd, looking at all would hold everybody up.
+        for _ in range(min(LOOKED_AT_PER_TURN, len(rest))):
+            protocol = rest.pop()
             look = getattr(protocol, "look", None)
-            if look is not None:
+            if look is not None and protocol in self._address_of:
                 look(now)
-        assert self._interval is not None
-        self._timer = loop.call_later(self._interval, self._look) if self._address_of else None
+        if rest:
+            self._timer = loop.call_later(0, self._look_at, rest)
+        else:
+            assert self._interval is not None
+            self._timer = loop.call_later(self._interval, self._look) if self._address_of else None
 
     def stop(self) -> None:
         """Look at nothing any more."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runtime.serving.limits import ServerLimits
 
-SLICE = 8 * 1024
+SLICE = 2 * 1024
 """Bytes that are parsed at once, except of a body of known length: h11 makes an event of every chunk, and takes its time."""
 
 
@@ -113,10 +113,11 @@ class PlainHttp(Guarded, H11Protocol):  # type: ignore[misc]  # uvicorn says tha
             self.flow.pause_reading()
             self.loop.call_soon(self._go_on)
         if in_body:
-            self.received += len(data)
+            # Before this piece, of which nobody knows yet what is in it.
             self.body_size = self.conn.body_size
             if self._arrived_in_vain(len(data)):
                 return
+            self.received += len(data)
         super().data_received(data)
         if not in_body:
             self.received = self._surplus = 0

@@ -25,13 +25,13 @@ class LingeringTransport:
     arriving, `close` only ends the sending half; the owner drops what comes until the client has seen the end.
     """
 
-    __slots__ = ("_ended", "_owner", "raw", "write")
+    __slots__ = ("_ended", "owner", "raw", "write")
 
     def __init__(self, raw: asyncio.Transport, owner: _Owner) -> None:
         self.raw = raw
         # Bound once: it is what is called for every answer.
         self.write = raw.write
-        self._owner = owner
+        self.owner: _Owner | None = owner
         self._ended = False
 
     def __getattr__(self, name: str) -> Any:
@@ -46,8 +46,8 @@ class LingeringTransport:
         # What was ended is closed by its owner, in time.
         if self._ended or self.raw.is_closing():
             return
-        if self._owner.unread:
-            self._owner.linger()
+        if self.owner is not None and self.owner.unread:
+            self.owner.linger()
         else:
             self.raw.close()
 
