@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness import capabilities
 from harness.errors import TargetError
@@ -105,6 +105,7 @@ def serve_standard(
     storage: str,
     on_ready: Callable[[str, str | None], None],
     *,
+    synchronous: Literal["normal", "full", "off"] = "normal",
     token: str | None = None,
     proxies: Sequence[str] = (),
     origins: tuple[str, ...] = (),
@@ -116,6 +117,7 @@ def serve_standard(
         host: what to listen on.
         port: 0 picks a free one.
         storage: `memory` or a data directory.
+        synchronous: what a directory keeps when the machine loses power, see `runtime.SQLiteStorage`.
         on_ready: gets the URL and the token of the operators, if there is one.
         token: the token of the operators; one is made when there is none and other machines reach the server.
         proxies: trusted ones. Behind them many may call, and rate limits apply to each; without, the one caller is a corpus.
@@ -126,7 +128,7 @@ def serve_standard(
         TargetError: the port is taken, the storage cannot be opened, or an option is none.
     """
     from fixtures import standard_registry
-    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, ServerLimits, run
+    from runtime import NO_RATE_LIMITS, HostOptions, RateLimits, ServerLimits, SQLiteStorage, run
 
     rates = RateLimits() if proxies else NO_RATE_LIMITS
     # The peer sends no pings, so a suite may count the frames of a silent client (WIRE-265).
@@ -136,9 +138,10 @@ def serve_standard(
         **switches(),
     )  # fmt: skip
     known = [token]
+    place = storage if storage == "memory" else SQLiteStorage(storage, synchronous=synchronous)
     try:
         run(
-            standard_registry(), host=host, port=port, storage=storage, options=options, limits=limits,
+            standard_registry(), host=host, port=port, options=options, limits=limits, storage=place,
             on_token=known.append, on_ready=lambda url: on_ready(url, known[-1]),
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
 HOST_SCOPE = ""
@@ -75,6 +76,11 @@ class Storage(Protocol):
     @property
     def database_synchronous(self) -> str:
         """The value of `PRAGMA synchronous` for actor databases."""
+        ...
+
+    @property
+    def connection_class(self) -> type[sqlite3.Connection]:
+        """What every connection is made of, those to actor databases, too: who watches commits gives a class of its own."""
         ...
 
     async def open(self) -> None:

@@ -68,6 +68,11 @@ class MemoryStorage:
         """Memory needs none."""
         return "off"
 
+    @property
+    def connection_class(self) -> type[sqlite3.Connection]:
+        """Nobody watches what ends with the process."""
+        return sqlite3.Connection
+
     async def open(self) -> None:
         """Make the storage usable; data of an earlier open is still there."""
         self._open = True

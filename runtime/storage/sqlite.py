@@ -66,10 +66,18 @@ class SQLiteStorage:
     Args:
         directory: Where the files live. One process at a time may use it.
         synchronous: What an acknowledged commit survives, see the module's text.
+        connection_class: What every connection is made of; one that counts or refuses commits sees those of actor databases, too.
     """
 
-    def __init__(self, directory: str | Path, *, synchronous: Synchronous = "normal") -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        synchronous: Synchronous = "normal",
+        connection_class: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> None:
         self.directory = Path(directory)
+        self.connection_class = connection_class
         self._synchronous = synchronous
         self._lock = DirectoryLock(self.directory)
         self._local = threading.local()
@@ -266,7 +274,9 @@ class SQLiteStorage:
 
     def _connect(self) -> sqlite3.Connection:
         path = self.directory / "runtime.sqlite3"
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=64, factory=self.connection_class
+        )  # fmt: skip
         self._connections.append(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         return connection

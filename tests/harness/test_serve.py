@@ -51,6 +51,12 @@ def test_a_token_guards_what_operators_ask(served):
         assert http.get("/namespaces", headers={"authorization": f"Bearer {ready['token']}"}).status_code == 200
 
 
+@pytest.mark.parametrize("served", [("--synchronous", "full")], indirect=True)
+def test_data_can_be_made_to_outlive_a_power_cut(served, monkeypatch):
+    _, ready = served
+    assert httpx.get(ready["endpoint"] + "/health").json()["status"] == "ok"
+
+
 def test_what_is_no_address_of_a_proxy_is_a_clear_error():
     with pytest.raises(TargetError, match=r"trusted proxy '1\.2\.3' is neither an address, a network, nor `unix`"):
         serve_standard("127.0.0.1", 0, "memory", print, proxies=("1.2.3",))

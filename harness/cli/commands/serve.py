@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,10 +13,22 @@ import typer
 from harness.targets.reference import serve_standard
 
 
+class Synchronous(StrEnum):
+    """`synchronous` of SQLite, by the names of `runtime.SQLiteStorage`."""
+
+    NORMAL = "normal"
+    FULL = "full"
+    OFF = "off"
+
+
 def command(
     host: Annotated[str, typer.Option(metavar="HOST", help="interface to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", help="port; 0 picks a free one")] = 6420,
     storage: Annotated[str, typer.Option(metavar="STORAGE", help="memory, or a directory for durable data")] = "memory",
+    synchronous: Annotated[
+        Synchronous,
+        typer.Option(help="what a directory keeps when the machine loses power: normal may miss the last moments, full misses nothing"),
+    ] = Synchronous.NORMAL,
     token: Annotated[
         str | None,
         typer.Option(
@@ -55,6 +68,6 @@ def command(
         sys.stdout.flush()
 
     serve_standard(
-        host, port, storage, ready,
-        token=token, proxies=trust_proxy or (), origins=tuple(allow_origin or ()), hosts=tuple(allow_host or ()),
+        host, port, storage, ready, synchronous=synchronous.value, token=token,
+        proxies=trust_proxy or (), origins=tuple(allow_origin or ()), hosts=tuple(allow_host or ()),
     )  # fmt: skip

@@ -12,9 +12,9 @@ MAX_PAGES = 10 * 1024**3 // 4096
 MAX_VARIABLES = 32766
 
 
-def connect(path: str, synchronous: str) -> sqlite3.Connection:
+def connect(path: str, synchronous: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
     """Open the file, or the `file:` URI, with the settings of DB-009. A connection may be used on any one thread at a time."""
-    connection = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None, check_same_thread=False, factory=factory)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MAX_VARIABLES)
         # The page size and the encoding come first: SQLite fixes them when it writes the first page, which the journal mode does.

@@ -50,7 +50,8 @@ class GenerationStorage:
 
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> SqlWorker:
         """Open the actor's database file on a thread of its own."""
-        path, synchronous = self._storage.database_path(self._scope), self._storage.database_synchronous
-        worker = SqlWorker(partial(connect, path, synchronous), ThreadPoolExecutor(1, thread_name_prefix="actor-sql"))
+        storage = self._storage
+        open_file = partial(connect, storage.database_path(self._scope), storage.database_synchronous, storage.connection_class)
+        worker = SqlWorker(open_file, ThreadPoolExecutor(1, thread_name_prefix="actor-sql"))
         await worker.open(prepare)
         return worker

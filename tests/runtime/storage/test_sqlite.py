@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
 from runtime.storage.directory_lock import StorageLockedError, StorageVersionError
 from runtime.storage.sqlite import SQLiteStorage
@@ -111,3 +112,30 @@ async def test_the_directory_in_the_way_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         await SQLiteStorage(tmp_path / "file").open()
+
+
+class Watched(sqlite3.Connection):
+    pass
+
+
+async def test_every_connection_is_of_the_class_that_was_given(tmp_path: Path) -> None:
+    storage = SQLiteStorage(tmp_path, connection_class=Watched)
+    await storage.open()
+    database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
+    assert [type(connection) for connection in storage._connections] == [Watched]
+    assert await database.submit(type) is Watched
+    await database.close()
+    await storage.close()
+
+
+async def test_databases_of_actors_are_as_durable_as_rows(tmp_path: Path) -> None:
+    storage = SQLiteStorage(tmp_path, synchronous="full")
+    await storage.open()
+    writer = storage._write_connection
+    assert writer is not None
+    database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
+    # 2 is FULL.
+    assert writer.execute("PRAGMA synchronous").fetchall() == [(2,)]
+    assert await database.submit(lambda connection: connection.execute("PRAGMA synchronous").fetchall()) == [(2,)]
+    await database.close()
+    await storage.close()
