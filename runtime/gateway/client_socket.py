@@ -19,10 +19,12 @@ import structlog
 from runtime import clock
 from runtime.actor.connections.sockets import SocketState, byte_size
 from runtime.errors import make_error
+from runtime.gateway.room import DEFAULT_ROOM, Backlog
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import SocketSink, Upgrade
     from runtime.errors import ActorError
+    from runtime.gateway.room import Room
     from runtime.http import Request
 
 log = structlog.get_logger("runtime.gateway")
@@ -34,6 +36,7 @@ MAX_KEPT_MESSAGES = 65_535
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 READ_AHEAD_MESSAGES = 32_768
 """Reading pauses while so much is kept: an actor that is slow to save shall slow its client down, and not lose it at the limits above."""
+TOLD_STEP = 16 * 1024
 MAX_KEPT_AGE = 30.0
 AGE_CHECK_INTERVAL = 15.0
 # A control frame holds 125 bytes, and two of them are the close code.
@@ -84,7 +87,7 @@ class ClientSocket:
     Implements `ActorSocket`; HIB-020..025, HIB-030, HIB-035, HIB-037.
     """
 
-    def __init__(self, upgrade: Upgrade, table: SocketOwner, transport: Transport) -> None:
+    def __init__(self, upgrade: Upgrade, table: SocketOwner, transport: Transport, incoming: Room = DEFAULT_ROOM) -> None:
         self.upgrade = upgrade
         self.request = upgrade.request
         self.gateway_id = GATEWAY_ID
@@ -98,6 +101,9 @@ class ClientSocket:
         self._numbered = 0
         self._kept: deque[tuple[int, float, str | bytes]] = deque()
         self._kept_bytes = 0
+        # What the room of all sockets was told of it: not each message, only what makes a difference there.
+        self._waiting = Backlog(incoming)
+        self._waiting.on_overflow = lambda: self.fail(make_error("guard.websocket_pending_limit_reached"))
         self._age_timer: asyncio.TimerHandle | None = None
         self._held = False
         self._flowing = asyncio.Event()
@@ -150,6 +156,10 @@ class ClientSocket:
                 return
             self._kept.append((self._numbered, clock.monotonic(), data))
             self._kept_bytes += size
+            if self._kept_bytes - self._waiting.size > TOLD_STEP:
+                self._waiting.add(self._kept_bytes - self._waiting.size)
+                if self.closed:
+                    return
         if sink is not None:
             self._hand_over(sink, self._numbered, data)
         elif self.state is SocketState.HIBERNATING:
@@ -193,6 +203,7 @@ class ClientSocket:
             waiting = list(self._kept)
         else:
             waiting, self._kept, self._kept_bytes = list(self._kept), deque(), 0
+            self._tell_less()
         for number, _, data in waiting:
             # Any of the messages may have made the sink close the socket.
             if self._sink is sink:
@@ -227,6 +238,7 @@ class ClientSocket:
         limit = self._numbered - behind
         while kept and kept[0][0] <= limit:
             self._kept_bytes -= byte_size(kept.popleft()[2])
+        self._tell_less()
         self._flowing.set()
 
     def hibernate(self) -> None:
@@ -279,10 +291,15 @@ class ClientSocket:
         self._closed_as = (code, reason)
         self._kept.clear()
         self._kept_bytes = 0
+        self._tell_less()
         self._stop_age_timer()
         self._flowing.set()
         self._table.discard(self)
         self._transport.close(code, reason)
+
+    def _tell_less(self) -> None:
+        if self._waiting.size > self._kept_bytes:
+            self._waiting.remove(self._waiting.size - self._kept_bytes)
 
     def _watch_age(self) -> None:
         # One timer per socket that waits, not one per message: the oldest is in front. Attached sockets have none, a slow actor keeps its

@@ -80,6 +80,10 @@ class Backlog:
             self._room.behind.discard(self)
 
 
+DEFAULT_ROOM = Room()
+"""For servers that offer none."""
+
+
 @dataclass(frozen=True, slots=True)
 class DirectWire:
     """What a server offers beside ASGI for one socket, as `scope["extensions"][DIRECT_WIRE]`.
@@ -87,12 +91,12 @@ class DirectWire:
     Attributes:
         write: Writes a message now; False when it has to wait for its turn in `send`.
         backlog: What waits for the client.
+        incoming: The room for what clients sent.
     """
 
     write: Callable[[str | bytes], bool]
     backlog: Backlog
+    incoming: Room
 
 
 DIRECT_WIRE = "runtime.direct_wire"
-DEFAULT_ROOM = Room()
-"""For servers that offer none."""

@@ -19,6 +19,7 @@ from runtime.gateway.client_socket import NO_STATUS, ClientSocket, failure_reaso
 from runtime.gateway.live_actor import is_passing
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits
+from runtime.gateway.room import DEFAULT_ROOM
 from runtime.gateway.socket_opening import admit_socket
 from runtime.logs import LimitedLog
 from runtime.protocol.subprotocols import PROTOCOL
@@ -55,7 +56,7 @@ async def serve_websocket(
     if not await accept_websocket(receive, send, upgrade.headers):
         return
     transport = WebSocketTransport(send, wire)
-    socket = ClientSocket(upgrade, sockets, transport)
+    socket = ClientSocket(upgrade, sockets, transport, DEFAULT_ROOM if wire is None else wire.incoming)
     transport.on_overflow = lambda: socket.fail(make_error("guard.websocket_pending_limit_reached"))
     bucket = None if limits.message_burst is None else LeakyBucket(limits.message_burst, limits.message_interval)
     # Reads from the start: a client that leaves while its actor starts is noticed, and what it sends first waits in the socket.

@@ -29,8 +29,8 @@ class ServerLimits:
         websocket_unread: What may wait for one client that reads slowly, beside a single message of any size; then its socket is closed
             with 1011 `guard.websocket_pending_limit_reached`.
         websockets_unread: What may wait for all clients together; then the one that has most is cut.
-        websockets_untaken: What may have arrived of all clients' fragmented and large messages before they end and the application takes
-            them; likewise.
+        websockets_untaken: What may have arrived of all clients together: of large messages before they are whole and taken, and of
+            messages that their actors have not saved yet; likewise.
         ping_interval: After how much silence of a WebSocket's client it is sent a ping.
         ping_timeout: How long it has to say anything then; after that the connection is cut, and counts as lost (WIRE-267).
 

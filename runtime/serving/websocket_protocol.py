@@ -66,6 +66,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._told = False
         self._turn_due = False
         self._queued_bytes = 0
+        self._incoming = incoming
         self._inbound = Backlog(incoming)
         self._pong: bytes | None = None
         self._backlog = Backlog(room)
@@ -81,8 +82,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # Without a scope there was something wrong with it, and the client has its answer.
         if not self.close_sent:
             self._backlog.on_cut = self._inbound.on_cut = self.transport.abort
-            extensions: dict[str, object] = cast("Any", self.scope["extensions"])
-            extensions[DIRECT_WIRE] = DirectWire(self._write_now, self._backlog)
+            cast("Any", self.scope)["extensions"][DIRECT_WIRE] = DirectWire(self._write_now, self._backlog, self._incoming)
 
     # What the transport calls.
 

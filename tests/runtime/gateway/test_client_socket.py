@@ -10,6 +10,7 @@ from runtime.actor.connections.sockets import SocketState, Upgrade
 from runtime.errors import ActorError, make_error
 from runtime.gateway import client_socket as sockets
 from runtime.gateway.client_socket import ClientSocket
+from runtime.gateway.room import Room
 from runtime.gateway.socket_table import SocketTable
 from runtime.http import Request
 
@@ -246,6 +247,33 @@ async def test_the_reader_waits_for_whoever_is_behind(monkeypatch) -> None:
     await asyncio.sleep(0)
     socket.disconnected(1000, "")
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_what_all_sockets_keep_has_one_bound(monkeypatch) -> None:
+    monkeypatch.setattr(sockets, "TOLD_STEP", 8)
+    host, room = Host(), Room(all_sockets=100)
+    wires, kept = [], []
+    for _ in range(3):
+        wire = Wire()
+        upgrade = Upgrade("actor", Request("GET", "http://127.0.0.1/connect", {}), ("rivet",), "ray1")
+        socket = ClientSocket(upgrade, host.table, wire, room)
+        socket.attach(Sink(), hibernatable=True)
+        wires.append(wire)
+        kept.append(socket)
+    for number in range(5):
+        kept[0].receive(b"0123456789")
+        kept[1].receive(b"0123456789")
+        assert room.taken == 20 * (number + 1)
+    kept[0].acknowledge(4)
+    assert room.taken == 60
+    for _ in range(4):
+        kept[2].receive(b"0123456789")
+    kept[2].receive(b"0123456789")
+    assert [wire.close_frame for wire in wires] == [None, (1011, "guard.websocket_pending_limit_reached#ray1"), None]
+    assert room.taken == 60
+    kept[2].attach(Sink(), hibernatable=False)
+    kept[0].close(1000, "")
+    assert (room.taken, room.behind) == (0, set())
 
 
 @pytest.mark.parametrize("error", [RuntimeError("decoder"), RecursionError(), MemoryError(), KeyError("x")])

@@ -39,7 +39,7 @@ async def test_everything_sent_before_the_close_comes_before_it():
 def wire(room, write=lambda data: False, cut=None):
     backlog = Backlog(room)
     backlog.on_cut = cut
-    return DirectWire(write, backlog)
+    return DirectWire(write, backlog, room)
 
 
 async def test_a_message_alone_may_exceed_the_bound_and_a_second_one_may_not():
