@@ -31,6 +31,11 @@ class Connection(Protocol):
     on_loss: Callable[[], object] | None
     """Called once when the client is gone before it was answered."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        ...
+
     def fail(self) -> None:
         """Answer 500, whatever became of the answer."""
 

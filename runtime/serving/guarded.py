@@ -118,6 +118,11 @@ class Guarded:
         if on_loss is not None and self.cycle is not None and not self.cycle.response_complete:
             on_loss()
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return bool(self.transport.is_closing())
+
     def fail(self) -> None:
         """Answer 500: the server would not send what the application answered."""
         self.cycle.disconnected = True

@@ -47,7 +47,8 @@ def origin_form(method: bytes, target: bytes, headers: HeaderList) -> tuple[byte
     The host of an absolute target replaces the `Host` header: whoever looks at that header later sees the host that counts.
     """
     if target.startswith(b"/"):
-        return target, headers
+        # It asks for a tunnel, whatever its target: after a 2xx to it the parser takes the connection for one.
+        return NO_PROXY if method == b"CONNECT" else (target, headers)
     # `OPTIONS *` asks about the server as a whole.
     if target == b"*" and method == b"OPTIONS":
         return b"/", headers

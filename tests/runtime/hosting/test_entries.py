@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtime.errors import make_error
+from runtime.gateway.asgi import CONNECTION
 from runtime.gateway.live_actor import Live
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, RateLimits
 from runtime.gateway.request_limit import RequestLimit
@@ -194,3 +195,32 @@ async def test_whoever_runs_an_unnamed_proxy_is_told_when_all_behind_it_are_refu
         assert records == []
         assert (await ask("/health", limit=limit, x_forwarded_for=b"192.0.2.1"))[0] == 429
     assert "trusted_proxies" in records[0]["event"]
+
+
+class Parted:
+    """The connection of a client that may be gone already."""
+
+    on_loss = None
+
+    def __init__(self, *, lost):
+        self.lost, self.failed = lost, False
+
+    def fail(self):
+        self.failed = True
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_who_is_gone_before_the_answer_is_neither_answered_nor_logged(lost):
+    behind, connection = Behind(), Parted(lost=lost)
+    entry = HttpEntry(behind, Router(behind), behind, behind, RequestLimit(NO_RATE_LIMITS), ClientAddresses())
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def send(message):
+        raise RuntimeError("the handler is closed")
+
+    scope = {"method": "GET", "raw_path": b"/health", "query_string": b"", "headers": [], "state": {CONNECTION: connection}}
+    with capture_logs() as logs:
+        await entry(scope, receive, send)
+    assert (connection.failed, bool(logs)) == (not lost, not lost)

@@ -88,7 +88,7 @@ async def test_an_absolute_target_is_its_path_and_its_host(client):
 
 @pytest.mark.parametrize(
     ("line", "status"),
-    [(b"OPTIONS * HTTP/1.1", 200), (b"CONNECT example.test:443 HTTP/1.1", 405), (b"GET * HTTP/1.1", 400),
+    [(b"OPTIONS * HTTP/1.1", 200), (b"CONNECT example.test:443 HTTP/1.1", 405), (b"CONNECT / HTTP/1.1", 405), (b"GET * HTTP/1.1", 400),
      (b"GET example.test HTTP/1.1", 400), (b"GET http:///x HTTP/1.1", 400), (b"GET ftp://example.test/ HTTP/1.1", 400)],
 )  # fmt: skip
 async def test_other_forms_of_a_target(client, line, status):

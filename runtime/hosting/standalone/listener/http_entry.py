@@ -97,9 +97,12 @@ class HttpEntry:
         try:
             await send_reply(send, reply, (ray, *extra))
         except Unsendable:
+            connection = connection_of(scope)
+            # A loop may refuse to write to who is gone a turn before it says that they are: nobody is left to answer.
+            if connection is not None and connection.lost:
+                return
             # Everything that makes headers sees to it that they can be sent; what slips through costs no answer.
             log.exception("answer could not be sent", path=path.decode("latin-1"))
-            connection = connection_of(scope)
             if connection is None:
                 raise
             connection.fail()
