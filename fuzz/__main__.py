@@ -63,9 +63,10 @@ def main(
             console.print("--replay needs one --decoder", markup=False)
             raise typer.Exit(USAGE)
         raise typer.Exit(again(chosen[0], seed, replay))
+    mark = page.mark()
     rows, failed = tried(chosen, seed, inputs, processes)
     if write:
-        page.write(COLUMNS, rows)
+        page.write(COLUMNS, rows, mark)
     raise typer.Exit(FAILED if failed else 0)
 
 

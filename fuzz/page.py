@@ -27,8 +27,14 @@ def with_rows(text: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...
     return before + "\n".join([heading, "", *head, *(kept[name] for name in sorted(kept))]) + "\n" + other + rest
 
 
-def write(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], heading: str = DECODERS, path: Path = PAGE) -> None:
-    """Put rows on the page, with today's date and the commit."""
-    mark = (datetime.datetime.now(datetime.UTC).date().isoformat(), commit())
+def mark() -> tuple[str, str]:
+    """Today's date and the commit: asked for when a run begins, since what it tries is what is checked out then."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat(), commit()
+
+
+def write(
+    columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], mark: tuple[str, str], heading: str = DECODERS, path: Path = PAGE
+) -> None:
+    """Put rows on the page, with the date and the commit of their run."""
     text = with_rows(path.read_text(encoding="utf-8"), (*columns, "date", "commit"), ((*row, *mark) for row in rows), heading)
     path.write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ def live(seed: int, inputs: int, connections: int, replay: int, *, write: bool) 
     """Run, print, and give the status: 1 when something was wrong."""
     if replay >= 0:
         return _again(seed, replay)
+    mark = page.mark()
     columns = (TextColumn("live"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         work = bar.add_task("", total=inputs)
@@ -38,7 +39,7 @@ def live(seed: int, inputs: int, connections: int, replay: int, *, write: bool) 
     row = figures(seed, connections, outcome)
     console.print("; ".join(f"{name}: {value}" for name, value in zip(page.LIVE_COLUMNS, row, strict=True)), markup=False, soft_wrap=True)
     if write:
-        page.write(page.LIVE_COLUMNS, [row], page.LIVE)
+        page.write(page.LIVE_COLUMNS, [row], mark, page.LIVE)
     return 1 if outcome.faults else 0
 
 

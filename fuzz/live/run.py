@@ -112,11 +112,21 @@ async def _stop(server: _Server, outcome: Outcome) -> None:
     if status:
         outcome.fault(f"the server ends with {status}")
     text = server.log.read_text(encoding="utf-8", errors="replace")
-    # By their last lines, which are the errors.
-    kinds = Counter(line.rstrip('"').rpartition("\\n")[2][:300] for line in text.splitlines() if "Traceback" in line)
+    # Ours are one line each, with the error at its end; those of libraries are many, and the error is the first that is not indented.
+    kinds = Counter(
+        next((after for after in lines[at + 1 :] if not after.startswith((" ", "\t"))), "") if line.startswith("Traceback") else last(line)
+        for lines in [text.splitlines()]
+        for at, line in enumerate(lines)
+        if "Traceback" in line
+    )
     for kind, count in kinds.most_common(10):
         at = text.index(kind)
-        outcome.fault(f"{count} times in the log: {kind}\n{text[max(0, text.rfind(chr(10), 0, at)) : at]}")
+        outcome.fault(f"{count} times in the log: {kind[:300]}\n{text[max(0, at - 2500) : at]}")
+
+
+def last(line: str) -> str:
+    """The last line of a traceback that was written as one."""
+    return line.rstrip('"').rpartition("\\n")[2]
 
 
 async def fire(seed: int, numbers: Iterable[int], connections: int, progress: Callable[[int], None] = lambda _: None) -> Outcome:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fuzz.live.beats import Pulse
-from runtime import Actor, Context, Event, HostOptions, Options, Queue, RateLimits, Registry, Request, Response, UserError, action, serve
+from runtime import Actor, Context, Event, HostOptions, Options, Queue, RateLimits, Registry, Request, Response, UserError, action, run
 from runtime.protocol.storable import Unstorable, check_storable
-from runtime.serving.event_loop import run_program
 
 
 def fitting(args: tuple[Any, ...]) -> list[Any]:
@@ -63,8 +62,8 @@ class Fuzzed(Actor):
         socket.on_message = lambda message: socket.send(message.data)
 
 
-async def main(pulse: Pulse, storage: str) -> None:
-    """Serve until a signal."""
+def main(report: Path, storage: str) -> None:
+    """Serve until a signal, then tell how long the loop was held."""
     # Nobody's requests are counted here: they all come from one address. What else is limited by default is limited here.
     # Nor are names and pages turned away at the door: what is behind it is what the input is for.
     options = HostOptions(
@@ -73,19 +72,18 @@ async def main(pulse: Pulse, storage: str) -> None:
         allow_origins=("*",),
         allow_hosts=("*",),
     )
+    pulse, beating = Pulse(), list[asyncio.Task[None]]()
 
     def ready(url: str) -> None:
         sys.stdout.write(json.dumps({"endpoint": url}) + "\n")
         sys.stdout.flush()
         # What a server does before it is heard holds nobody up.
-        beating.append(asyncio.create_task(pulse.run()))
+        beating.append(asyncio.get_running_loop().create_task(pulse.run()))
 
-    beating: list[asyncio.Task[None]] = []
-    await serve(Registry(Fuzzed), port=0, storage=storage, options=options, on_ready=ready)
+    run(Registry(Fuzzed), port=0, storage=storage, options=options, on_ready=ready)
+    report.write_text(json.dumps(pulse.report()), encoding="utf-8")
 
 
 if __name__ == "__main__":
     with Path(sys.argv[2]).open("w", encoding="utf-8") as sys.stderr:
-        measured = Pulse()
-        run_program(main(measured, sys.argv[3]))
-        Path(sys.argv[1]).write_text(json.dumps(measured.report()), encoding="utf-8")
+        main(Path(sys.argv[1]), sys.argv[3])
