@@ -7,6 +7,8 @@ request begins with a method llhttp does not know, or with a target its URL pars
 
 from __future__ import annotations
 
+from typing import Any
+
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -30,6 +32,7 @@ BYTES_PER_TURN = 32 * 1024
 class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn says that an end of input is never kept open
     """One connection on httptools."""
 
+    parser: Any  # uvicorn's type does not say that it is None in the end
     _between_messages = True
     _head_arriving = False
     _head_size = 0

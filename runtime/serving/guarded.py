@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.serving.heads import HeaderList
     from runtime.serving.limits import ServerLimits
 
+SWITCHING = 101
 LINGER = 5.0
 """Seconds in which what still arrives is dropped, so that the client gets to read why it was refused."""
 
@@ -240,11 +241,17 @@ class Guarded:
         except ValueError:
             self.refuse(MALFORMED)
             return
+        request = Request(target.decode("latin-1"), head)
+        protocol = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan_state)
+        # Asked beforehand: a handshake that fails over there closes at once, and unread frames behind it would reset its answer away.
+        answer = protocol.conn.accept(request)
+        if answer.status_code != SWITCHING:
+            self.refuse(Refusal(answer.status_code, answer.body.decode().strip()))
+            return
         address = self.others.address_of(self)
         self.others.discard(self)
         raw = self.transport.raw
-        protocol = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan_state)
         self.others.follow(protocol, address)
         protocol.connection_made(raw)
         raw.set_protocol(protocol)
-        protocol.handle_connect(Request(target.decode("latin-1"), head))
+        protocol.handle_connect(request)

@@ -7,12 +7,11 @@ costs more than the limits themselves.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # there is no such thing on Windows, nor a limit that matters
-    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +28,11 @@ LONGEST_INTERVAL = 1.0
 
 def most_connections(limits: ServerLimits) -> int | None:
     """How many connections fit, None for any number: past the number of file descriptors `accept` would fail for everybody."""
-    files = resource.RLIM_INFINITY if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if resource is None or files == resource.RLIM_INFINITY:
+    # Windows has no such thing, nor a limit that matters.
+    if sys.platform == "win32":
+        return limits.connections
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
         return limits.connections
     fit: int = files - files // FILES_FOR_OTHERS
     return fit if limits.connections is None else min(limits.connections, fit)

@@ -123,6 +123,14 @@ async def test_an_upgrade_is_answered_whatever_is_wrong_with_it(client, change, 
         assert await client.ended()
 
 
+async def test_a_refusal_of_an_upgrade_outlives_what_follows_it(client):
+    """Frames behind it are unread when the connection ends, which must not take the answer away."""
+    await client.send(UPGRADE.replace(b"Key: ", b"Key: x") + b"\r\n")
+    for _ in range(20):
+        await client.send(b"\x82\xfe\xff\xff" + bytes(60_000))
+    assert await client.status() == 400
+
+
 async def test_another_protocol_is_declined_by_going_on(client):
     head = b"GET /health HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
     await client.send(head + b"GET /metadata HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -162,6 +162,17 @@ async def test_work_that_ignores_its_cancellation_does_not_keep_a_program(stubbo
     writer.close()
 
 
+async def test_a_refused_upgrade_that_stays_open_spoils_no_end(stubborn):
+    _, writer = await asyncio.open_connection("127.0.0.1", stubborn.port)
+    head = "GET /gateway/stubborn/connect HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    writer.write(head.encode() + b"Sec-WebSocket-Protocol: rivet, " + b"x" * 200_000 + b"\r\n\r\n")
+    await asyncio.sleep(0.1)
+    stubborn.child.send_signal(signal.SIGTERM)
+    await stubborn.said(b"A second signal")
+    assert await stubborn.child.wait() == 0
+    writer.close()
+
+
 async def test_a_second_signal_ends_a_program_whatever_it_does(stubborn):
     writer = await stubborn.call("never")
     await asyncio.sleep(0.1)
