@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from runtime.protocol import jsontext
 from runtime.protocol.payload import value_of
+from runtime.protocol.storable import check_storable
 from runtime.protocol.subprotocols import PARAMS_PREFIX
 from runtime.protocol.values import Undefined
 
@@ -22,11 +23,16 @@ def socket_params(upgrade: Upgrade) -> Any:
     """The parameters of a WebSocket: `rivet_conn_params.<percent-encoded JSON>`, absent means None (CONN-040).
 
     Raises:
-        ValueError: They cannot be decoded (CONN-041).
+        ValueError: They cannot be decoded (CONN-041), or are too deep for a record of the connection.
     """
     text = upgrade.protocol_value(PARAMS_PREFIX)
+    if text is None:
+        return None
     # Strict: left alone, `unquote` replaces what is no UTF-8 and would make other parameters of it.
-    return None if text is None else value_of(jsontext.loads(unquote(text, errors="strict").encode()))
+    params = value_of(jsontext.loads(unquote(text, errors="strict").encode()))
+    # Here, where it is the client's fault and an answer: later it would be a setup that failed, with a line in the log for each.
+    check_storable(params)
+    return params
 
 
 def check_params(validator: Validator | None, params: Any) -> Any:

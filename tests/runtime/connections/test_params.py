@@ -21,8 +21,9 @@ def test_parameters_come_from_their_entry(entry, params):
     [
         "", "%7B", "%FF", "undefined", "[" * 5_000, '["$Set",[' * 240 + "]]" * 240, '["$Nope",1]', '["$BigInt","' + "9" * 4_301 + '"]',
         "1e999", "%EF%BB%BF1", "%5C%75d800", '"%5Cud800"', "9" * 5_000, "%ED%A0%80",
+        "[" * 129 + "]" * 129,
     ],
-    ids=range(14),
+    ids=range(15),
 )  # fmt: skip
 def test_undecodable_parameters(text):
     with pytest.raises(ValueError):
