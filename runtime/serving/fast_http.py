@@ -45,7 +45,7 @@ class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn say
             return
         # A request line that arrives in pieces goes to h11, too: slower, never wrong.
         if self._between_messages and (not data.startswith(_STARTS) or data.startswith(_DOUBLE_SLASH)) and not self._busy():
-            self._hand_over(data)
+            self._begin_elsewhere(data)
         elif self._held is None and len(data) <= SLICE:
             self._feed(data)
         else:
@@ -165,6 +165,16 @@ class FastHttp(Guarded, HttpToolsProtocol):  # type: ignore[misc]  # uvicorn say
 
     def _owes_answers(self) -> bool:
         return bool(self.pipeline) or (not self._in_body() and self._busy())
+
+    def _begin_elsewhere(self, data: bytes) -> None:
+        # Some clients end a body with an empty line that no length counts (RFC 9112, 2.2).
+        begun = data.lstrip(b"\r\n")
+        if self._held is not None:
+            self._feed_in_slices(data)
+        elif len(begun) == len(data):
+            self._hand_over(data)
+        elif begun:
+            self.data_received(begun)
 
     def _hand_over(self, data: bytes) -> None:
         successor = PlainHttp(self.config, self.server_state, self.lifespan_state, self.loop)

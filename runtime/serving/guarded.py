@@ -144,9 +144,10 @@ class Guarded:
 
     def look(self, now: float) -> None:
         """From time to time: end what has taken too long."""
-        if self.deaf:
-            return
         waiting = self.transport.raw.get_write_buffer_size()
+        # Also of a connection that is being closed: it is there until its client took what was sent.
+        if self.deaf and not waiting:
+            return
         cycle = self.cycle
         if waiting:
             doing, done = Doing.TAKING, -waiting

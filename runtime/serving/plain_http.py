@@ -70,6 +70,9 @@ class CheckedH11(h11.Connection):
         if event.http_version not in (b"1.0", b"1.1"):
             raise self._refused(OTHER_VERSION)
         headers = list(event.headers)
+        # Two lengths: somebody between the client and here may have believed the other one (RFC 9112, 6.1).
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+            raise self._refused(MALFORMED)
         # Whatever arrives in one piece passes h11's own limit.
         fault = head_fault(event.target, headers, sys.maxsize, self._limits)
         found = fault or origin_form(event.method, event.target, headers)
@@ -107,6 +110,11 @@ class PlainHttp(Guarded, H11Protocol):  # type: ignore[misc]  # uvicorn says tha
             self._later += data
             return
         in_body = self._in_body()
+        if not in_body and self.conn.their_state is h11.IDLE and not self.conn.begun:
+            # Some clients end a body with an empty line that no length counts (RFC 9112, 2.2).
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return
         if len(data) > SLICE and not (in_body and self._whole_pieces):
             self._later = data[SLICE:]
             data = data[:SLICE]

@@ -139,6 +139,19 @@ async def test_another_protocol_is_declined_by_going_on(client):
     assert await client.status() == 200
 
 
+async def test_an_empty_line_before_a_request_is_nothing(client):
+    for _ in range(2):
+        await client.send(b"\r\n")
+        await client.send(b"\r\nGET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert await client.status() == 200
+
+
+async def test_a_body_has_one_length(client):
+    await client.send(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert await client.status() == 400
+    assert await client.ended()
+
+
 async def test_trailers_are_no_headers(client):
     path = await actor_path(client)
     await client.send(

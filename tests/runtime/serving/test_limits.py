@@ -112,6 +112,29 @@ async def test_an_answer_has_to_be_taken(make, join):
     assert answers == [True]
 
 
+@every_parser
+async def test_a_refused_client_that_reads_nothing_is_cut(make, join):
+    """Closing waits until it took what was sent before, which it never does."""
+
+    async def large(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        size = 20_000_000 if scope["path"] == "/large" else 0
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async with make(app=large, slow_after=SOON, slow_rate=10**8) as server, join(server) as client:
+        client.writer.transport.pause_reading()
+        await client.send(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.sleep(0.02)
+        await client.send(b"\x16\x03\x01\r\n\r\n")
+        await until(lambda: not server._server.server_state.connections)
+
+
 @pytest.mark.parametrize("parser", PARSERS)
 async def test_what_is_long_is_refused_before_it_is_read(make, join):
     """By route, without the 100 that would call for it, and the connection ends."""
