@@ -228,5 +228,10 @@ async def finish_erasing(storage: Storage) -> None:
     """Remove what a crash left behind between a destroy and the removal of its data."""
     for key, _ in await storage.scan(HOST_SCOPE, ERASING_TABLE):
         # A damaged key is the id of nobody.
-        if key.isascii():
+        if not key.isascii():
+            continue
+        try:
             await erase_data(storage, key.decode())
+        except Exception as error:
+            # A file that cannot be removed keeps its host from nothing; the next start comes back to it.
+            log.error("the data of a destroyed actor cannot be removed", actor_id=key.decode(), exc_info=error)

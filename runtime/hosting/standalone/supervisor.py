@@ -200,7 +200,7 @@ class Supervisor:
         record = slot.record
         try:
             # The generation number becomes durable while the actor loads; nobody is let in before it is.
-            saved = None if allocated else self._host.rows.mark(record)
+            saved = None if allocated else self._host.rows.write(record)
             definition = self._host.registry.get(record.name)
             if definition is None:
                 raise make_error("actor.not_registered", actor_name=record.name)
@@ -214,7 +214,7 @@ class Supervisor:
             task.on_ended = lambda error: self._ended_by_itself(slot, error)
             await task.start()
             if saved is not None:
-                await asyncio.shield(saved)
+                await saved
         except Exception as error:
             await self._start_failed(slot, error)
         else:

@@ -26,3 +26,16 @@ def test_the_text_of_a_crash():
     assert crash_text(make_error("actor.stopping")) == make_error("actor.stopping").message
     assert crash_text(KeyError()) == "KeyError"
     assert len(crash_text(RuntimeError("x" * 5000))) == MAX_CRASH_BYTES + len("... (truncated)")
+
+
+def test_the_text_of_a_crash_can_be_stored_and_sent():
+    """Names of files bring lone surrogates along, terminals their colours."""
+
+    class Unreadable(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    assert crash_text(ValueError("cannot read caf\udce9.csv")) == "cannot read caf?.csv"
+    assert crash_text(ValueError("\x1b[31mred\x00\n\tindented \u00e9")) == "?[31mred?\n\tindented \u00e9"
+    assert crash_text(Unreadable()) == "Unreadable"
+    assert crash_text(make_error("actor.panicked", operation="\udc80")).isascii()

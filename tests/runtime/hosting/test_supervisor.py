@@ -535,3 +535,38 @@ async def test_a_stop_that_was_refused_is_no_stop(world, fake):
     await until(lambda: slot.state is SlotState.RUNNING and slot.record.generation == 2)
     assert fake.log == [("start", 1), *[("stop", 1, str(StopReason.GOING_AWAY))] * 3, ("start", 2)]
     assert slot.record.error is None
+
+
+@scenario()
+async def test_a_text_that_cannot_be_stored_stops_no_other_actor(world, fake):
+    """As exceptions about files with odd names have it."""
+
+    async def start(generation):
+        if generation.identity.key == ("bad",):
+            raise ValueError("cannot read caf\udce9.csv")
+
+    fake.plan["start"] = start
+    slot = await world.make("bad")
+    assert (await error_of(world.host.ready(slot.actor_id))).code == "actor_wake_retries_exceeded"
+    assert slot.record.error == {"crashed": {"message": "cannot read caf?.csv"}}
+    await world.running("good")
+    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 10_000_000)
+    await world.restart()
+    assert sorted(found.record.key for found in world.host.slots.values()) == ["bad", "good"]
+
+
+@scenario()
+async def test_data_that_cannot_be_removed_keeps_no_host_from_opening(world, fake):
+    slot = await world.make()
+    erase = world.storage.erase
+
+    async def broken(scope):
+        raise OSError("not permitted")
+
+    world.storage.erase = broken
+    await world.host.destroy(slot)
+    await world.restart()
+    await world.running("other")
+    world.storage.erase = erase
+    await world.restart()
+    assert await world.storage.scan("", "actors_erasing") == []
