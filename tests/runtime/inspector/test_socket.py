@@ -67,3 +67,19 @@ async def test_a_failure_whose_text_is_no_unicode_is_answered(monkeypatch):
     socket.sink.on_message(2, bytes([1, 8]))
     await settled()
     assert [MESSAGES[6][tag] for tag in socket.sent] == [m.Init, m.Error, m.Error]
+
+
+@pytest.mark.parametrize(("count", "size"), [(16, 1), (1, 256 * 1024)])
+async def test_an_inspector_that_asks_too_much_is_not_read(count, size):
+    actor, socket = FakeActor(state=1), Socket("protocol_version=6", "rivet_inspector_token.secret")
+    await open_inspector(actor, socket)
+    await asyncio.sleep(0)
+    for index in range(count):
+        assert not socket.held
+        socket.sink.on_message(index, bytes([99]) * size)
+    assert socket.held
+    await settled()
+    assert not socket.held
+    assert [MESSAGES[6][tag] for tag in socket.sent] == [m.Init] + [m.Error] * count
+    socket.sink.on_close(1000, "")
+    await actor.adopted[0]
