@@ -29,7 +29,7 @@ def with_rows(text: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...
 
 def mark() -> tuple[str, str]:
     """Today's date and the commit: asked for when a run begins, since what it tries is what is checked out then."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat(), commit()
+    return datetime.datetime.now(datetime.UTC).date().isoformat(), commit(PAGE)
 
 
 def write(

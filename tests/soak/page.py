@@ -52,13 +52,13 @@ def with_rows(text: str, new: Iterable[Row]) -> str:
     return text.partition(HEADING)[0] + "\n".join([HEADING, "", *head, *lines]) + "\n"
 
 
-def commit() -> str:
+def commit(page: Path = PAGE) -> str:
     """The commit that is checked out; `+` when the tree has changes beyond the page itself."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(ROOT)}")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{page.relative_to(ROOT)}")
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
 
 
