@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from runtime.actor.rows import ACTOR_TABLE, INSPECTOR_TOKEN_KEY
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.decode_errors import DecodeError
-
-if TYPE_CHECKING:
-    from runtime.storage.actor import ActorStorage
 
 
 class TokenSettings(Protocol):
@@ -23,7 +20,15 @@ class TokenSettings(Protocol):
         ...
 
 
-async def expected_token(settings: TokenSettings, storage: ActorStorage) -> str | None:
+class ReadableRows(Protocol):
+    """Where a token is read."""
+
+    async def get(self, table: str, key: bytes) -> bytes | None:
+        """One row's value."""
+        ...
+
+
+async def expected_token(settings: TokenSettings, storage: ReadableRows) -> str | None:
     """The token that opens an actor: the fixed one while there is one, else the actor's own (INSP-017)."""
     # Also over a token that is stored already: with it one token opens every actor.
     fixed = settings.fixed_inspector_token
@@ -32,7 +37,7 @@ async def expected_token(settings: TokenSettings, storage: ActorStorage) -> str 
     return await stored_token(storage)
 
 
-async def stored_token(storage: ActorStorage) -> str | None:
+async def stored_token(storage: ReadableRows) -> str | None:
     """The actor's own token, None before its first start (INSP-012)."""
     row = await storage.get(ACTOR_TABLE, INSPECTOR_TOKEN_KEY)
     token = None if row is None else cbor.loads(row, STORED)
@@ -50,7 +55,7 @@ def header_token(value: str | None) -> str | None:
     return rest.strip() if space and scheme.lower() == "bearer" else value.strip()
 
 
-async def is_authorized(settings: TokenSettings, storage: ActorStorage, given: str | None) -> bool:
+async def is_authorized(settings: TokenSettings, storage: ReadableRows, given: str | None) -> bool:
     """Compare in constant time (INSP-015); no stored token admits nobody."""
     expected = await expected_token(settings, storage)
     # As bytes: `compare_digest` refuses text that is not ASCII, and a header may carry any.

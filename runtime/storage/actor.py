@@ -35,6 +35,10 @@ class OpenDatabase(Protocol):
         """Refuse new work and work that has not started; a running statement may finish (DB-306)."""
         ...
 
+    def interrupt(self) -> None:
+        """Make the statement that runs fail; does nothing when none runs."""
+        ...
+
     async def close(self) -> None:
         """Roll back what is open and release the database; closing twice is no error (DB-309).
 
@@ -68,6 +72,10 @@ class ActorStorage(Protocol):
 
     async def load(self) -> dict[str, list[tuple[bytes, bytes]]]:
         """Every row except those of `LAZY_TABLES`, by table, in key order: what a start needs in one read."""
+        ...
+
+    def has_database(self) -> bool:
+        """Whether there may be a database of the actor. Its rows can be in there even when its class declares none any more."""
         ...
 
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> OpenDatabase:

@@ -123,3 +123,7 @@ class Storage(Protocol):
     def database_path(self, scope: str) -> str:
         """The SQLite path (or `file:...?mode=memory` URI) of the scope's own database."""
         ...
+
+    def has_database(self, scope: str) -> bool:
+        """Whether the scope's own database exists."""
+        ...

@@ -151,6 +151,10 @@ class MemoryStorage:
             self._anchors[scope] = anchor
         return uri
 
+    def has_database(self, scope: str) -> bool:
+        """Whether `database_path` was asked for since the last `erase`."""
+        return scope in self._anchors
+
     def __del__(self) -> None:
         for anchor in self._anchors.values():
             anchor.close()

@@ -172,10 +172,17 @@ class SQLiteStorage:
 
     def database_path(self, scope: str) -> str:
         """The file of the scope's own database; its directory exists."""
-        folder = self.directory / "actors"
-        folder.mkdir(parents=True, exist_ok=True)
+        path = self._database_file(scope)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def has_database(self, scope: str) -> bool:
+        """Whether the scope's own database exists."""
+        return self._database_file(scope).exists()
+
+    def _database_file(self, scope: str) -> Path:
         # Quoted, because an id is chosen elsewhere and must not name a path outside of the folder.
-        return str(folder / f"{quote(scope, safe='')}.sqlite3")
+        return self.directory / "actors" / f"{quote(scope, safe='')}.sqlite3"
 
     # Writing: the event loop collects, one thread applies.
 

@@ -20,6 +20,7 @@ from runtime.actor.database.session import DatabaseSession
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
     from typing import Any
 
@@ -54,6 +55,12 @@ class ActorDatabase:
         self._opening: asyncio.Task[DatabaseSession] | None = None
         self._client: DatabaseClient | None = None
         self._closed = False
+        self._has_rows = False
+
+    @property
+    def declared(self) -> bool:
+        """Whether the actor declares a database."""
+        return self._provider is not None
 
     @property
     def client(self) -> DatabaseClient:
@@ -78,7 +85,7 @@ class ActorDatabase:
             return
         try:
             # Opened before the first hook, so that one that cannot be opened fails the start and not the first statement.
-            session = await self._session()
+            session = await self.open()
             self._client = await settle(self._provider.create_client(session))
             await session.transaction(self._migrate, timeout=MIGRATION_TIMEOUT, name=MIGRATION_NAME)
         except BaseException:
@@ -87,7 +94,38 @@ class ActorDatabase:
 
     async def inspector_client(self) -> ConfinedClient:
         """A client for the inspector; works without a provider (DB-003)."""
-        return ConfinedClient(await self._session())
+        return ConfinedClient(await self.open())
+
+    async def open(self, prepare: Callable[[sqlite3.Connection], None] = bootstrap) -> DatabaseSession:
+        """The open database; the first who asks opens it and says what it must hold.
+
+        Raises:
+            DatabaseClosedError: After `fence`.
+            Exception: What `prepare` raised, to all who asked meanwhile.
+        """
+        if self._closed:
+            raise DatabaseClosedError
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(prepare), name=f"open database of {self._actor_id}")
+        # One opening serves all who ask: a caller that gives up must not cancel it for the others.
+        return await asyncio.shield(self._opening)
+
+    def keep_rows(self) -> None:
+        """The rows of the runtime are in here: they pass the gate by themselves (DB-028)."""
+        self._has_rows = True
+
+    async def put_away(self) -> None:
+        """Release the database again; the next who asks opens it anew."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            self._coordinator = Coordinator()
+            await (await opening).release()
+
+    def roll_back(self) -> None:
+        """Roll back what user code began by hand and left open: the last save must not wait for it (DB-177)."""
+        session = self._opened()
+        if session is not None and not self._coordinator.busy:
+            session.roll_back()
 
     async def gate(self) -> None:
         """Wait behind an open coordinated transaction, as every key-value call must (KV-032).
@@ -98,8 +136,8 @@ class ActorDatabase:
         """
         if self._closed:
             raise make_error("sqlite.transaction_closed")
-        # Nearly always nobody holds the gate, and then no future is made for it.
-        if not self._coordinator.busy:
+        # Rows in here pass the gate when they are read and written. Nearly always nobody holds it, and then no future is made for it.
+        if self._has_rows or not self._coordinator.busy:
             return
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = Waiter(partial(settle_future, passed), partial(fail_future, passed))
@@ -113,12 +151,17 @@ class ActorDatabase:
             self._coordinator.withdraw(waiter)
 
     def fence(self) -> None:
-        """Refuse every statement that has not started, for good (DB-304)."""
+        """Refuse every statement of user code that has not started, for good (DB-304). The runtime's own rows are still written."""
         self._closed = True
         # One that is still being opened is fenced by `_open`, as soon as it is there.
-        if self._opening is not None and self._opening.done() and not self._opening.cancelled() and not self._opening.exception():
-            self._opening.result().fence()
+        session = self._opened()
+        if session is not None:
+            session.fence()
         self._coordinator.close(DatabaseClosedError)
+
+    def _opened(self) -> DatabaseSession | None:
+        opening = self._opening
+        return None if opening is None or not opening.done() or opening.cancelled() or opening.exception() else opening.result()
 
     async def close(self) -> None:
         """Fence, let the running statement end, roll back an open transaction, release the file (DB-306).
@@ -132,18 +175,10 @@ class ActorDatabase:
         # `wait`, because an opening that failed was reported to whoever asked for the database.
         await asyncio.wait([self._opening])
         if not self._opening.cancelled() and self._opening.exception() is None:
-            await self._opening.result().close()
+            await self._opening.result().release()
 
-    async def _session(self) -> DatabaseSession:
-        if self._closed:
-            raise DatabaseClosedError
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name=f"open database of {self._actor_id}")
-        # One opening serves all who ask: a caller that gives up must not cancel it for the others.
-        return await asyncio.shield(self._opening)
-
-    async def _open(self) -> DatabaseSession:
-        database = await self._storage.open_database(bootstrap)
+    async def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> DatabaseSession:
+        database = await self._storage.open_database(prepare)
         session = DatabaseSession(self._actor_id, self._log, self._coordinator, database, self._on_broken)
         if self._closed:
             session.fence()

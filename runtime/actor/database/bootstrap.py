@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from runtime.actor.tables import layout
 from runtime.storage.directory_lock import StorageVersionError
 
 if TYPE_CHECKING:
@@ -29,26 +30,20 @@ _HARMLESS = frozenset(
 
 
 def bootstrap(connection: sqlite3.Connection) -> None:
-    """Create `_rivet_meta` or check what it says (DB-010..015).
+    """Make the tables of the runtime, or check what `_rivet_meta` says (DB-010..015).
 
     Raises:
         StorageVersionError: The database was written by a newer runtime.
         RuntimeError: The legacy import state is not one this runtime knows.
     """
+    # A wake finds everything as it should be and takes no lock for writing.
+    if layout.is_complete(connection) and _is_current(connection):
+        return
     # IMMEDIATE takes the lock for writing first: what is read below is still true when it is written back.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute("CREATE TABLE IF NOT EXISTS _rivet_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
-        stored = dict(connection.execute("SELECT key, value FROM _rivet_meta").fetchall())
-        version = int.from_bytes(stored["schema_version"], "little", signed=True) if "schema_version" in stored else 0
-        # A newer layout may mean its rows otherwise: refuse before anything is touched (DB-012).
-        if version > SCHEMA_VERSION:
-            raise StorageVersionError(version, SCHEMA_VERSION)
-        # There is no legacy data to import here, so an import that was cut off elsewhere is simply done.
-        if stored.get("kv_import_state", b"done") not in (b"done", b"importing"):
-            raise RuntimeError(f"unknown kv_import_state {stored['kv_import_state']!r}")
-        # An up-to-date database is only read: a wake costs no write, and the connection need not be replaced (DB-129).
-        if version < SCHEMA_VERSION or stored.get("kv_import_state") != b"done":
+        layout.create(connection)
+        if not _is_current(connection):
             rows = [
                 ("schema_version", SCHEMA_VERSION.to_bytes(8, "little", signed=True)),
                 ("kv_import_state", b"done"),
@@ -59,6 +54,18 @@ def bootstrap(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
+    stored = dict(connection.execute("SELECT key, value FROM _rivet_meta").fetchall())
+    version = int.from_bytes(stored["schema_version"], "little", signed=True) if "schema_version" in stored else 0
+    # A newer layout may mean its rows otherwise: refuse before anything is touched (DB-012).
+    if version > SCHEMA_VERSION:
+        raise StorageVersionError(version, SCHEMA_VERSION)
+    # There is no legacy data to import here, so an import that was cut off elsewhere is simply done.
+    if stored.get("kv_import_state", b"done") not in (b"done", b"importing"):
+        raise RuntimeError(f"unknown kv_import_state {stored['kv_import_state']!r}")
+    return version == SCHEMA_VERSION and stored.get("kv_import_state") == b"done"
 
 
 @contextmanager

@@ -21,11 +21,17 @@ QUEUE_CAPACITY = 128
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One operation behind the gate. `start` must not raise; `fail` gets the reason when it will never start."""
+    """One operation behind the gate. `start` must not raise; `fail` gets the reason when it will never start.
+
+    Attributes:
+        exclusive: A transaction.
+        own: Of the runtime, which still writes when user code may not any more (DB-036, DB-304).
+    """
 
     start: Callable[[], None]
     fail: Callable[[BaseException], None]
     exclusive: bool = False
+    own: bool = False
 
 
 class Coordinator:
@@ -43,7 +49,7 @@ class Coordinator:
 
     def admit(self, waiter: Waiter) -> None:
         """Start the operation now, later, or fail it (DB-150..154)."""
-        if self._closed is not None:
+        if self._closed is not None and not waiter.own:
             waiter.fail(self._closed())
         elif self._active is None:
             self._start(waiter)
@@ -76,11 +82,19 @@ class Coordinator:
             waiter.fail(reason)
 
     def close(self, reason: Callable[[], BaseException]) -> None:
-        """Refuse everything from now on with `reason()`, what waits included. The first reason stays."""
+        """Refuse user code from now on with `reason()`, what waits included; what the runtime writes passes. The first reason stays."""
         # A rollback that failed (DB-172) says more than the close of the stop that follows it.
-        if self._closed is None:
-            self._closed = reason
-            self.fail_waiting(reason())
+        if self._closed is not None:
+            return
+        self._closed = reason
+        # Whoever closes sees to the rollback of a transaction that is open.
+        self._active = None
+        waiting, self._waiting = self._waiting, deque()
+        for waiter in waiting:
+            if waiter.own:
+                self._start(waiter)
+            else:
+                waiter.fail(reason())
 
     def _start(self, waiter: Waiter) -> None:
         if waiter.exclusive:

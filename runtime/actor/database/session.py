@@ -7,11 +7,13 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runtime import clock
 from runtime.actor.database.bootstrap import reserved_names_guarded
 from runtime.actor.database.bound_values import prepare
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction, check_arguments
+from runtime.actor.database.worker import CLOSE_TIMEOUT
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class DatabaseSession:
         self.coordinator = coordinator
         self._database = database
         self._on_broken = on_broken
+        self._fenced = False
+        self._rolled_back: asyncio.Future[None] | None = None
+        self._interruption: asyncio.TimerHandle | None = None
+        self._in_transaction = False
+        self._blocked: list[Callable[[], None]] = []
 
     def execute(self, sql: str, args: tuple[Any, ...], *, guard: Guard = reserved_names_guarded) -> asyncio.Future[list[Row]]:
         """Run SQL outside any coordinated transaction, behind an open one (DB-151). `guard` says what each statement may do."""
@@ -73,8 +80,13 @@ class DatabaseSession:
         waiter = Waiter(start, partial(fail_future, result))
         self.coordinator.admit(waiter)
         # Cancelled while it waits, it leaves its place to the others.
-        result.add_done_callback(lambda _: self.coordinator.withdraw(waiter))
+        result.add_done_callback(lambda _: self._over(waiter))
         return result
+
+    def _over(self, waiter: Waiter) -> None:
+        self.coordinator.withdraw(waiter)
+        if self._blocked and not self._in_transaction:
+            self._unblock()
 
     async def transaction(
         self,
@@ -88,8 +100,34 @@ class DatabaseSession:
         return await Transaction(self, timeout).perform(callback)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
-        """Queue a function on the database's thread, past the gate."""
-        return self._database.submit(function, control=control)
+        """Queue a function of user code on the database's thread, past the gate; it does not run after `fence`."""
+        if self._fenced:
+            raise DatabaseClosedError
+        return self._database.submit(partial(self._run_user, function), control=control)
+
+    def submit_own(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Queue a function of the runtime on the database's thread, past the gate; only the end of the generation refuses it."""
+        return self._database.submit(function, control=True)
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Call soon, when no transaction is open that user code began by hand."""
+        self._blocked.append(call)
+        if not self._in_transaction:
+            self._unblock()
+
+    def _unblock(self) -> None:
+        blocked, self._blocked = self._blocked, []
+        for call in blocked:
+            call()
+
+    def _run_user(self, function: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        # Asked again on the thread, because the fence may have come while the job was queued (DB-304).
+        if self._fenced:
+            raise DatabaseClosedError
+        try:
+            return function(connection)
+        finally:
+            self._in_transaction = connection.in_transaction
 
     def job(self, sql: str, args: tuple[Any, ...], *, guard: Guard = reserved_names_guarded) -> Callable[[sqlite3.Connection], list[Row]]:
         """Check SQL and values now; the returned function runs them."""
@@ -105,14 +143,51 @@ class DatabaseSession:
             raise self._sql_error(error, sql, 0, 1) from error
 
     def fence(self) -> None:
-        """Refuse everything that has not started (DB-304, DB-306)."""
-        self._database.fence()
+        """Refuse user code that has not started, and roll back what it left open (DB-304, DB-306). The runtime may still write."""
+        if self._fenced:
+            return
+        self._fenced = True
+        # Behind the statement that runs, and before everything that the runtime writes from now on.
+        self._rolled_back = self.roll_back()
         self.coordinator.close(DatabaseClosedError)
+        if self._rolled_back is not None and not self._rolled_back.done():
+            # A statement that does not end must not keep the last save from being made (DB-316).
+            self._interruption = clock.call_later(CLOSE_TIMEOUT, self._database.interrupt)
+
+    def roll_back(self) -> asyncio.Future[None] | None:
+        """Roll back what user code left open, behind the statement that runs (DB-177)."""
+        try:
+            rolled_back = self._database.submit(self._roll_back, control=True)
+        except DatabaseClosedError:
+            # Its close rolled back.
+            return None
+        rolled_back.add_done_callback(self._was_rolled_back)
+        return rolled_back
 
     async def close(self) -> None:
+        """`fence`, and wait until nothing of user code runs; the handle stays, because the runtime writes through it (DB-309)."""
+        self.fence()
+        if self._rolled_back is not None:
+            await asyncio.wait([self._rolled_back])
+
+    async def release(self) -> None:
         """Fence, let the running statement end, roll back and release the file."""
         self.fence()
+        self._database.fence()
         await self._database.close()
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._in_transaction = False
+
+    def _was_rolled_back(self, future: asyncio.Future[None]) -> None:
+        if self._interruption is not None:
+            self._interruption.cancel()
+        if not future.cancelled() and isinstance(error := future.exception(), sqlite3.Error):
+            self.broken(error)
+        if self._blocked:
+            self._unblock()
 
     def broken(self, error: BaseException) -> None:
         """Stop all use after a failed rollback and report it (DB-172)."""

@@ -73,6 +73,11 @@ class SqlWorker:
         """Refuse new work and work that has not started; a running statement may finish (DB-306)."""
         self._fenced = True
 
+    def interrupt(self) -> None:
+        """Make the statement that runs fail."""
+        if self._connection is not None:
+            self._connection.interrupt()
+
     async def close(self) -> None:
         """Roll back what is open and release the file; closing twice is no error (DB-177, DB-306, DB-309).
 

@@ -54,8 +54,11 @@ class EndingSchedules(Suspendable, Protocol):
 class EndingDatabase(Protocol):
     """The database, as a stop sees it."""
 
+    def roll_back(self) -> None:
+        """Roll back what user code began by hand and left open."""
+
     def fence(self) -> None:
-        """Refuse every statement that has not started."""
+        """Refuse every statement of user code that has not started."""
 
     async def close(self) -> None:
         """Let the running statement end and release the file."""
@@ -160,6 +163,7 @@ async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Excepti
     owner.enter(LifecycleState.DESTROYING if destroy else LifecycleState.SLEEP_FINALIZE)
     owner.refuse_dispatch()
     owner.conns.freeze()
+    owner.database.roll_back()
     # Saved before the drain, which may take long: a kill in between must lose nothing that grace allowed (SLEEP-035).
     failure = await _final_save(owner)
     owner.run.cancel()
@@ -170,6 +174,8 @@ async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Excepti
         owner.work.cancel_uncounted()
     await _drain(owner, kind)
     _done(owner, kind, "teardown_sleep_state")
+    # Nothing of user code is left that anybody waits for; a transaction that it holds must not hold up the last save.
+    owner.database.fence()
     # Work that ended between the final save and here may have changed state once more (DB-036).
     failure = await _final_save(owner) or failure
     steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (

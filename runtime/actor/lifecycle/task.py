@@ -17,6 +17,7 @@ from runtime.actor.calls.raw_requests import RawRequests
 from runtime.actor.calls.time_limit import LimitedCalls
 from runtime.actor.connections.table import ConnectionTable
 from runtime.actor.database.actor_database import ActorDatabase
+from runtime.actor.database.actor_rows import ActorRows
 from runtime.actor.hook_timeouts import call_limited
 from runtime.actor.kv import KeyValue
 from runtime.actor.lifecycle import stop_requests as intents
@@ -68,7 +69,6 @@ class ActorTask:
         self.definition = definition
         self.identity = identity
         self.host = host
-        self.storage = storage
         self.options = options = definition.options
         self.log = LimitedLogger(actor_logger(identity))
         self.metrics = host.metrics.of(definition.name)
@@ -102,6 +102,7 @@ class ActorTask:
         self.queue_sends = QueueSends(self, transient, self.admissions)
         self.raw_requests = RawRequests(self, transient)
         self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
+        self.storage = ActorRows(storage, self.database, self.log)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)

@@ -48,6 +48,10 @@ class GenerationStorage:
         """Every row that a start needs, by table."""
         return await self._storage.load(self._scope)
 
+    def has_database(self) -> bool:
+        """Whether the actor's database file exists."""
+        return self._storage.has_database(self._scope)
+
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> SqlWorker:
         """Open the actor's database file on a thread of its own."""
         storage = self._storage

@@ -7,8 +7,8 @@ import binascii
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import make_error
-from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.namespaces import DATACENTER
+from runtime.hosting.standalone.peek import StoredRows
 from runtime.hosting.standalone.rest.bodies import CreateActor, Empty, GetOrCreateActor, decode_body, decode_input
 from runtime.hosting.standalone.rest.request import check_id
 from runtime.inspector.token import stored_token
@@ -200,7 +200,7 @@ class ActorEndpoints:
             raise make_error("core.internal_error") from None
         # While one fixed token opens every actor, an actor's own one is nobody's business (INSP-017).
         shown = key == INSPECTOR_TOKEN_KEY and self._host.options.fixed_inspector_token is None
-        token = await stored_token(GenerationStorage(self._host.storage, slot.actor_id, slot.record.generation)) if shown else None
+        token = await stored_token(StoredRows(self._host.storage, slot.actor_id)) if shown else None
         if token is None:
             raise make_error("actor.kv_key_not_found")
         # The first start made the token, so that is when it last changed.
