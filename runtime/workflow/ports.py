@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.lifecycle.states import LifecycleState
@@ -99,7 +99,7 @@ class RunContext(Protocol):
 class Saver(Protocol):
     """Who saves the actor's state."""
 
-    async def save_now(self, extra: Sequence[Op] = ()) -> None:
+    async def save_now(self, extra: Callable[[], Sequence[Op]] = tuple) -> None:
         """Save what is unsaved with `extra` rows in the same batch; returns when durable."""
 
 

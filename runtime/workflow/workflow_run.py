@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runtime.actor.lifecycle.abort import AbortSignal
+    from runtime.storage.base import Op
+    from runtime.workflow.history import Changes
     from runtime.workflow.ports import Messages, RunContext, WorkflowOwner
 
 # From here on the actor itself saves nothing more: rows that came later would show work whose state is lost (WF-145).
@@ -33,6 +35,25 @@ class Pass:
     visited: set[Location] = field(default_factory=set)
     handlers: list[tuple[Entry, Callable[..., Any]]] = field(default_factory=list)
     uncompleted: list[Any] = field(default_factory=list)
+
+
+class Flush:
+    """What one flush takes out of a history, when it is told to."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._taken: Changes | None = None
+        self.deletions: list[Op] = []
+
+    def take(self) -> list[Op]:
+        """The writes of this moment."""
+        writes, self.deletions, self._taken = self._history.take_changes()
+        return writes
+
+    def give_back(self) -> None:
+        """They were not written, as far as is known (WF-143)."""
+        if self._taken is not None:
+            self._history.restore(self._taken)
 
 
 class WorkflowRun:
@@ -98,17 +119,17 @@ class WorkflowRun:
         async with self._flushing:
             if not self.history.is_dirty:
                 return
-            writes, deletions, taken = self.history.take_changes()
+            flush = Flush(self.history)
             try:
-                # Through the saver, which adds the state of this moment to the same batch (WF-140).
-                if writes:
-                    await self._owner.saver.save_now(extra=writes)
+                # Through the saver, which takes them at the moment at which it takes the state (WF-140): the end of a step that another
+                # branch came to meanwhile must not miss in the batch that has what the step did to the state.
+                await self._owner.saver.save_now(flush.take)
             except BaseException:
                 # Also for a cancelled caller: whether the batch went through is unknown, and writing it twice does no harm.
-                self.history.restore(taken)
+                flush.give_back()
                 raise
-            if deletions:
-                await self._owner.commit(deletions)
+            if flush.deletions:
+                await self._owner.commit(flush.deletions)
         self._owner.changed(Part.WORKFLOW)
 
     async def mark(self, location: Location, kind: str, data: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ the value that the control plane was given last, so that the many changes which 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.actor.rows import ACTOR_TABLE, ALARM_KEY, RUN_WAKE_KEY
@@ -56,6 +57,7 @@ class Alarm:
         self._owner = owner
         self._writes = writes
         self._pushed: int | None = None
+        self._pushing: asyncio.Task[None] | None = None
         self.run_wake: int | None = None
 
     def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
@@ -72,15 +74,21 @@ class Alarm:
 
     async def push(self, upcoming: int | None) -> None:
         """Tell the control plane, unless it was told so last (TASK-241)."""
-        if upcoming == self._pushed:
-            return
-        # Noted before the first await: a second push of the same value meanwhile has nothing to do.
-        self._pushed = upcoming
+        if upcoming != self._pushed:
+            # Noted before the first await: a second push of the same value meanwhile has nothing to do but to wait.
+            self._pushed = upcoming
+            self._pushing = self._writes.start(self._push(upcoming))
+        # Also whoever came second: its schedule is no safer than the alarm that is under way for it.
+        if self._pushing is not None and not self._pushing.done():
+            await asyncio.shield(self._pushing)
+
+    async def _push(self, upcoming: int | None) -> None:
         try:
             # The alarm first: a crash in between repeats a push at the next start, the other order would lose an alarm.
             await self.tell(upcoming)
             await self._write([Put(ACTOR_TABLE, ALARM_KEY, cbor.dumps_exact(upcoming))])
         except BaseException:
+            # Whether it got through is unknown, also to a push that came meanwhile and went through before.
             self._pushed = UNKNOWN
             raise
 

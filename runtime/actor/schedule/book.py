@@ -6,6 +6,7 @@ through a host and its inbox and may be refused there, the timer needs nobody; w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import uuid
 from dataclasses import replace
@@ -66,7 +67,7 @@ class ScheduleBook:
     def __init__(self, owner: ScheduleOwner) -> None:
         self._owner = owner
         self._items: dict[str, Schedule] = {}
-        self._creating = 0
+        self._coming: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._suspended = True
         # One set of writes for book and alarm: a stop waits for both at once.
@@ -124,22 +125,29 @@ class ScheduleBook:
 
     async def _create(self, item: Schedule) -> None:
         limit = self._owner.options.max_schedules
-        if item.id not in self._items and len(self._items) + self._creating >= limit:
+        if item.id not in self._items and len(self._items) + len(self._coming) >= limit:
             raise make_error("schedule.max_schedules_exceeded", maximum=limit)
         item.check()
         row = item.put()
         # As it will be read back: what the caller does to its arguments later changes nothing (TASK-214).
         item = Schedule.load(row.key, row.value)
         # Counted while it is being written, or a burst of creations would pass the limit together (TASK-209).
-        self._creating += 1
+        self._coming.append(item.trigger_at)
         await self._writes.finish(self._store(item, row))
 
     async def _store(self, item: Schedule, row: Put) -> None:
         try:
+            # The alarm first: killed in between, the actor is woken for nothing, and not left with a schedule that wakes nobody.
+            await self.sync_alarm()
             await self._owner.commit([row])
             self._items[item.id] = item
-        finally:
-            self._creating -= 1
+        except BaseException:
+            self._coming.remove(item.trigger_at)
+            # One that is too early does no harm; it is put right with the next change at the latest.
+            with contextlib.suppress(Exception):
+                await self.sync_alarm()
+            raise
+        self._coming.remove(item.trigger_at)
         self._owner.metrics.mutations["scheduled_events_update"] += 1
         await self.changed()
 
@@ -200,14 +208,25 @@ class ScheduleBook:
 
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
-        await self._alarm.set_run_wake(epoch_ms)
-        await self.changed()
+        if epoch_ms is None:
+            await self._alarm.set_run_wake(None)
+            await self.changed()
+            return
+        # As for a schedule, the alarm goes first.
+        moment = min(epoch_ms, LATEST_MS)
+        self._coming.append(moment)
+        try:
+            await self.sync_alarm()
+            await self._alarm.set_run_wake(moment)
+        finally:
+            self._coming.remove(moment)
+            await self.changed()
 
     @property
     def next_trigger(self) -> int | None:
         """The earliest trigger of all, epoch milliseconds."""
         # Computed and not kept: there are at most `max_schedules`, and a cached minimum would have to follow every change.
-        triggers = [item.trigger_at for item in self._items.values()]
+        triggers = [item.trigger_at for item in self._items.values()] + self._coming
         if self._alarm.run_wake is not None:
             triggers.append(self._alarm.run_wake)
         return min(triggers, default=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.declaration.options import Options
     from runtime.storage.base import Op
@@ -58,7 +58,7 @@ class StateSaver:
         self._last_save = self._loop.time()  # so that the first save of a generation is throttled like any other
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[tuple[asyncio.Future[None], Sequence[Op]]] = []
+        self._waiting: list[tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]] = []
         self._running: asyncio.Task[None] | None = None
         self._closed = False
         self._failures = 0
@@ -83,13 +83,14 @@ class StateSaver:
             self._timer.cancel()
         self._timer = clock.call_later(due - now, self._tick)
 
-    async def save_now(self, extra: Sequence[Op] = ()) -> None:
-        """Save what is unsaved, with `extra` rows in the same batch; returns when durable (RUN-141, RUN-144).
+    async def save_now(self, extra: Callable[[], Sequence[Op]] = tuple) -> None:
+        """Save what is unsaved, with `extra()` in the same batch; returns when durable (RUN-141, RUN-144).
 
-        A cancelled caller does not take the save back.
+        Asked for at the moment that everything else is collected: rows of an earlier moment, beside the state of this one, would be
+        halves of two things. A cancelled caller does not take the save back.
 
         Raises:
-            Exception: The storage refused; everything stays unsaved (RUN-149).
+            Exception: The storage refused, and everything stays unsaved (RUN-149); or what `extra` raised.
         """
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((waiter, extra))
@@ -139,8 +140,7 @@ class StateSaver:
         ops = [op for _, rows in collected for op in rows]
         failure = broken[0][1] if broken else None
         if failure is None:
-            for _, extra in waiting:
-                ops += extra
+            waiting = [(waiter, extra) for waiter, extra in waiting if self._bring(ops, waiter, extra)]
         written = True
         try:
             if ops:
@@ -171,7 +171,18 @@ class StateSaver:
                 broken.append((source, error))
         return collected, broken
 
-    def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Sequence[Op]]]) -> None:
+    def _bring(self, ops: list[Op], waiter: asyncio.Future[None], extra: Callable[[], Sequence[Op]]) -> bool:
+        """Add what one caller brings along; what cannot be is that caller's alone."""
+        try:
+            ops += extra()
+        except Exception as error:
+            if not waiter.done():
+                waiter.set_exception(error)
+                waiter.exception()
+            return False
+        return True
+
+    def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]]) -> None:
         self._owner.log.error("actor state save failed", error=repr(error))
         for waiter, _ in waiting:
             if not waiter.done():

@@ -241,7 +241,7 @@ async def test_the_saver_writes_all_sources_and_extra_rows_in_one_batch():
 
         task.saver.add_source(Source())
         task.state.value.n = 4
-        await task.saver.save_now(extra=[Put("workflow", b"w", b"z")])
+        await task.saver.save_now(extra=lambda: [Put("workflow", b"w", b"z")])
         assert {op.table for op in world.storage.commits[-1]} == {"actor", "conn", "workflow"}
         assert Source.settled_with == [True]
         world.storage.broken = True

@@ -231,3 +231,42 @@ async def test_a_time_beyond_the_calendar_is_as_good_as_never(seconds):
     await owner.book.set_run_wake(10**30)
     assert [item.trigger_at for item in Planning(owner.batches).book.pending()][-1] == 8_640_000_000_000_000
     owner.book.suspend()
+
+
+@virtual
+async def test_whoever_wakes_the_actor_knows_of_a_schedule_before_storage_has_it():
+    """TASK-200, TASK-240: killed in between, the actor is woken for nothing, and no schedule waits for a wake that never comes."""
+    owner = Planning()
+    stored = []
+
+    async def set_alarm(*told):
+        stored.append((told[-1], any(table == "schedule" or key == b"run_wake" for table, key in owner.rows)))
+
+    owner.set_alarm = set_alarm
+    await owner.book.at(clock.now_ms() + 50_000, "x", [])
+    assert [known for _, known in stored] == [False]
+    await owner.book.remove(owner.book.pending()[0].id, recurring=False)
+    stored.clear()
+    await owner.book.set_run_wake(clock.now_ms() + 50_000)
+    assert [known for _, known in stored] == [False]
+    owner.book.suspend()
+
+
+@virtual
+async def test_two_schedules_at_once_are_both_stored_after_their_alarm():
+    """TASK-200: the second one finds the alarm told already, but not yet durable."""
+    owner = Planning()
+    told = asyncio.Event()
+
+    async def set_alarm(*_):
+        await told.wait()
+
+    owner.set_alarm = set_alarm
+    first, second = (asyncio.ensure_future(owner.book.after(delay, "x", [])) for delay in (50, 60))
+    await settle()
+    assert not first.done() and not second.done()
+    assert not any(table == "schedule" for table, _ in owner.rows)
+    told.set()
+    await asyncio.gather(first, second)
+    assert len(owner.book.pending()) == 2
+    owner.book.suspend()

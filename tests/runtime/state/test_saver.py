@@ -64,7 +64,7 @@ async def test_who_comes_during_a_save_waits_for_the_next():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     a.dirty = True
-    second = asyncio.create_task(saver.save_now([Put("t", b"extra", b"")]))
+    second = asyncio.create_task(saver.save_now(lambda: [Put("t", b"extra", b"")]))
     await asyncio.sleep(0)
     owner.held.set()
     await asyncio.gather(first, second)
@@ -89,7 +89,7 @@ async def test_a_source_that_cannot_be_serialized_keeps_no_other_from_being_writ
     saver, owner, a, b = build()
     a.dirty, b.dirty = TypeError("not storable"), True
     with pytest.raises(TypeError):
-        await saver.save_now([Put("t", b"extra", b"")])
+        await saver.save_now(lambda: [Put("t", b"extra", b"")])
     # Not what the caller brought along: it belongs to a save that is whole.
     assert [[op.key for op in batch] for batch in owner.batches] == [[b"b"]]
     assert (a.outcomes, b.outcomes) == ([False], [True])

@@ -270,3 +270,21 @@ async def test_nothing_changed_nothing_written(tmp_path):
         before = len(flow.workflow_commits())
         await flow.finish()
         assert before > 3 and len(flow.workflow_commits()) == before
+
+
+@virtual
+async def test_the_ends_of_steps_that_branches_come_to_at_once_are_with_their_state(tmp_path):
+    """WF-140, DB-023: no batch has what a step did to the state without the end of that step."""
+
+    async def body(ctx):
+        def note(name):
+            return lambda c: c.state.log.append(name)
+
+        await ctx.join("join", {name: lambda branch, name=name: branch.step("s", note(name)) for name in ("left", "right")})
+
+    async with Flow(tmp_path) as flow:
+        assert (await flow.finish(body)).state == "completed"
+        batches = [[op for op in ops if isinstance(op, Put)] for ops in flow.storage.commits]
+        [batch] = [puts for puts in batches if any(op.table == "actor" and b"right" in op.value for op in puts)]
+        ended = [op for op in batch if op.table == TABLE and op.key.startswith(b"m") and b"completed" in op.value]
+        assert len(ended) == 2
