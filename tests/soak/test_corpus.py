@@ -38,7 +38,7 @@ def test_the_corpus_passes_in_real_time(record_property: Record) -> None:
 
 def test_the_corpus_passes_against_a_server(record_property: Record) -> None:
     """The server of `conform serve`, on its own loop and with its own limits; in real time, every encoding, without the timing suites."""
-    target = TargetOptions(target="reference-process")
+    target = TargetOptions("reference-process")
     report = asyncio.run(runner.run(RunRequest(target=target, time=TimeMode.REAL, storages=("sqlite",), lane="parallel", jobs=2)))
     found = [f"{result.verdict} {result.id}" for result in report.results if result.verdict not in {Verdict.PASS, Verdict.SKIP}]
     record_property("figures", f"{len(report.results)} results, {len(found)} neither passed nor unsupported; {', '.join(found[:3])}")

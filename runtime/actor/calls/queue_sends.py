@@ -15,6 +15,7 @@ from runtime.actor.calls.replies import settle
 from runtime.actor.queue.waiting import wait_until
 from runtime.errors import forbidden, make_error
 from runtime.protocol.messages import QueueResult
+from runtime.protocol.storable import Unstorable
 
 if TYPE_CHECKING:
     from runtime.actor.calls.admission import Admissions
@@ -68,10 +69,10 @@ class QueueSends:
         """A send without connection, guard and declaration, for an inspector (INSP-064); through the inbox like any other (TASK-003).
 
         Raises:
-            ActorError: What `admit` and `MessageQueue.send` raise.
+            ActorError: What `admit` and `store` raise.
         """
         reply: asyncio.Future[StoredMessage] = asyncio.get_running_loop().create_future()
-        self._admit("dispatch_queue_send", lambda: settle(self._owner.queue.send(name, body), reply), reply)
+        self._admit("dispatch_queue_send", lambda: settle(store(self._owner.queue, name, body), reply), reply)
         return await reply
 
 
@@ -100,7 +101,7 @@ async def send_external(
         `completed`, with the response when there is one, or `timedOut`.
 
     Raises:
-        ActorError: auth.forbidden; and those of `MessageQueue.send`.
+        ActorError: auth.forbidden; and those of `store`.
         TypeError: The guard's answer is not a bool (ACCESS-021).
     """
     if timeout is not None and not timeout >= 0:
@@ -111,11 +112,11 @@ async def send_external(
     if declared.can_publish is not None:
         await _check_guard(declared.can_publish, c, name)
     if not wait:
-        await queue.send(name, body)
+        await store(queue, name, body)
         return QueueResult("completed")
     # The time counts from here, with the write in it: it is the sender's patience and not the receiver's.
     deadline = None if timeout is None else clock.monotonic() + timeout
-    stored = await queue.send(name, body, answer=True)
+    stored = await store(queue, name, body, answer=True)
     answer = queue.answer_of(stored)
     try:
         if not await wait_until(answer, deadline):
@@ -123,6 +124,18 @@ async def send_external(
         return QueueResult("completed", answer.result())
     finally:
         queue.forget_answer(stored)
+
+
+async def store(queue: MessageQueue, name: str, body: Any, *, answer: bool = False) -> StoredMessage:
+    """`MessageQueue.send` for a caller outside the actor, to whom a message that cannot be kept is a mistake in the message.
+
+    Raises:
+        ActorError: queue.invalid_payload for what decodes but has no row (QUEUE-010); and those of `MessageQueue.send`.
+    """
+    try:
+        return await queue.send(name, body, answer=answer)
+    except Unstorable as error:
+        raise make_error("queue.invalid_payload") from error
 
 
 async def _check_guard(guard: UserFunction, c: object, name: str) -> None:

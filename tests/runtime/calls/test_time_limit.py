@@ -89,7 +89,7 @@ async def test_the_end_of_the_actor_drops_the_reply():
 async def test_a_queue_send_is_guarded_and_stored():
     sent = []
 
-    async def store(name, body):
+    async def store(name, body, *, answer=False):
         sent.append((name, body))
 
     owner, calls = made()

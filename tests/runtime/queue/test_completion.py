@@ -186,6 +186,16 @@ async def test_guards():
     assert len(owner.queue) == 1
 
 
+@pytest.mark.parametrize("wait", [False, True])
+async def test_a_message_that_decodes_and_cannot_be_kept_is_the_senders_mistake(wait):
+    owner = Generation()
+    deep = []
+    for _ in range(130):
+        deep = [deep]
+    assert await failing(publish(owner, body=deep, wait=wait)) == "queue.invalid_payload"
+    assert len(owner.queue) == 0
+
+
 async def test_outside_waits():
     async def scenario():
         owner = Generation()
