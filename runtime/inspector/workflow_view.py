@@ -178,6 +178,8 @@ def _write_meta(writer: Writer, meta: Metadata) -> None:
 
 
 def _u32(writer: Writer, value: int) -> Writer:
+    # A version may be any whole number from 1, but the field has four bytes.
+    value = min(value, 0xFFFF_FFFF)
     # The writer knows only the widths that the client protocol needs.
     return writer.u16(value & 0xFFFF).u16(value >> 16)
 

@@ -7,9 +7,19 @@ derives from `BaseException`, so that `except Exception` in user code cannot swa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import ActorError, UserError
+from runtime.protocol.payload import text_of
+from runtime.protocol.storable import Unstorable, check_storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_TEXT = 8_192
+"""Characters of an error's texts that are kept: what is said of a failure must not be what keeps it from being recorded (WF-182)."""
+MAX_FIELDS = 32
+"""Own fields of an error that are kept."""
 
 CRITICAL, TIMEOUT, EXHAUSTED, ROLLBACK = "critical", "timeout", "exhausted", "rollback"
 
@@ -23,15 +33,43 @@ def error_name(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """`{name, message, metadata?}` of an error; metadata holds its scalar own fields (WF-061, WF-185)."""
-    message = error.message if isinstance(error, ActorError) else str(error)
-    described: dict[str, Any] = {"name": error_name(error), "message": message}
-    own = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float, bool)) and name[:1] != "_"}
+    """`{name, message, metadata?}` of an error, fit to be stored; metadata holds its scalar own fields (WF-061, WF-185)."""
+    if isinstance(error, StoredWorkflowError):
+        return error.described()
+    described: dict[str, Any] = {"name": _kept(error_name(error)), "message": _kept(_message(error))}
+    own = {_kept(name): _scalar(value) for name, value in vars(error).items() if _is_own(name, value)}
     # Of an `ActorError` the message is a field, and stands above already.
     own.pop("message", None)
     if own:
-        described["metadata"] = own
+        described["metadata"] = dict(list(own.items())[:MAX_FIELDS])
     return described
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return error.message if isinstance(error, ActorError) else str(error)
+    # `__str__` is user code, too, and what it raises must not stand in for the failure.
+    except Exception:
+        return f"<{type(error).__name__} that has no text>"
+
+
+def _is_own(name: object, value: object) -> bool:
+    return isinstance(name, str) and name[:1] != "_" and isinstance(value, (str, int, float, bool))
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return _kept(value)
+    try:
+        check_storable(value)
+    # An integer of any length: its digits would be no use to anybody, either.
+    except Unstorable as error:
+        return str(error)
+    return value
+
+
+def _kept(text: str) -> str:
+    return text_of(text[:MAX_TEXT])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +84,28 @@ class StepFailure:
     def to_wire(self) -> dict[str, Any]:
         """The object workflow code sees."""
         return {"kind": self.kind, "stepName": self.step_name, "attempts": self.attempts, "error": self.error}
+
+
+class StoredWorkflowError(Exception):
+    """The error of a workflow that failed in an earlier generation, met again after its rollback (WF-136).
+
+    Attributes:
+        name: What the error was called.
+        metadata: Its scalar own fields, None without any.
+    """
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        super().__init__(stored.get("message", ""))
+        self.name: str = stored.get("name", "Error")
+        self.metadata: Mapping[str, Any] | None = stored.get("metadata")
+
+    def __str__(self) -> str:
+        return f"{self.name}: {super().__str__()}"
+
+    def described(self) -> dict[str, Any]:
+        """As the first error was described."""
+        described: dict[str, Any] = {"name": self.name, "message": super().__str__()}
+        return described if self.metadata is None else {**described, "metadata": dict(self.metadata)}
 
 
 class WorkflowFailure(Exception):

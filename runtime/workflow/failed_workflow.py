@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.workflow.errors import RollbackCheckpointError, WorkflowFailure, describe
+from runtime.workflow.errors import RollbackCheckpointError, StoredWorkflowError, WorkflowFailure, describe
 from runtime.workflow.rollback import roll_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runtime.workflow.workflow_run import WorkflowRun
-
-
-class StoredWorkflowError(Exception):
-    """The error of a workflow that failed in an earlier generation, met again after its rollback (WF-136)."""
 
 
 async def fail(run: WorkflowRun, again: Callable[[], Awaitable[Any]], error: Exception) -> None:
@@ -32,33 +28,47 @@ async def fail(run: WorkflowRun, again: Callable[[], Awaitable[Any]], error: Exc
         Exception: The error itself, unless it is a failure that the workflow was built to have (WF-181).
     """
     stored = describe(error)
+    built_in = isinstance(error, WorkflowFailure)
     reported = isinstance(error, WorkflowFailure) and error.failure is not None
-    if isinstance(error, RollbackCheckpointError):
-        # Which handlers may run is not known without the checkpoint: none does (WF-130).
-        run.history.set_outcome("failed", error=stored)
-        await run.record()
-    else:
-        # Durable before the first handler, or a crash would let the workflow go on behind a compensated step (WF-136).
-        run.history.set_outcome("rolling_back", error=stored, unreported=not reported)
-        await run.record()
+    # Which handlers may run is not known without the checkpoint: none does (WF-130).
+    state = "failed" if isinstance(error, RollbackCheckpointError) else "rolling_back"
+    run.history.set_outcome(state, error=stored, unreported=not reported, built_in=built_in)
+    # Durable before the first handler, or a crash would let the workflow go on behind a compensated step (WF-136).
+    if await _recorded(run) and state == "rolling_back":
         await roll_back(run, again)
     if not reported:
         await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
-    # A failure that the workflow was built to have is no failure of the run handler (WF-181).
-    if not isinstance(error, WorkflowFailure):
+    if not built_in:
         raise error
-    run.context.log.warning("workflow failed and will sleep until woken", error=f"{stored['name']}: {stored['message']}")
+    _warn(run, stored)
 
 
 async def go_on_failing(run: WorkflowRun, again: Callable[[], Awaitable[Any]]) -> None:
-    """End a rollback that was cut off, and report what is still owed (WF-137).
+    """End a rollback that was cut off, report what is still owed, and end the run handler as the first one would have (WF-137, WF-181).
 
     Raises:
-        StoredWorkflowError: Always, with the text of the first error.
+        StoredWorkflowError: The first error by name, text and fields, unless it is a failure that the workflow was built to have.
     """
     before = run.history.outcome
     await roll_back(run, again)
     stored = before.error or {}
     if before.unreported:
         await run.report({"workflow": {"workflowId": run.context.actor_id, "error": stored}})
-    raise StoredWorkflowError(stored.get("message", ""))
+    if not before.built_in:
+        raise StoredWorkflowError(stored)
+    _warn(run, stored)
+
+
+async def _recorded(run: WorkflowRun) -> bool:
+    try:
+        await run.record()
+    # A storage that refuses keeps nobody from learning that the workflow failed; the next generation meets the failure again (WF-171).
+    except Exception as refused:
+        run.context.log.error("the failure of a workflow could not be recorded", error=str(refused))
+        return False
+    return True
+
+
+def _warn(run: WorkflowRun, stored: dict[str, Any]) -> None:
+    # A failure that the workflow was built to have is no failure of the run handler (WF-181).
+    run.context.log.warning("workflow failed and will sleep until woken", error=f"{stored.get('name')}: {stored.get('message')}")

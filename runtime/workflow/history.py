@@ -2,7 +2,7 @@
 
 The whole history of a workflow is in memory while its actor lives: pruning keeps it small (WF-076), and a pass looks up every entry.
 Rows (table `workflow`): `n<index>` name registry, `e<id>` entry, `m<id>` metadata, `s` state, `o` output, `x` error,
-`u` whether the error is unreported.
+`u` whether the error is unreported, `f` whether it is a failure that the workflow was built to have.
 """
 
 from __future__ import annotations
@@ -89,12 +89,16 @@ class Entry:
 
 @dataclass(slots=True)
 class Outcome:
-    """State, output and error of the workflow as a whole (WF-026, WF-185); whether the error is still to be reported (WF-171)."""
+    """State, output and error of the workflow as a whole (WF-026, WF-185).
+
+    `unreported`: the error is still to be reported (WF-171). `built_in`: it is one of those that end the run handler normally (WF-181).
+    """
 
     state: str = PENDING
     output: Any = UNDEFINED
     error: dict[str, Any] | None = None
     unreported: bool = False
+    built_in: bool = False
 
 
 class FlushTooLargeError(Exception):
@@ -144,6 +148,8 @@ class History:
                 history.outcome.error = item
             elif tag == b"u":
                 history.outcome.unreported = item
+            elif tag == b"f":
+                history.outcome.built_in = item
         # Storage gives rows by id. Replay and rollback ask for the order in which things were recorded.
         for entry in sorted(by_id.values(), key=lambda item: item.order):
             entry.meta = metas.get(entry.id)
@@ -159,9 +165,15 @@ class History:
         return entry
 
     def add(self, location: Location, kind: str, data: dict[str, Any], *, with_meta: bool = False) -> Entry:
-        """Record a new entry; durable with the next flush."""
-        self._register(location)
+        """Record a new entry; durable with the next flush.
+
+        Raises:
+            Unstorable: A name or something in it has no stored form.
+            FlushTooLargeError: It does not fit into a flush. Nothing was recorded in either case, so nothing else is held up (WF-182).
+        """
         entry = Entry(str(uuid.uuid4()), location, kind, data, self._order)
+        check_fits(entry, data)
+        self._register(location)
         self._order += 1
         if with_meta:
             entry.meta = Metadata(created_at=clock.now_ms())
@@ -179,11 +191,24 @@ class History:
         """Mark an entry as changed."""
         self._dirty[entry.id] = entry
 
-    def set_outcome(self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None, unreported: bool = False) -> None:
+    def replace(self, entry: Entry, **changes: Any) -> None:
+        """Change fields of an entry's data, provided that they fit into a flush.
+
+        Raises:
+            FlushTooLargeError: They do not; the entry is as it was, and holds up no other one's flush (WF-141).
+        """
+        data = {**entry.data, **changes}
+        check_fits(entry, data)
+        entry.data = data
+        self.touch(entry)
+
+    def set_outcome(
+        self, state: str, *, output: Any = UNDEFINED, error: dict[str, Any] | None = None, unreported: bool = False, built_in: bool = False
+    ) -> None:
         """Change the workflow's own state, output and error."""
-        # Only a difference is written, so a replay that comes to the same end writes nothing.
-        outcome = Outcome(state, output, error, unreported)
-        if self.outcome != outcome:
+        outcome = Outcome(state, copied(output), error, unreported, built_in)
+        # Only a difference is written, so a replay that comes to the same end writes nothing. By the bytes: 1 is not True, but NaN is NaN.
+        if _outcome_values(self.outcome) != _outcome_values(outcome):
             self.outcome = outcome
             self._outcome_dirty = True
 
@@ -213,17 +238,15 @@ class History:
         """
         writes: list[Put] = [Put(TABLE, f"n{self.names[name]}".encode(), encode(name)) for name in self._new_names]
         for entry in self._dirty.values():
-            body = {"location": list(entry.location), "kind": entry.kind, "data": entry.data, "order": entry.order}
-            writes.append(Put(TABLE, b"e" + entry.id.encode(), encode(body)))
+            writes.append(Put(TABLE, b"e" + entry.id.encode(), encode(_stored(entry, entry.data))))
             if entry.meta is not None:
                 meta = {name: getattr(entry.meta, name) for name in Metadata.__slots__}
                 writes.append(Put(TABLE, b"m" + entry.id.encode(), encode(meta)))
         if self._outcome_dirty:
-            writes.append(Put(TABLE, b"s", encode(self.outcome.state)))
-            writes.append(Put(TABLE, b"o", encode(self.outcome.output)))
-            writes.append(Put(TABLE, b"x", encode(self.outcome.error)))
+            state, output, error, unreported, built_in = _outcome_values(self.outcome)
+            writes += [Put(TABLE, b"s", state), Put(TABLE, b"o", output), Put(TABLE, b"x", error)]
             if self.outcome.error is not None:
-                writes.append(Put(TABLE, b"u", encode(self.outcome.unreported)))
+                writes += [Put(TABLE, b"u", unreported), Put(TABLE, b"f", built_in)]
         # Before anything is taken: a flush that is refused leaves all marks as they were.
         _check_limits(writes)
         deletions: list[Op] = []
@@ -261,11 +284,28 @@ class Changes:
     deleted: list[Entry]
 
 
+def _stored(entry: Entry, data: dict[str, Any]) -> dict[str, Any]:
+    return {"location": list(entry.location), "kind": entry.kind, "data": data, "order": entry.order}
+
+
+def _outcome_values(outcome: Outcome) -> tuple[bytes, ...]:
+    return tuple(map(encode, (outcome.state, outcome.output, outcome.error, outcome.unreported, outcome.built_in)))
+
+
+def check_fits(entry: Entry, data: dict[str, Any]) -> None:
+    """Return if the entry could be flushed with this data; raises `FlushTooLargeError` or `Unstorable`."""
+    _check_value(encode(_stored(entry, data)))
+
+
+def _check_value(value: bytes) -> None:
+    if len(value) > MAX_VALUE:
+        raise FlushTooLargeError(f"workflow value of {len(value)} bytes is over the limit of {MAX_VALUE}")
+
+
 def _check_limits(writes: list[Put]) -> None:
     total = 0
     for write in writes:
-        if len(write.value) > MAX_VALUE:
-            raise FlushTooLargeError(f"workflow value of {len(write.value)} bytes is over the limit of {MAX_VALUE}")
+        _check_value(write.value)
         total += len(write.key) + len(write.value)
     if len(writes) > MAX_ROWS or total > MAX_FLUSH:
         raise FlushTooLargeError(f"workflow flush of {len(writes)} rows and {total} bytes is over the limit")

@@ -65,9 +65,8 @@ async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any
                     f'Loop "{name}" returned undefined for a stateful iteration. Return Loop.continue(state) or Loop.break(value).'
                 )
             result = Continue(entry.data["state"])
-        entry.data = {**entry.data, "state": copied(result.state), "iteration": iteration + 1}
         # Not flushed: the entries of the iteration are durable, so a crash here repeats an iteration that finds everything done.
-        history.touch(entry)
+        history.replace(entry, state=copied(result.state), iteration=iteration + 1)
         if (iteration + 1) % prune_interval == 0:
             await _prune(scope, entry, iteration + 1 - size)
         # A body without an entry of its own would spin through the whole grace period.
@@ -76,9 +75,8 @@ async def run_loop(scope: Scope, name: str, body: Callable[..., Any], state: Any
 
 async def _break(scope: Scope, entry: Entry, result: Break, size: int) -> Any:
     assert entry.meta is not None
-    entry.data = {**entry.data, "output": copied(result.value)}
+    scope.run.history.replace(entry, output=copied(result.value))
     entry.meta.status, entry.meta.completed_at = COMPLETED, clock.now_ms()
-    scope.run.history.touch(entry)
     await _prune(scope, entry, entry.data["iteration"] + 1 - size)
     # As a later pass will give it, so that code cannot tell the passes apart.
     return copied(entry.data["output"])

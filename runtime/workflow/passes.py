@@ -42,6 +42,7 @@ async def _drive(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> No
     # A rollback that was cut off goes on before any code runs forward (WF-137).
     if before.state == "rolling_back":
         await go_on_failing(run, lambda: body(WorkflowContext(run)))
+        return
     while True:
         # A completed workflow is run through at each wake, too, and that must write nothing (WF-147).
         if run.history.outcome.state != "completed":

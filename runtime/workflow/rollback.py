@@ -56,7 +56,7 @@ async def roll_back(run: WorkflowRun, replay: Callable[[], Awaitable[Any]]) -> N
         meta.rollback_completed_at, meta.rollback_error = clock.now_ms(), None
         run.history.touch(entry)
         await run.record()
-    run.history.set_outcome("failed", error=run.history.outcome.error)
+    run.history.set_outcome("failed", error=run.history.outcome.error, built_in=run.history.outcome.built_in)
     await run.record()
 
 

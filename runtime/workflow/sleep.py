@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from runtime import clock
+from runtime.actor.schedule.cron import LATEST_MS
 from runtime.workflow.errors import BranchCancelled, RollbackStop, Yield
 from runtime.workflow.history import COMPLETED
 
@@ -43,6 +44,8 @@ async def deadline_entry(scope: Scope, name: str, deadline_ms: int) -> Entry:
     if entry is None:
         if scope.run.current.rollback:
             raise RollbackStop
+        # A time that nobody can tell, also an inspector, would be stored and never be read again.
+        deadline_ms = max(0, min(deadline_ms, LATEST_MS))
         # Durable before anything waits for it, or a crash during the wait would begin the wait anew.
         entry = scope.run.history.add(location, "sleep", {"deadline": deadline_ms, "state": "pending"})
         await scope.run.flush()

@@ -91,7 +91,11 @@ async def _attempt(scope: Scope, entry: Entry, name: str, body: Callable[..., An
     run.history.touch(entry)
     try:
         output = copied(await _run_body(run, name, body, options))
-        entry.data = {"output": output}
+        if options.ephemeral:
+            entry.data = {"output": output}
+        else:
+            # Before a branch beside this one can flush: what does not fit is this step's failure and no other's (WF-141).
+            run.history.replace(entry, output=output)
         meta.status, meta.completed_at, meta.error, meta.details = COMPLETED, clock.now_ms(), None, None
         meta.attempts, meta.last_attempt_at = meta.attempts + 1, started
         run.history.touch(entry)
@@ -186,7 +190,8 @@ def _failure(name: str, meta: Metadata) -> StepFailure:
     error, _, message = (meta.error or "Error: ").partition(": ")
     described: dict[str, Any] = {"name": error, "message": message}
     if meta.details:
-        described["metadata"] = meta.details
+        # Code gets it as `failure`, and what it does to it must not show in the next pass (WF-022).
+        described["metadata"] = dict(meta.details)
     return StepFailure(meta.kind or EXHAUSTED, name, meta.attempts, described)
 
 

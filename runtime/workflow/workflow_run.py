@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observer import Part
+from runtime.protocol.storable import Unstorable
 from runtime.workflow.errors import Evicted, RollbackStop
-from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location
+from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location, copied
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -142,10 +143,10 @@ class WorkflowRun:
         await self.flush()
 
     async def record(self) -> None:
-        """Flush what becomes of a failed workflow, without entries that are too large for it."""
+        """Flush what becomes of a failed workflow, without entries that have no place in it."""
         try:
             await self.flush()
-        except FlushTooLargeError:
+        except (FlushTooLargeError, Unstorable):
             # That it failed is small and always fits; the entry that did not fit would stand in the way for ever (WF-182).
             self.history.give_up()
             await self.flush()
@@ -178,7 +179,8 @@ class WorkflowRun:
         if self._on_error is None:
             return
         try:
-            result = self._on_error(self.context, event)
+            # A copy: parts of the event are recorded, and a hook may do to it what it likes (WF-022).
+            result = self._on_error(self.context, copied(event))
             if hasattr(result, "__await__"):
                 await result
         except Exception as error:

@@ -19,7 +19,7 @@ from runtime.workflow.errors import (
     describe,
     error_name,
 )
-from runtime.workflow.history import COMPLETED, FAILED, PENDING, RUNNING, Entry, copied
+from runtime.workflow.history import COMPLETED, FAILED, PENDING, RUNNING, Entry, check_fits, copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +75,9 @@ async def run_branches(
         try:
             value = copied(await body(inner))
             scope.check_visited(inner.location)
+            done = {"status": COMPLETED, "output": value}
+            # The branches share one entry: the one whose value is too much for it fails, and holds up no flush of the others (WF-141).
+            check_fits(entry, {**entry.data, "branches": {**recorded, item: done}})
         except asyncio.CancelledError:
             raise
         # Kept and not raised: a task group would cancel the other branches, which must settle or yield by themselves (WF-110, WF-126).
@@ -88,7 +91,7 @@ async def run_branches(
             # Two may complete in one pass, and the first has won (WF-125).
             if race and entry.data.get("winner") is not None:
                 return
-            recorded[item] = {"status": COMPLETED, "output": value}
+            recorded[item] = done
             scope.run.history.touch(entry)
             if race:
                 entry.data["winner"] = item

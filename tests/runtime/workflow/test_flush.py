@@ -95,7 +95,7 @@ async def test_a_flush_that_is_too_large(tmp_path, count, size):
     async with Flow(tmp_path) as flow:
         await flow.finish(body)
         assert await flow.paths() == []
-        assert {op.key for commit in flow.workflow_commits() for op in commit} <= {b"s", b"o", b"x", b"u"}
+        assert {op.key for commit in flow.workflow_commits() for op in commit} <= {b"s", b"o", b"x", b"u", b"f"}
         assert "over the limit" in flow.run_failures()[0]
         assert count * 3 > MAX_ROWS or count * size > 512 * KB
 

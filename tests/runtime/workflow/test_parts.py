@@ -88,12 +88,12 @@ async def test_nothing_is_written_after_grace():
 async def test_the_end_of_a_workflow_is_recorded_without_what_is_too_large():
     owner = FakeOwner()
     run = run_of(owner)
-    run.history.add(("a",), "step", {"output": "x" * (MAX_VALUE + 1)})
+    run.history.add(("a",), "step", {}).data = {"output": "x" * (MAX_VALUE + 1)}
     run.history.set_outcome("failed", error={"message": "no"})
     with pytest.raises(FlushTooLargeError):
         await run.flush()
     await run.record()
-    assert [keys(batch) for batch in owner.batches] == ["osux"]
+    assert [keys(batch) for batch in owner.batches] == ["fosux"]
 
 
 async def test_a_history_is_rebuilt_from_its_rows():

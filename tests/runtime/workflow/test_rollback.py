@@ -144,7 +144,7 @@ async def test_a_stop_in_between(tmp_path, end):
 
 @virtual
 async def test_a_handler_that_fails(tmp_path):
-    """WF-135, WF-136, WF-137: recorded and reported, the rest waits for the next wake, where it runs again."""
+    """WF-135, WF-136, WF-137, WF-181: recorded and reported, the rest waits for the next wake, where it runs again and ends normally."""
     fails = [ValueError("stuck")]
 
     async def body(ctx):
@@ -167,7 +167,7 @@ async def test_a_handler_that_fails(tmp_path):
         outcome = await flow.finish()
         assert flow.log[5:] == ["undo b None", "undo a None"]
         assert (outcome.state, outcome.error["message"]) == ("failed", "original")
-        assert flow.run_failures() == ["original"]
+        assert flow.run_failures() == [] and flow.warnings() == ["workflow failed and will sleep until woken"]
         meta = (await flow.entry("b")).meta
         assert meta.rollback_completed_at is not None and meta.rollback_error is None
         assert len(flow.events) == 2
@@ -188,3 +188,30 @@ async def test_branches_are_rolled_back(tmp_path):
     async with Flow(tmp_path) as flow:
         assert (await flow.finish(body)).state == "failed"
         assert flow.log[3:] == ["undo r None", "undo j None", "undo first None"]
+
+
+@virtual
+async def test_the_first_error_is_met_whole_after_the_rollback(tmp_path):
+    """WF-136, WF-171, WF-182: name, text and fields of the error outlive the generation in which the function raised it; one event."""
+    fails = [ValueError("stuck")]
+
+    class OutOfStock(Exception):
+        def __init__(self):
+            super().__init__("none left")
+            self.item = "screws"
+
+    async def body(ctx):
+        await ctx.rollback_checkpoint("checkpoint")
+        await ctx.step("a", flow.note("a"), rollback=undo(flow, "a", fails=fails))
+        raise OutOfStock
+
+    async with Flow(tmp_path) as flow:
+        await flow.finish(body)
+        assert [list(event) for event in flow.events] == [["rollback"]]
+        fails.clear()
+        outcome = await flow.finish()
+        described = {"name": "OutOfStock", "message": "none left", "metadata": {"item": "screws"}}
+        assert (outcome.state, outcome.error) == ("failed", described)
+        assert flow.events[1:] == [{"workflow": {"workflowId": flow.actor_id, "error": described}}]
+        [record] = [record for record in flow.records if record["event"] == "run handler failed"]
+        assert record["error"] == "OutOfStock: none left" and record["exc_info"].metadata == {"item": "screws"}
