@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runtime.actor.database.pool import THREADS
 from runtime.gateway.rate_limits import RateLimits
 
 TEST_TOKEN = "token"
@@ -24,6 +25,7 @@ class HostOptions:
         answers_probes: Whether hibernating raw sockets answer the acknowledgement probe of tests (WIRE-632).
         trusted_proxies: Addresses, networks (`10.0.0.0/8`) or `unix`, from which the client's address is read in `X-Forwarded-For` or
             `Forwarded`; nobody else is believed. Behind them are other machines, so operators need a token.
+        database_threads: How many databases of actors run statements at a time; the others wait for their turn. 16 to 64 is sensible.
     """
 
     max_incoming_message_size: int = 65_536
@@ -41,6 +43,7 @@ class HostOptions:
     allow_hosts: tuple[str, ...] = ()
     rate_limits: RateLimits = field(default_factory=RateLimits)
     trusted_proxies: tuple[str, ...] = ()
+    database_threads: int = THREADS
 
     @property
     def fixed_inspector_token(self) -> str | None:

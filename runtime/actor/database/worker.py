@@ -1,21 +1,23 @@
-"""One SQLite connection on its own thread.
+"""One SQLite connection and the serial queue of what is to be done on it.
 
-Why a thread per open database: statements of one database run in the order of submission without any lock, a slow query of one actor delays
-no other actor, and the event loop never blocks. A sleeping actor has neither connection nor thread.
+Statements of one database run in the order of submission without any lock, a slow query of one actor occupies one thread of the host's pool
+and delays no other actor, and the event loop never blocks. A sleeping actor has neither connection nor queue.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
-    from concurrent.futures import Executor
+
+    from runtime.storage.serial_threads import SerialQueue
 
 T = TypeVar("T")
 
@@ -29,13 +31,13 @@ class SqlWorker:
     Lifecycle: `await open(prepare)`, any number of `submit`, `fence()` to refuse everything that has not started, `await close()`.
 
     Args:
-        connect: Opens the database; called on the executor.
-        executor: Runs one job after another, in order; it belongs to the worker, which shuts it down.
+        connect: Opens the database; called on a thread of the queue.
+        queue: Runs one job after another, in order; it belongs to the worker, which shuts it down.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], executor: Executor) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], queue: SerialQueue) -> None:
         self._connect = connect
-        self._executor = executor
+        self._queue = queue
         self._connection: sqlite3.Connection | None = None
         self._pending = 0
         self._fenced = False
@@ -43,7 +45,7 @@ class SqlWorker:
 
     async def open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         """Connect and have `prepare(connection)` bring what the database must hold."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._open, prepare)
+        await asyncio.get_running_loop().run_in_executor(self._queue, self._open, prepare)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
         """Queue `function(connection)`; a cancelled future that has not started does not run.
@@ -64,8 +66,8 @@ class SqlWorker:
                 operation="execute sqlite command",
                 capacity=INBOX_CAPACITY,
             )
+        future = asyncio.get_running_loop().run_in_executor(self._queue, self._run, function)
         self._pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._run, function)
         future.add_done_callback(self._finished)
         return future
 
@@ -75,8 +77,10 @@ class SqlWorker:
 
     def interrupt(self) -> None:
         """Make the statement that runs fail."""
-        if self._connection is not None:
-            self._connection.interrupt()
+        # Not a job: it must reach a statement that holds the queue, when no thread is free, too.
+        if (connection := self._connection) is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed in this moment
+                connection.interrupt()
 
     async def close(self) -> None:
         """Roll back what is open and release the file; closing twice is no error (DB-177, DB-306, DB-309).
@@ -86,17 +90,21 @@ class SqlWorker:
         """
         self.fence()
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+            self._closing = asyncio.get_running_loop().run_in_executor(self._queue, self._close)
             # The close is the last job: what was queued before it meets the fence and ends at once.
-            self._executor.shutdown(wait=False)
-        done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
-        if not done and self._connection is not None:
-            # Only now: most statements end by themselves, and what was begun before the end may come to its own (DB-306).
-            self._connection.interrupt()
-            done, _ = await asyncio.wait([self._closing], timeout=CLOSE_TIMEOUT)
-        if not done:
-            raise TimeoutError(f"closing the database took longer than {CLOSE_TIMEOUT:g} seconds")
-        self._closing.result()
+            self._queue.shutdown(wait=False)
+        closing, interrupted = self._closing, False
+        completed = self._queue.completed
+        while not (await asyncio.wait([closing], timeout=CLOSE_TIMEOUT))[0]:
+            # The time is that of this database's own statement: while threads get on with others, its turn will come.
+            if self._queue.running or self._queue.completed == completed:
+                if interrupted:
+                    raise TimeoutError(f"closing the database took longer than {CLOSE_TIMEOUT:g} seconds")
+                # Only now: most statements end by themselves, and what was begun before the end may come to its own (DB-306).
+                self.interrupt()
+                interrupted = True
+            completed = self._queue.completed
+        closing.result()
 
     # On the thread.
 

@@ -6,27 +6,32 @@ number is carried and nothing checks it: a storage that only this process uses h
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 from runtime.actor.database.connection import connect
-from runtime.actor.database.worker import SqlWorker
+from runtime.actor.database.pool import DatabasePool
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from runtime.actor.database.worker import SqlWorker
     from runtime.storage.base import Op, Storage
 
 
 class GenerationStorage:
-    """`ActorStorage` on a `Storage`; the actor's id is its scope there."""
+    """`ActorStorage` on a `Storage`; the actor's id is its scope there.
 
-    __slots__ = ("_scope", "_storage", "generation")
+    Args:
+        databases: What runs the SQL of the host's actors; without it this one has a thread of its own.
+    """
 
-    def __init__(self, storage: Storage, actor_id: str, generation: int) -> None:
+    __slots__ = ("_databases", "_scope", "_storage", "generation")
+
+    def __init__(self, storage: Storage, actor_id: str, generation: int, databases: DatabasePool | None = None) -> None:
         self._storage = storage
+        self._databases = databases
         self._scope = actor_id
         self.generation = generation
 
@@ -53,9 +58,7 @@ class GenerationStorage:
         return self._storage.has_database(self._scope)
 
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> SqlWorker:
-        """Open the actor's database file on a thread of its own."""
-        storage = self._storage
+        """Open the actor's database file in the pool of the host."""
+        storage, databases = self._storage, self._databases or DatabasePool(1)
         open_file = partial(connect, storage.database_path(self._scope), storage.database_synchronous, storage.connection_class)
-        worker = SqlWorker(open_file, ThreadPoolExecutor(1, thread_name_prefix="actor-sql"))
-        await worker.open(prepare)
-        return worker
+        return await databases.open(open_file, prepare)

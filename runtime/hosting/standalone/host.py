@@ -8,6 +8,7 @@ import structlog
 
 from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.ports import StopReason
 from runtime.errors import make_error
 from runtime.gateway.socket_table import SocketTable
@@ -57,6 +58,7 @@ class StandaloneHost:
         self._directory = Directory()
         self.slots = self._directory.slots
         self.rows = WriteBehind(storage)
+        self.databases = DatabasePool(self.options.database_threads)
         self._creations = CreationLimit(self.options.rate_limits)
         self.namespaces = NamespaceBook(self.rows, CreationLimit(self.options.rate_limits))
         self.destroyed = DestroyedRecords(storage)
@@ -95,6 +97,7 @@ class StandaloneHost:
         # First what starts actors, then the actors, then what they wrote through.
         self._alarms.stop()
         await self._supervisor.close()
+        await self.databases.close()
         await self.sockets.close()
         await self._clients.close()
         await self.rows.close()

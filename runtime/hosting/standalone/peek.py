@@ -13,15 +13,16 @@ from runtime.actor.tables import statements
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 
 if TYPE_CHECKING:
+    from runtime.actor.database.pool import DatabasePool
     from runtime.storage.base import Storage
 
 
 class StoredRows:
     """The rows of one actor."""
 
-    def __init__(self, storage: Storage, actor_id: str) -> None:
+    def __init__(self, storage: Storage, actor_id: str, databases: DatabasePool) -> None:
         # No generation writes here.
-        self._storage = GenerationStorage(storage, actor_id, 0)
+        self._storage = GenerationStorage(storage, actor_id, 0, databases)
 
     async def get(self, table: str, key: bytes) -> bytes | None:
         """One row's value; None when there is none, and when the database of the actor cannot be read."""

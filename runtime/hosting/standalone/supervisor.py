@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
+    from runtime.actor.database.pool import DatabasePool
     from runtime.declaration.registry import Registry
     from runtime.hosting.standalone.namespaces import Namespace
     from runtime.hosting.standalone.write_behind import WriteBehind
@@ -57,6 +58,11 @@ class SupervisedHost(HostPort, Protocol):
     @property
     def storage(self) -> Storage:
         """The data of all actors."""
+        ...
+
+    @property
+    def databases(self) -> DatabasePool:
+        """Runs the SQL of the actors."""
         ...
 
     @property
@@ -208,7 +214,7 @@ class Supervisor:
                 record.actor_id, record.name, record.key,
                 namespace=slot.namespace.name, generation=record.generation, input_cbor=record.input,
             )  # fmt: skip
-            storage = GenerationStorage(self._host.storage, record.actor_id, record.generation)
+            storage = GenerationStorage(self._host.storage, record.actor_id, record.generation, self._host.databases)
             task = ActorTask(definition, identity, self._host, storage)
             self._occupy(slot, task)
             task.on_ended = lambda error: self._ended_by_itself(slot, error)

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -14,6 +13,7 @@ from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.worker import INBOX_CAPACITY, SqlWorker
 from runtime.errors import ActorError
 from runtime.storage.directory_lock import StorageVersionError
+from runtime.storage.serial_threads import SerialThreads
 
 memory = partial(connect, ":memory:", "off")
 nothing = lambda connection: None  # noqa: E731 - reads as a value
@@ -26,7 +26,7 @@ async def test_a_worker_prepares_connects_anew_and_runs_in_order():
         connections.append(memory())
         return connections[-1]
 
-    worker = SqlWorker(remembered, ThreadPoolExecutor(1))
+    worker = SqlWorker(remembered, SerialThreads(1).queue())
     await worker.open(bootstrap)
     # The bootstrap wrote rows, so user code gets a connection that has written none (DB-129).
     assert len(connections) == 2
@@ -46,7 +46,7 @@ async def test_what_fails_to_open_leaves_nothing_open():
         opened.append(connection)
         raise StorageVersionError(9, 1)
 
-    worker = SqlWorker(memory, ThreadPoolExecutor(1))
+    worker = SqlWorker(memory, SerialThreads(1).queue())
     with pytest.raises(StorageVersionError):
         await worker.open(refuse)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -55,7 +55,7 @@ async def test_what_fails_to_open_leaves_nothing_open():
 
 
 async def test_the_inbox_of_a_worker_is_bounded_but_for_the_end_of_a_transaction():
-    worker = SqlWorker(memory, ThreadPoolExecutor(1))
+    worker = SqlWorker(memory, SerialThreads(1).queue())
     await worker.open(nothing)
     hold = threading.Event()
     waiting = [worker.submit(lambda _: hold.wait(5))] + [worker.submit(nothing) for _ in range(INBOX_CAPACITY)]

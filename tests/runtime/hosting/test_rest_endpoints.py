@@ -67,7 +67,7 @@ class Host:
         self.home = Namespace(new_id(), "home", "Home", 3, {"mine": NORMAL_POOL}, ActorNames({"seen"}))
         self.namespaces, self.directory, self.orders = Book(home=self.home), Directory(), []
         self.slots, self.find, self.newest = self.directory.slots, self.directory.find, self.directory.newest
-        self.destroyed, self.loads = DestroyedRecords(self.storage), {}
+        self.destroyed, self.loads, self.databases = DestroyedRecords(self.storage), {}, DatabasePool(1)
         self.started_ms, self.endpoint = 7, "http://here"
 
     def add(self, key="k", create_ts=1, name="thing"):

@@ -40,7 +40,7 @@ class Host:
     """Hosts one actor."""
 
     def __init__(self):
-        self.registry, self.storage, self.rows = Registry(Thing), self, self
+        self.registry, self.storage, self.rows, self.databases = Registry(Thing), self, self, None
         self.slot = ActorSlot(ActorRecord("a", "n", "thing", None, "p", 0), Namespace("n", "home", "", 0))
         self.slots = {"a": self.slot}
         self.alarms, self.gone = [], []

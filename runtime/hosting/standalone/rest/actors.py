@@ -18,6 +18,7 @@ from runtime.replies import Reply, json_reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runtime.actor.database.pool import DatabasePool
     from runtime.declaration.registry import Registry
     from runtime.hosting.options import HostOptions
     from runtime.hosting.standalone.destroyed import DestroyedRecords
@@ -45,6 +46,11 @@ class ActorsHost(Protocol):
     @property
     def storage(self) -> Storage:
         """Holds inspector tokens."""
+        ...
+
+    @property
+    def databases(self) -> DatabasePool:
+        """Opens the databases of actors, which hold such tokens, too."""
         ...
 
     @property
@@ -200,7 +206,7 @@ class ActorEndpoints:
             raise make_error("core.internal_error") from None
         # While one fixed token opens every actor, an actor's own one is nobody's business (INSP-017).
         shown = key == INSPECTOR_TOKEN_KEY and self._host.options.fixed_inspector_token is None
-        token = await stored_token(StoredRows(self._host.storage, slot.actor_id)) if shown else None
+        token = await stored_token(StoredRows(self._host.storage, slot.actor_id, self._host.databases)) if shown else None
         if token is None:
             raise make_error("actor.kv_key_not_found")
         # The first start made the token, so that is when it last changed.
