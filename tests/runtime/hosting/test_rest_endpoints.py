@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from runtime.actor.database.pool import DatabasePool
 from runtime.declaration.definition import Actor
 from runtime.declaration.registry import Registry
 from runtime.errors import ActorError, make_error
