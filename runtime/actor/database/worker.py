@@ -115,10 +115,6 @@ class SqlWorker:
         except BaseException:
             connection.close()
             raise
-        if connection.total_changes:
-            # SQLite remembers the row of the last insert per connection, and before the first one of a user it is 0 (DB-129).
-            connection.close()
-            connection = self._connect()
         self._connection = connection
 
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:

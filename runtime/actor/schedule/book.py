@@ -224,9 +224,14 @@ class ScheduleBook:
 
     @property
     def next_trigger(self) -> int | None:
-        """The earliest trigger of all, epoch milliseconds."""
+        """The earliest trigger of all, epoch milliseconds, what is being stored included."""
+        stored = self._next_stored
+        return min([*self._coming, *(() if stored is None else (stored,))], default=None)
+
+    @property
+    def _next_stored(self) -> int | None:
         # Computed and not kept: there are at most `max_schedules`, and a cached minimum would have to follow every change.
-        triggers = [item.trigger_at for item in self._items.values()] + self._coming
+        triggers = [item.trigger_at for item in self._items.values()]
         if self._alarm.run_wake is not None:
             triggers.append(self._alarm.run_wake)
         return min(triggers, default=None)
@@ -254,7 +259,8 @@ class ScheduleBook:
             self._timer.cancel()
             self._timer = None
         self._owner.changed(Part.SCHEDULES)
-        upcoming = self.next_trigger
+        # Not for what is still being stored, which may take long behind a transaction: it could not fire yet, again and again.
+        upcoming = self._next_stored
         if upcoming is not None and not self._suspended:
             self._timer = clock.call_later((upcoming - clock.now_ms()) / 1000, self.fire_due)
 

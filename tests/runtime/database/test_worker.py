@@ -19,7 +19,7 @@ memory = partial(connect, ":memory:", "off")
 nothing = lambda connection: None  # noqa: E731 - reads as a value
 
 
-async def test_a_worker_prepares_connects_anew_and_runs_in_order():
+async def test_a_worker_prepares_and_runs_in_order():
     connections = []
 
     def remembered():
@@ -28,8 +28,9 @@ async def test_a_worker_prepares_connects_anew_and_runs_in_order():
 
     worker = SqlWorker(remembered, SerialThreads(1).queue())
     await worker.open(bootstrap)
-    # The bootstrap wrote rows, so user code gets a connection that has written none (DB-129).
-    assert len(connections) == 2
+    # The bootstrap wrote rows, but none that has a row id (DB-129).
+    assert len(connections) == 1
+    assert await worker.submit(lambda connection: connection.execute("SELECT last_insert_rowid()").fetchone()) == (0,)
     order = []
     await asyncio.gather(*(worker.submit(lambda _, n=n: order.append(n)) for n in range(5)))
     assert order == [0, 1, 2, 3, 4]

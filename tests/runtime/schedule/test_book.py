@@ -101,6 +101,30 @@ async def test_a_failed_write_changes_nothing():
 
 
 @virtual
+async def test_nothing_turns_while_what_is_due_is_being_stored(monkeypatch):
+    owner = Planning()
+    turns, commit, stored = [], owner.commit, asyncio.Event()
+
+    async def slow(ops):
+        if any(op.table == "schedule" for op in ops):
+            await stored.wait()
+        await commit(ops)
+
+    owner.commit = slow
+    planning = asyncio.ensure_future(owner.book.after(0, "x", []))
+    await asyncio.sleep(1)
+    monkeypatch.setattr(owner.book, "fire_due", lambda: turns.append(1))
+    await owner.book.changed()
+    await asyncio.sleep(1)
+    assert turns == []
+    monkeypatch.undo()
+    stored.set()
+    await planning
+    await asyncio.sleep(1)
+    assert owner.fired == ["x"]
+
+
+@virtual
 async def test_a_claim_that_is_not_durable_fires_all_the_same():
     owner = Planning()
     await owner.book.after(1, "x", [])
