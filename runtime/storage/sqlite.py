@@ -21,8 +21,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from runtime.storage.base import LAZY_TABLES, Delete, Put, check_batch
-from runtime.storage.directory_lock import DirectoryLock, StorageVersionError
+from runtime.storage.base import HOST_SCOPE, LAZY_TABLES, Delete, Put, check_batch
+from runtime.storage.data_directory import (
+    DATABASES,
+    FILE,
+    OURS,
+    RELEASE,
+    DataDirectoryError,
+    check_directory,
+    check_file,
+    create_whole,
+    explained,
+    unusable,
+)
+from runtime.storage.directory_lock import DirectoryLock
+from runtime.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,8 +49,10 @@ SCHEMA = (
     CREATE TABLE rows (scope TEXT NOT NULL, tbl TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
                        PRIMARY KEY (scope, tbl, key)) WITHOUT ROWID
     """,
+    # From here on an actor that declares a database keeps its rows in it, where older releases would not find them.
+    f"PRAGMA application_id = {OURS}",
 )
-"""One step per schema version; `PRAGMA user_version` counts the steps done."""
+"""One step per format of a data directory; `PRAGMA user_version` counts the steps done. What a step is for stands beside it."""
 
 READERS = 4
 _PUT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)"
@@ -78,6 +93,7 @@ class SQLiteStorage:
     ) -> None:
         self.directory = Path(directory)
         self.connection_class = connection_class
+        self._file = self.directory / FILE
         self._synchronous = synchronous
         self._lock = DirectoryLock(self.directory)
         self._local = threading.local()
@@ -94,11 +110,12 @@ class SQLiteStorage:
         return self._synchronous
 
     async def open(self) -> None:
-        """Lock the directory, open the file and bring its schema up to date (DB-011, DB-012).
+        """Lock the directory, open the file and bring its format up to date (DB-011, DB-012).
 
         Raises:
             StorageLockedError: Another process uses the directory.
-            StorageVersionError: The data was written by a newer runtime.
+            DataDirectoryError: It is of a newer release or of something else, or it cannot be used; nothing in it was changed.
+            DamagedFileError: The file has lost some of its content.
         """
         if self._writer is not None:
             return
@@ -182,7 +199,7 @@ class SQLiteStorage:
 
     def _database_file(self, scope: str) -> Path:
         # Quoted, because an id is chosen elsewhere and must not name a path outside of the folder.
-        return self.directory / "actors" / f"{quote(scope, safe='')}.sqlite3"
+        return self.directory / DATABASES / f"{quote(scope, safe='')}.sqlite3"
 
     # Writing: the event loop collects, one thread applies.
 
@@ -262,27 +279,35 @@ class SQLiteStorage:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
-        return connection.execute(sql, params).fetchall()
+        try:
+            return connection.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise explained(self._file, error) from error
 
     # Files: only on the writer thread, except for the readers' own connections.
 
     def _open_file(self) -> sqlite3.Connection:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
+        is_new = not check_directory(self.directory)
         try:
-            self._local = threading.local()
-            connection = self._connect()
-            connection.execute("PRAGMA journal_mode = WAL")
-            _upgrade(connection)
-        except BaseException:
-            self._close_file()
-            raise
+            self._lock.acquire()
+            try:
+                if is_new:
+                    create_whole(self._file, self.connection_class, _upgrade)
+                check_file(self._file, len(SCHEMA))
+                self._local = threading.local()
+                connection = self._connect()
+                _upgrade(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+            except BaseException:
+                self._close_file()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise unusable(self._file, error) from error
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        path = self.directory / "runtime.sqlite3"
         connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=64, factory=self.connection_class
+            self._file, isolation_level=None, check_same_thread=False, cached_statements=64, factory=self.connection_class
         )  # fmt: skip
         self._connections.append(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -310,15 +335,18 @@ def _steps(batch: _Batch) -> Iterable[tuple[str, tuple[object, ...]]]:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(SCHEMA):
-        raise StorageVersionError(version, len(SCHEMA))
+    done: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    # The number of another program means something else.
+    if ("rows" not in tables) if done else tables:
+        raise DataDirectoryError(f"{FILE} is a database of another program; name a data directory of its own for the actors")
     # The step and its number in one transaction, so that a crash in between repeats no step.
-    for number, step in enumerate(SCHEMA[version:], start=version + 1):
+    for number, step in enumerate(SCHEMA[done:], start=done + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(step)
             connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute(_PUT, (HOST_SCOPE, *RELEASE, version().encode()))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -6,6 +6,9 @@ Why apart: another host keeps the pages elsewhere and connects otherwise, with o
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+
+from runtime.storage.data_directory import check_database, create_whole
 
 MAX_PAGES = 10 * 1024**3 // 4096
 """10 GiB of pages (DB-320)."""
@@ -13,8 +16,16 @@ MAX_VARIABLES = 32766
 
 
 def connect(path: str, synchronous: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
-    """Open the file, or the `file:` URI, with the settings of DB-009. A connection may be used on any one thread at a time."""
-    connection = sqlite3.connect(path, uri=path.startswith("file:"), isolation_level=None, check_same_thread=False, factory=factory)
+    """Open the file, or the `file:` URI, with the settings of DB-009. A connection may be used on any one thread at a time.
+
+    Raises:
+        DamagedFileError: The file is no database, or it is missing and its log is not.
+    """
+    in_memory = path.startswith("file:")
+    # SQLite would take a file that lost all it had for a new one.
+    if not in_memory and not check_database(Path(path)):
+        create_whole(Path(path), factory, _with_nothing)
+    connection = sqlite3.connect(path, uri=in_memory, isolation_level=None, check_same_thread=False, factory=factory)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MAX_VARIABLES)
         # The page size and the encoding come first: SQLite fixes them when it writes the first page, which the journal mode does.
@@ -25,3 +36,7 @@ def connect(path: str, synchronous: str, factory: type[sqlite3.Connection] = sql
         connection.close()
         raise
     return connection
+
+
+def _with_nothing(_: sqlite3.Connection) -> None:
+    """What it holds is made by the start, in a transaction."""

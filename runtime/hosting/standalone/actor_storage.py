@@ -6,14 +6,16 @@ number is carried and nothing checks it: a storage that only this process uses h
 
 from __future__ import annotations
 
+import sqlite3
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.actor.database.connection import connect
 from runtime.actor.database.pool import DatabasePool
+from runtime.storage.data_directory import explained
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
 
     from runtime.actor.database.worker import SqlWorker
@@ -61,4 +63,7 @@ class GenerationStorage:
         """Open the actor's database file in the pool of the host."""
         storage, databases = self._storage, self._databases or DatabasePool(1)
         open_file = partial(connect, storage.database_path(self._scope), storage.database_synchronous, storage.connection_class)
-        return await databases.open(open_file, prepare)
+        try:
+            return await databases.open(open_file, prepare)
+        except sqlite3.DatabaseError as error:
+            raise explained(Path(storage.database_path(self._scope)), error) from error

@@ -73,8 +73,20 @@ class StandaloneHost:
         self._opened = False
 
     async def open(self) -> None:
-        """Open the storage, load records, arm alarms. Actors stay asleep until something needs them (STOP-034)."""
+        """Open the storage, load records, arm alarms. Actors stay asleep until something needs them (STOP-034).
+
+        Raises:
+            Exception: The storage cannot be used, or what the host keeps in it cannot be read; it is closed again.
+        """
         await self.storage.open()
+        try:
+            await self._load()
+        except BaseException:
+            await self.storage.close()
+            raise
+        self._opened = True
+
+    async def _load(self) -> None:
         self.started_ms = clock.now_ms()
         await records.finish_erasing(self.storage)
         await self.destroyed.open()
@@ -86,7 +98,6 @@ class StandaloneHost:
             await self.namespaces.save(home)
         for record in await records.load_live(self.storage):
             self._restore(record)
-        self._opened = True
 
     async def close(self) -> None:
         """Stop all actors (going away), close sockets and clients, write everything, close the storage. May be repeated."""

@@ -12,8 +12,10 @@ import pytest
 
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
-from runtime.storage.directory_lock import StorageLockedError, StorageVersionError
+from runtime.storage.data_directory import DataDirectoryError
+from runtime.storage.directory_lock import StorageLockedError
 from runtime.storage.sqlite import SQLiteStorage
+from runtime.version import version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -58,10 +60,10 @@ async def test_newer_data_is_refused_and_the_lock_given_back(tmp_path: Path) -> 
     connection = sqlite3.connect(tmp_path / "runtime.sqlite3")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageVersionError, match="schema version 99 is newer than supported version 1"):
+    with pytest.raises(DataDirectoryError, match=rf"format 99, .* up to 2: it was written by release {version()}; use that one"):
         await storage.open()
     connection = sqlite3.connect(tmp_path / "runtime.sqlite3")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA user_version = 2")
     connection.close()
     await storage.open()
     await storage.close()
@@ -110,7 +112,7 @@ async def test_close_writes_what_is_waiting(storage: SQLiteStorage) -> None:
 
 async def test_the_directory_in_the_way_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(DataDirectoryError, match="is a file, but actors are kept in a directory"):
         await SQLiteStorage(tmp_path / "file").open()
 
 
