@@ -116,8 +116,8 @@ class HostPort(Protocol):
     def request_destroy(self, actor_id: str, generation: int) -> None:
         """Stop intent: order a stop with STOP_INTENT later (DESTROY-002)."""
 
-    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
-        """Replace the one alarm of the actor, durably; None clears it (TASK-240)."""
+    async def set_alarm(self, actor_id: str, generation: int, at_ms: int | None) -> None:
+        """Replace the one alarm of the actor, durably; None clears it, an older generation changes nothing (TASK-240)."""
 
     def client(self, actor_id: str) -> Client:
         """A shared client to this host's gateway in the namespace and pool of the actor, for actor-to-actor calls."""

@@ -5,6 +5,7 @@ neither travels (WIRE section 10).
 """
 
 from runtime.errors.catalogue import CATALOGUE, ErrorSpec
+from runtime.errors.containment import EscapedError, contained, is_end
 from runtime.errors.exceptions import ActorError, UserError, forbidden, make_error
 from runtime.errors.http_status import gateway_status, http_status
 from runtime.errors.masking import MASKED_MESSAGE, from_wire_error, is_public, to_wire
@@ -14,11 +15,14 @@ __all__ = [
     "MASKED_MESSAGE",
     "ActorError",
     "ErrorSpec",
+    "EscapedError",
     "UserError",
+    "contained",
     "forbidden",
     "from_wire_error",
     "gateway_status",
     "http_status",
+    "is_end",
     "is_public",
     "make_error",
     "to_wire",

@@ -1,6 +1,7 @@
 """A storage that fails, or is slow, where a test wants it to be."""
 
 import asyncio
+import copy
 from dataclasses import dataclass, field
 
 from runtime.storage.memory import MemoryStorage
@@ -57,3 +58,9 @@ class FailingStorage(MemoryStorage):
 
     def heal(self):
         self.fails = lambda commit: False
+
+    def as_killed(self):
+        """What a kill at this moment leaves, as a storage of its own: rows only."""
+        left = FailingStorage()
+        left._scopes = copy.deepcopy(self._scopes)
+        return left

@@ -29,7 +29,7 @@ UNKNOWN = -1
 class AlarmHost(Protocol):
     """The control plane, as the alarm sees it."""
 
-    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
+    async def set_alarm(self, actor_id: str, generation: int, at_ms: int | None) -> None:
         """Replace the one alarm of the actor, durably; None clears it."""
 
 
@@ -94,15 +94,21 @@ class Alarm:
 
     async def tell(self, upcoming: int | None) -> None:
         """Tell the control plane, whatever it was told before."""
-        await self._owner.host.set_alarm(self._owner.identity.actor_id, upcoming)
+        await self._owner.host.set_alarm(self._owner.identity.actor_id, self._owner.identity.generation, upcoming)
 
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember durably when the run handler must be active (RUN-012)."""
         if epoch_ms is not None:
             epoch_ms = min(epoch_ms, LATEST_MS)
-        self.run_wake = epoch_ms
+        before, self.run_wake = self.run_wake, epoch_ms
         row: Op = Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
-        await self._write([row])
+        try:
+            await self._write([row])
+        except Exception:
+            # Unless it was set again meanwhile.
+            if self.run_wake == epoch_ms:
+                self.run_wake = before
+            raise
 
     def take_run_wake(self, now: int) -> list[Op]:
         """Forget a wake time that has come; the deletion still has to be committed. Empty when none has."""
@@ -110,6 +116,11 @@ class Alarm:
             return []
         self.run_wake = None
         return [Delete(ACTOR_TABLE, RUN_WAKE_KEY)]
+
+    def put_back(self, wake: int | None) -> None:
+        """A wake time that was taken could not be deleted; a new one that was set meanwhile stands."""
+        if self.run_wake is None:
+            self.run_wake = wake
 
     async def _write(self, ops: Sequence[Op]) -> None:
         await self._writes.finish(self._owner.commit(ops))

@@ -10,6 +10,7 @@ import contextlib
 import math
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from runtime.declaration.options import Options
     from runtime.metrics.registry import ActorMetrics
     from runtime.storage.base import Op, Put
+
+    Claimed = tuple[Schedule, Schedule | None]  # as it was, and as it stands in the book while the claim is written
+
+CLAIM_RETRY = 0.1
+"""Seconds until what is due is claimed again after that could not be written; twice as many each time."""
+CLAIM_RETRY_LONGEST = 10.0
 
 
 class RunHandler(Protocol):
@@ -67,7 +74,11 @@ class ScheduleBook:
     def __init__(self, owner: ScheduleOwner) -> None:
         self._owner = owner
         self._items: dict[str, Schedule] = {}
-        self._coming: list[int] = []
+        self._creating = 0
+        self._unsettled: dict[object, int] = {}
+        self._hold = partial(_Hold, self._unsettled)
+        self._claim_failures = 0
+        self._claim_again = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._suspended = True
         # One set of writes for book and alarm: a stop waits for both at once.
@@ -94,12 +105,13 @@ class ScheduleBook:
         """Dispatch what is overdue and arm the timer; after the startup hooks (TASK-242)."""
         self._suspended = False
         self.fire_due()
-        upcoming = self.next_trigger
+        upcoming = self._next_alarm
         if not self._alarm.is_pushed(upcoming):
             # A crash may have come between a schedule and its alarm.
             self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self.sync_alarm())
-        elif upcoming is not None:
-            # The mark is a row of the actor, the alarm is the control plane's: restored rows, or another host, may have only the one.
+        else:
+            # None, too: the mark is a row of the actor, the alarm is the control plane's, and a crash may have come between the two. One
+            # that nobody takes back would wake the actor again and again.
             self._writes.start(self._alarm.tell(upcoming))
 
     def suspend(self) -> None:
@@ -125,29 +137,30 @@ class ScheduleBook:
 
     async def _create(self, item: Schedule) -> None:
         limit = self._owner.options.max_schedules
-        if item.id not in self._items and len(self._items) + len(self._coming) >= limit:
+        if item.id not in self._items and len(self._items) + self._creating >= limit:
             raise make_error("schedule.max_schedules_exceeded", maximum=limit)
         item.check()
         row = item.put()
         # As it will be read back: what the caller does to its arguments later changes nothing (TASK-214).
         item = Schedule.load(row.key, row.value)
         # Counted while it is being written, or a burst of creations would pass the limit together (TASK-209).
-        self._coming.append(item.trigger_at)
+        self._creating += 1
         await self._writes.finish(self._store(item, row))
 
     async def _store(self, item: Schedule, row: Put) -> None:
         try:
-            # The alarm first: killed in between, the actor is woken for nothing, and not left with a schedule that wakes nobody.
-            await self.sync_alarm()
-            await self._owner.commit([row])
-            self._items[item.id] = item
+            with self._hold(item.trigger_at):
+                # The alarm first: a crash in between costs a wake for nothing, the other order would leave a schedule that wakes nobody.
+                await self.sync_alarm()
+                await self._owner.commit([row])
+                self._items[item.id] = item
         except BaseException:
-            self._coming.remove(item.trigger_at)
-            # One that is too early does no harm; it is put right with the next change at the latest.
+            # An alarm that is too early does no harm; it is put right with the next change at the latest.
             with contextlib.suppress(Exception):
                 await self.sync_alarm()
             raise
-        self._coming.remove(item.trigger_at)
+        finally:
+            self._creating -= 1
         self._owner.metrics.mutations["scheduled_events_update"] += 1
         await self.changed()
 
@@ -169,14 +182,16 @@ class ScheduleBook:
         if self.find(item_id, recurring=recurring) is None:
             return False
         # Out of the book before the write: whoever cancels second gets False, and the timer can't fire it meanwhile.
-        await self._writes.finish(self._erase(self._items.pop(item_id)))
+        item = self._items.pop(item_id)
+        await self._writes.finish(self._erase(item, self._hold(item.trigger_at)))
         return True
 
-    async def _erase(self, item: Schedule) -> None:
+    async def _erase(self, item: Schedule, hold: _Hold) -> None:
         # A one-shot has no history, and its id is nobody's name.
         gone = self.history.clear(item.id)
         try:
-            await self._owner.commit([deletion(item.id), *gone.ops])
+            with hold:
+                await self._owner.commit([deletion(item.id), *gone.ops])
         except BaseException:
             # Not over one of the same name that was made meanwhile.
             self._items.setdefault(item.id, item)
@@ -208,32 +223,31 @@ class ScheduleBook:
 
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
-        if epoch_ms is None:
-            await self._alarm.set_run_wake(None)
-            await self.changed()
-            return
-        # As for a schedule, the alarm goes first.
-        moment = min(epoch_ms, LATEST_MS)
-        self._coming.append(moment)
+        await self._writes.finish(self._set_run_wake(epoch_ms))
+
+    async def _set_run_wake(self, epoch_ms: int | None) -> None:
+        moment = None if epoch_ms is None else min(epoch_ms, LATEST_MS)
         try:
-            await self.sync_alarm()
-            await self._alarm.set_run_wake(moment)
+            with self._hold(self._alarm.run_wake, moment):
+                # As for a schedule, the alarm goes first.
+                await self.sync_alarm()
+                await self._alarm.set_run_wake(moment)
         finally:
-            self._coming.remove(moment)
             await self.changed()
 
     @property
     def next_trigger(self) -> int | None:
-        """The earliest trigger of all, epoch milliseconds, what is being stored included."""
-        stored = self._next_stored
-        return min([*self._coming, *(() if stored is None else (stored,))], default=None)
-
-    @property
-    def _next_stored(self) -> int | None:
+        """The earliest trigger of all, epoch milliseconds."""
         # Computed and not kept: there are at most `max_schedules`, and a cached minimum would have to follow every change.
         triggers = [item.trigger_at for item in self._items.values()]
         if self._alarm.run_wake is not None:
             triggers.append(self._alarm.run_wake)
+        return min(triggers, default=None)
+
+    @property
+    def _next_alarm(self) -> int | None:
+        """The earliest trigger that storage holds or may hold, what is being written included."""
+        triggers = [trigger for trigger in (self.next_trigger, *self._unsettled.values()) if trigger is not None]
         return min(triggers, default=None)
 
     async def changed(self) -> None:
@@ -243,7 +257,7 @@ class ScheduleBook:
 
     async def sync_alarm(self, *, cancel: bool = False) -> None:
         """Push the earliest trigger, or none on `cancel`; skipped when it equals the last pushed value."""
-        await self._alarm.push(None if cancel else self.next_trigger)
+        await self._alarm.push(None if cancel else self._next_alarm)
 
     async def drain(self) -> None:
         """Wait for writes that were started (STOP-016)."""
@@ -260,9 +274,10 @@ class ScheduleBook:
             self._timer = None
         self._owner.changed(Part.SCHEDULES)
         # Not for what is still being stored, which may take long behind a transaction: it could not fire yet, again and again.
-        upcoming = self._next_stored
+        upcoming = self.next_trigger
         if upcoming is not None and not self._suspended:
-            self._timer = clock.call_later((upcoming - clock.now_ms()) / 1000, self.fire_due)
+            due_in = (upcoming - clock.now_ms()) / 1000
+            self._timer = clock.call_later(max(due_in, self._claim_again - clock.monotonic()), self.fire_due)
 
     def fire_due(self) -> None:
         """Dispatch everything that is due, in trigger order (TASK-205). Called by the timer and by the host's alarm."""
@@ -271,9 +286,9 @@ class ScheduleBook:
         now = clock.now_ms()
         due = sorted((item for item in self._items.values() if item.trigger_at <= now), key=lambda item: item.trigger_at)
         ops: list[Op] = []
-        fires: list[tuple[Schedule, int]] = []
+        claimed: list[Claimed] = []
         for item in due:
-            fires.append((item, item.trigger_at))
+            moved = None
             if item.spec is None:
                 del self._items[item.id]
                 ops.append(deletion(item.id))
@@ -282,24 +297,47 @@ class ScheduleBook:
                 moved = replace(item, trigger_at=next_run(item.spec, item.trigger_at, now), last_run_at=now)
                 self._items[item.id] = moved
                 ops.append(moved.put())
-        if wake := self._alarm.take_run_wake(now):
-            ops += wake
-            self._owner.run.ensure_active()
+            claimed.append((item, moved))
+        wake = self._alarm.run_wake
+        ops += self._alarm.take_run_wake(now)
+        wake = None if wake == self._alarm.run_wake else wake
         if ops:
+            hold = self._hold(wake, *(item.trigger_at for item, _ in claimed))
             # Counted as work, or the actor could fall asleep between the claim and the action (TASK-211).
-            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._claim(ops, fires, now))
+            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._writes.finish(self._claim(ops, claimed, wake, now, hold)))
         self._arm()
 
-    async def _claim(self, ops: list[Op], fires: list[tuple[Schedule, int]], now: int) -> None:
+    async def _claim(self, ops: list[Op], claimed: list[Claimed], wake: int | None, now: int, hold: _Hold) -> None:
         """Make the claim durable, then dispatch: a crash in an action loses that fire and never repeats it (TASK-206)."""
         try:
-            await self._write(ops)
+            with hold:
+                await self._owner.commit(ops)
+        except Exception as error:
+            # What storage still holds would fire once more in the next generation: nothing has fired, and all is tried again.
+            self._owner.log.error("schedule claim not durable", error=repr(error))
+            self._put_back(claimed, wake)
+            return
+        self._claim_failures = 0
+        if wake is not None:
+            self._owner.run.ensure_active()
+        for item, _ in claimed:
+            self._firing.dispatch(item, item.trigger_at, now)
+        try:
             await self.sync_alarm()
         except Exception as error:
-            # The fires go on (TASK-245): better once more after a crash than not at all.
-            self._owner.log.error("schedule claim not durable", error=repr(error))
-        for item, scheduled_at in fires:
-            self._firing.dispatch(item, scheduled_at, now)
+            # The fires are under way whatever becomes of it (TASK-245).
+            self._owner.log.error("alarm of the next schedule not pushed", error=repr(error))
+
+    def _put_back(self, claimed: list[Claimed], wake: int | None) -> None:
+        for item, moved in claimed:
+            # Not over one that was made meanwhile, and not one that was deleted.
+            if self._items.get(item.id) is moved:
+                self._items[item.id] = item
+        self._alarm.put_back(wake)
+        delay = min(CLAIM_RETRY_LONGEST, CLAIM_RETRY * 2**self._claim_failures)
+        self._claim_failures = min(self._claim_failures + 1, 16)
+        self._claim_again = clock.monotonic() + delay
+        self._arm()
 
     async def _drop(self, item: Schedule) -> None:
         """Delete a recurring schedule whose action no longer exists, unless it was replaced meanwhile (TASK-307)."""
@@ -307,13 +345,35 @@ class ScheduleBook:
         if current is not None and current.action == item.action:
             del self._items[item.id]
             try:
-                await self._write([deletion(item.id)])
+                with self._hold(item.trigger_at):
+                    await self._write([deletion(item.id)])
             except Exception:
                 # Its row is still there, so it is; the next fire finds out again that there is nothing to run.
                 self._items.setdefault(item.id, item)
                 raise
             finally:
                 await self.changed()
+
+
+class _Hold:
+    """The alarm comes no later than these triggers, from when this is made to the end of its block.
+
+    A kill while a write about them is under way may find them in storage.
+    """
+
+    __slots__ = ("_unsettled",)
+
+    def __init__(self, unsettled: dict[object, int], *triggers: int | None) -> None:
+        self._unsettled = unsettled
+        known = [trigger for trigger in triggers if trigger is not None]
+        if known:
+            unsettled[self] = min(known)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._unsettled.pop(self, None)
 
 
 def _milliseconds(value: float) -> int:

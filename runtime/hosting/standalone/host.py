@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -187,18 +189,28 @@ class StandaloneHost:
         # Known under its key before the first await, and counted as starting: whoever asks meanwhile waits for this one.
         slot.begin_creation()
         self._directory.add(slot)
-        self.namespaces.used(namespace, name, record.create_ts)
+        written = self.rows.write(record)
+        end = partial(self._created, slot, allocated=served)
         try:
-            await self.rows.save(record)
-        except BaseException:
-            self.rows.forget(record)
+            await asyncio.shield(written)
+        finally:
+            if written.done():
+                end(written)
+            else:
+                # Whoever asked is gone: a record that is being written must not become one that nobody knows.
+                written.add_done_callback(end)
+        return slot
+
+    def _created(self, slot: ActorSlot, written: asyncio.Future[None], *, allocated: bool) -> None:
+        if written.exception() is not None:
+            self.rows.forget(slot.record)
             self._forget(slot)
             slot.abandon()
-            raise
-        finally:
             slot.end_creation()
-        self._supervisor.start(slot, allocated=served)
-        return slot
+            return
+        self.namespaces.used(slot.namespace, slot.record.name, slot.record.create_ts)
+        slot.end_creation()
+        self._supervisor.start(slot, allocated=allocated)
 
     def _buried(self, slot: ActorSlot) -> None:
         self.destroyed.buried(slot.record)
@@ -267,12 +279,18 @@ class StandaloneHost:
         if slot is not None and slot.record.generation == generation and slot.state is not SlotState.ASLEEP:
             self._supervisor.stop(slot, reason)
 
-    async def set_alarm(self, actor_id: str, at_ms: int | None) -> None:
+    async def set_alarm(self, actor_id: str, generation: int, at_ms: int | None) -> None:
         """Replace the one alarm of an actor; durable when this returns (TASK-240)."""
         slot = self.slots.get(actor_id)
-        if slot is not None and slot.record.alarm != at_ms:
+        # As with intents: the alarm of a living generation is not for a dead one to change.
+        if slot is None or slot.record.generation != generation:
+            return
+        if slot.record.alarm != at_ms:
             self.alarm(slot, at_ms)
-            await self.rows.save(slot.record)
+        # Also the same alarm again: the write of the first time may have failed, or be under way.
+        elif not self.rows.owes(slot.record):
+            return
+        await self.rows.save(slot.record)
 
     def alarm(self, slot: ActorSlot, at_ms: int | None) -> None:
         """Replace the alarm of an actor without waiting until that is durable."""
@@ -287,9 +305,9 @@ class StandaloneHost:
         if slot.state is SlotState.RUNNING and slot.task is not None:
             slot.task.fire_alarm()
         elif slot.state is SlotState.ASLEEP:
-            self.alarm(slot, None)
-            self._supervisor.start(slot, by_alarm=True)
-        # While starting or stopping the record keeps the alarm: the start dispatches what is due, the stop restarts (TASK-244).
+            self._supervisor.start(slot)
+        # The record keeps the alarm until the actor tells the next one: a process that is killed meanwhile has it when it comes back. While
+        # starting the actor dispatches what is due, while stopping the end of the stop starts it (TASK-244).
 
     def client(self, actor_id: str) -> Client:
         """A client to this host's own gateway, one per namespace and pool of an actor, for actor-to-actor calls."""

@@ -30,6 +30,7 @@ class SlotEvent(StrEnum):
     START_FAILED = "start_failed"
     STOPPED = "stopped"
     DESTROYED = "destroyed"
+    DESTROY_FAILED = "destroy_failed"
 
 
 class ActorSlot:
@@ -42,13 +43,13 @@ class ActorSlot:
         created: Set while the record is being made durable for the first time; waited for by callers that found the key taken.
         wake: Start again as soon as the stop has ended (START-054).
         destroy: Destroy as soon as the stop has ended (DESTROY-007).
-        alarm_failures: Starts in a row that an alarm asked for and that failed.
+        alarm_failures: Starts in a row that failed while an alarm was due.
         live: How the gateway reaches the generation while it runs: made once, not per request.
     """
 
     # Most slots are asleep, and there may be very many: no dictionary, and no list before somebody waits.
     __slots__ = (
-        "_waiters", "alarm_failures", "by_alarm", "created", "destroy", "live", "namespace", "order", "record", "state",
+        "_waiters", "alarm_failures", "created", "destroy", "live", "namespace", "order", "record", "state",
         "stop_reason", "task", "transition", "wake",
     )  # fmt: skip
 
@@ -63,7 +64,6 @@ class ActorSlot:
         self.created: asyncio.Event | None = None
         self.wake = False
         self.destroy = False
-        self.by_alarm = False
         self.alarm_failures = 0
         self.live: Live | None = None
         self._waiters: list[asyncio.Future[ActorTask | SlotEvent]] | None = None

@@ -18,7 +18,7 @@ from runtime import clock
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
-from runtime.errors import make_error
+from runtime.errors import is_end, make_error
 from runtime.gateway.actor_headers import actor_headers
 from runtime.gateway.live_actor import Live
 from runtime.hosting.generation import crash_text, identify
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runtime.actor.database.pool import DatabasePool
     from runtime.declaration.registry import Registry
     from runtime.hosting.standalone.namespaces import Namespace
+    from runtime.hosting.standalone.records import ActorRecord
     from runtime.hosting.standalone.write_behind import WriteBehind
     from runtime.storage.base import Storage
 
@@ -41,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 STOP_RETRY = 0.05
 """Seconds until a stop that was refused is ordered again."""
+BURIAL_RETRY = 0.1
+"""Seconds until the end of an actor that destroyed itself is recorded again after that failed; twice as many each time."""
+BURIAL_RETRY_LONGEST = 2.0
 NO_ENVOYS = "no_envoys"
 """The error of an actor whose pool nobody serves (WIRE-041)."""
 ALARM_RETRY_BASE = 2.0
@@ -98,6 +102,7 @@ class Supervisor:
         self._host = host
         self._on_destroyed = on_destroyed
         self._failed_starts = LimitedLog(log, "actor start failed", burst=FAULTS)
+        self._failed_burials = LimitedLog.of_faults(log, "a destroy cannot be recorded")
         self._unserved: dict[tuple[str, str], dict[ActorSlot, None]] = {}
         self.loads = Counter[tuple[str, str]]()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,7 +115,7 @@ class Supervisor:
 
     # Orders.
 
-    def start(self, slot: ActorSlot, *, by_alarm: bool = False, allocated: bool = False) -> None:
+    def start(self, slot: ActorSlot, *, allocated: bool = False) -> None:
         """Begin a start attempt in the background. `allocated`: the record already carries this attempt's generation, durably."""
         record = slot.record
         if self._closing or not self._host.serves(slot.namespace, record.pool):
@@ -119,9 +124,12 @@ class Supervisor:
                 record.error = NO_ENVOYS
                 self.unserved(slot)
             self._host.rows.mark(record)
+            order, slot.order = slot.order, None
+            # A creation that cannot go on to a start still carries out what was ordered meanwhile: somebody waits for it.
+            if order is not None and order.kind is StopKind.DESTROY:
+                self.stop(slot, order)
             return
         slot.state = SlotState.STARTING
-        slot.by_alarm = by_alarm
         slot.wake = False
         if not allocated:
             record.generation += 1
@@ -153,15 +161,20 @@ class Supervisor:
         elif slot.state is SlotState.ASLEEP:
             if destroy:
                 slot.state = SlotState.STOPPING
-                self._run(slot, self._bury(slot))
+                self._run(slot, self._bury(slot, wished=False))
             elif reason is StopReason.GOING_AWAY:
                 self.start(slot)
 
     async def destroy(self, slot: ActorSlot) -> None:
-        """Destroy the actor and return when that is done (WIRE-100, DESTROY-001)."""
+        """Destroy the actor and return when that is done, durably (WIRE-100, DESTROY-001).
+
+        Raises:
+            ActorError: core.internal_error when it could not be recorded; the actor is then there as before.
+        """
         self.stop(slot, StopReason.DESTROY)
         while slot.state is not SlotState.DESTROYED:
-            await slot.next_event()
+            if await slot.next_event() is SlotEvent.DESTROY_FAILED:
+                raise make_error("core.internal_error")
 
     async def close(self) -> None:
         """Stop every actor with `GOING_AWAY` and wait for it; nothing starts any more (STOP-034)."""
@@ -221,8 +234,11 @@ class Supervisor:
             await task.start()
             if saved is not None:
                 await saved
-        except Exception as error:
+        except BaseException as error:
+            # Whatever it is: a slot that went on starting would take no call and no order any more.
             await self._start_failed(slot, error)
+            if is_end(error):
+                raise
         else:
             self._started(slot, task)
 
@@ -243,7 +259,7 @@ class Supervisor:
         if order is not None:
             self._begin_stop(slot, order)
 
-    async def _start_failed(self, slot: ActorSlot, error: Exception) -> None:
+    async def _start_failed(self, slot: ActorSlot, error: BaseException) -> None:
         record = slot.record
         # Anybody may create actors of names that nobody registered (WIRE-089).
         self._failed_starts.report(
@@ -253,19 +269,17 @@ class Supervisor:
         self._vacate(slot)
         record.error = _crashed(error)
         if order is not None and order.kind is StopKind.DESTROY:
-            await self._bury(slot)
+            await self._bury(slot, wished=False)
             return
         self._asleep(slot, SlotEvent.START_FAILED)
-        if slot.by_alarm:
+        if _alarm_is_due(record):
             self._retry_alarm(slot)
 
     def _retry_alarm(self, slot: ActorSlot) -> None:
-        """A start that an alarm asked for failed: nobody else may ever ask again, so the alarm comes back later, slower each time."""
+        """The start that would have served an alarm failed: nobody else may ever ask again, so it comes back later, slower each time."""
         slot.alarm_failures += 1
         delay = ALARM_RETRY_BASE * 2 ** min(slot.alarm_failures - 1, ALARM_RETRY_EXPONENT)
-        retry = clock.now_ms() + round(delay * 1000)
-        if slot.record.alarm is None or slot.record.alarm > retry:
-            self._host.alarm(slot, retry)
+        self._host.alarm(slot, clock.now_ms() + round(delay * 1000))
 
     def _begin_stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
         record = slot.record
@@ -282,7 +296,9 @@ class Supervisor:
         while True:
             try:
                 await slot.task.stop(reason)
-            except Exception as error:
+            except BaseException as error:
+                if is_end(error):
+                    raise
                 if slot.task.state_name is not LifecycleState.TERMINATED:
                     # Refused and not failed: it lives, and the next generation must not begin beside it (STOP-030).
                     log.warning("actor stop refused", actor_id=slot.actor_id, error=repr(error))
@@ -298,18 +314,17 @@ class Supervisor:
         self._vacate(slot)
         slot.stop_reason = None
         slot.live = None
-        if slot.destroy or reason is StopReason.DESTROY or (failure is None and reason is StopReason.STOP_INTENT):
-            await self._bury(slot)
+        wished = failure is None and reason is StopReason.STOP_INTENT
+        if slot.destroy or reason is StopReason.DESTROY or wished:
+            await self._bury(slot, wished=wished)
             return
         if failure is not None:
             slot.record.error = _crashed(failure)
         again = reason is StopReason.GOING_AWAY or slot.wake
         self._asleep(slot, SlotEvent.STOPPED)
-        if slot.record.alarm is not None and slot.record.alarm <= clock.now_ms():
-            self._host.alarm(slot, None)
-            self.start(slot, by_alarm=True)  # TASK-244
-        elif again:
-            self.start(slot)
+        # The alarm stays on record until the generation that it wakes has told the next one: a kill in between must not lose it.
+        if again or _alarm_is_due(slot.record):
+            self.start(slot)  # TASK-244
 
     def _ended_by_itself(self, slot: ActorSlot, failure: BaseException | None) -> None:
         """The generation cannot go on although nobody ordered its end: stop what is left of it and keep the fault on record."""
@@ -325,18 +340,23 @@ class Supervisor:
         self._host.rows.mark(record)
         slot.announce(event)
 
-    async def _bury(self, slot: ActorSlot) -> None:
-        """Make the end durable, let go of key and sockets, then remove the data (DESTROY-041, DESTROY-044, HIB-061, HIB-062)."""
-        record = slot.record
-        record.connectable_ts = None
-        record.destroy_ts = record.now_ms()
-        record.alarm = None
-        record.input = None
-        try:
-            await self._host.rows.save(record)
-        except Exception:
-            # The row stays changed and is written with the next batch; keeping the actor would not make it durable sooner.
-            log.exception("a destroy is not yet durable", actor_id=record.actor_id)
+    async def _bury(self, slot: ActorSlot, *, wished: bool) -> None:
+        """Make the end durable, let go of key and sockets, then remove the data (DESTROY-041, DESTROY-044, HIB-061, HIB-062).
+
+        When it cannot be made durable the actor is not destroyed: who ordered it is told, and it sleeps as before. Nobody hears of the end
+        that an actor `wished` for itself, so that is tried until it succeeds, or until the host closes and the actor is left whole.
+        """
+        record, delay = slot.record, BURIAL_RETRY
+        while not await self._recorded_end(record):
+            slot.destroy = False
+            if not wished or self._closing:
+                self._asleep(slot, SlotEvent.DESTROY_FAILED)
+                if _alarm_is_due(record):
+                    self.start(slot)
+                return
+            slot.announce(SlotEvent.DESTROY_FAILED)
+            await clock.sleep(delay)
+            delay = min(2 * delay, BURIAL_RETRY_LONGEST)
         slot.state = SlotState.DESTROYED
         self._vacate(slot)
         slot.transition = None
@@ -344,6 +364,26 @@ class Supervisor:
         self._on_destroyed(slot)
         slot.announce(SlotEvent.DESTROYED)
         await erase_data(self._host.storage, record.actor_id)
+
+    async def _recorded_end(self, record: ActorRecord) -> bool:
+        """Whether the record is durably that of a destroyed actor; otherwise it is as it was."""
+        kept = record.connectable_ts, record.alarm, record.input
+        record.connectable_ts = record.alarm = record.input = None
+        record.destroy_ts = record.now_ms()
+        try:
+            await self._host.rows.save(record)
+        except Exception as error:
+            record.destroy_ts = None
+            record.connectable_ts, record.alarm, record.input = kept
+            # What was tried last is what the row would be tried with again.
+            self._host.rows.mark(record)
+            self._failed_burials.report(actor_id=record.actor_id, error=shown(repr(error)))
+            return False
+        return True
+
+
+def _alarm_is_due(record: ActorRecord) -> bool:
+    return record.alarm is not None and record.alarm <= clock.now_ms()
 
 
 def _crashed(error: BaseException) -> dict[str, Any]:

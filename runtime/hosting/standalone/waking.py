@@ -52,7 +52,7 @@ class Waking:
         """The running generation, started if need be (WIRE-200..209, START-062).
 
         Raises:
-            ActorError: `actor.not_found`, `actor.destroyed_while_waiting_for_ready`, `guard.actor_ready_timeout`,
+            ActorError: `actor.not_found`, `actor.destroyed_while_waiting_for_ready`, `actor.destroying`, `guard.actor_ready_timeout`,
                 `guard.actor_wake_retries_exceeded`, `guard.service_unavailable`.
         """
         failures = 0
@@ -75,6 +75,9 @@ class Waking:
                 raise make_error("guard.actor_ready_timeout", actor_id=slot.actor_id) from None
             if not isinstance(outcome, SlotEvent):
                 return outcome
+            # It destroyed itself, and that is being recorded again and again: whoever waits for its end would wait too long.
+            if outcome is SlotEvent.DESTROY_FAILED and slot.state is SlotState.STOPPING:
+                raise make_error("actor.destroying")
             if outcome is SlotEvent.START_FAILED:
                 failures += 1
                 if failures > MAX_REWAKES:

@@ -61,6 +61,7 @@ class WriteBehind:
         self._dirty: dict[Row, None] = {}
         self._refused: dict[Row, None] = {}
         self._unwritable: dict[Row, None] = {}
+        self._writing: dict[Row, None] = {}
         self._waiting: dict[Row, list[asyncio.Future[None]]] = {}
         self._writer: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -90,6 +91,10 @@ class WriteBehind:
         """
         await self.write(row)
 
+    def owes(self, row: Row) -> bool:
+        """Whether the present value of `row` may not be durable yet."""
+        return row in self._dirty or row in self._writing or row in self._refused or row in self._unwritable
+
     def forget(self, row: Row) -> None:
         """Do not write `row` any more (its creation failed)."""
         for rows in (self._dirty, self._refused, self._unwritable):
@@ -113,12 +118,13 @@ class WriteBehind:
         try:
             while self._dirty:
                 # Swapped before the write: a row that changes meanwhile belongs to the next batch, with its newer value.
-                rows, self._dirty = self._dirty, {}
+                rows = self._writing = self._dirty
+                self._dirty = {}
                 waiting, self._waiting = self._waiting, {}
                 batch = [_Change(row, (), waiting.get(row, ())) for row in rows]
                 await self._commit([change for change in batch if self._encode(change)])
         finally:
-            self._writer = None
+            self._writer, self._writing = None, {}
             self._retry_later()
 
     def _encode(self, change: _Change) -> bool:
@@ -173,7 +179,7 @@ class WriteBehind:
             self._unwritable[change.row] = None
             log.error("a host row cannot be written", row=type(change.row).__name__, exc_info=error)
         elif not final:
-            self._faults.report(exc_info=error)
+            self._faults.report(error=repr(error))
             # One that changed meanwhile is in the next batch.
             if change.row not in self._dirty:
                 self._refused[change.row] = None

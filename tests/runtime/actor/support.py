@@ -137,7 +137,7 @@ class World:
         elif reason.kind == "destroy":
             self.destroy_after = True
 
-    async def set_alarm(self, actor_id, at_ms):
+    async def set_alarm(self, actor_id, generation, at_ms):
         self.alarms.append(at_ms)
         self.alarm = at_ms
 

@@ -252,7 +252,7 @@ async def test_in_grace_the_actor_still_works():
         await world.restart()
         await asyncio.sleep(0.01)
         assert await world.call("get") == [2, 1, {"a": 1}, "v"], "the schedule fired in the next generation only"
-        assert world.alarms[0] is not None
+        assert any(world.alarms)
 
 
 @virtual

@@ -357,7 +357,7 @@ async def test_reschedule_restarts_and_wakes(world, fake):
 @scenario()
 async def test_a_due_alarm_wakes_a_sleeping_actor(world, fake):
     slot = await world.running()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 5000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 5000)
     world.host.sleep(slot)
     await until(lambda: slot.state is SlotState.ASLEEP)
     await asyncio.sleep(4)
@@ -369,7 +369,7 @@ async def test_a_due_alarm_wakes_a_sleeping_actor(world, fake):
 @scenario()
 async def test_a_due_alarm_reaches_a_running_generation(world, fake):
     slot = await world.running()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 1000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 1000)
     await asyncio.sleep(2)
     assert slot.task.fired == 1
 
@@ -377,7 +377,7 @@ async def test_a_due_alarm_reaches_a_running_generation(world, fake):
 @scenario()
 async def test_an_alarm_due_during_the_stop_restarts_at_once(world, fake):
     slot = await world.running()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 1000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 1000)
     fake.plan["stop"] = lambda generation: asyncio.sleep(2)
     world.host.sleep(slot)
     await asyncio.sleep(3)
@@ -391,7 +391,7 @@ async def test_a_failed_alarm_start_is_repeated_later_not_in_a_loop(world, fake)
     await until(lambda: slot.state is SlotState.ASLEEP)
     fake.plan["start"] = fail_starts()
     fake.log.clear()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 1000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 1000)
     await asyncio.sleep(60)
     assert 3 <= len(fake.log) <= 8
     del fake.plan["start"]
@@ -402,7 +402,7 @@ async def test_a_failed_alarm_start_is_repeated_later_not_in_a_loop(world, fake)
 @scenario()
 async def test_an_actor_comes_back_after_a_restart_and_waits_until_needed(world, fake):
     slot = await world.running()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 60_000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 60_000)
     await world.restart()
     assert fake.log[-1] == ("stop", 1, "going_away")
     again = world.host.find(world.namespace, "thing", "k")
@@ -414,7 +414,7 @@ async def test_an_actor_comes_back_after_a_restart_and_waits_until_needed(world,
 @scenario()
 async def test_alarms_are_armed_again_after_a_restart(world, fake):
     slot = await world.running()
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 60_000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 60_000)
     await world.restart()
     await asyncio.sleep(61)
     assert world.host.slots[slot.actor_id].state is SlotState.RUNNING
@@ -550,7 +550,7 @@ async def test_a_text_that_cannot_be_stored_stops_no_other_actor(world, fake):
     assert (await error_of(world.host.ready(slot.actor_id))).code == "actor_wake_retries_exceeded"
     assert slot.record.error == {"crashed": {"message": "cannot read caf?.csv"}}
     await world.running("good")
-    await world.host.set_alarm(slot.actor_id, clock.now_ms() + 10_000_000)
+    await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + 10_000_000)
     await world.restart()
     assert sorted(found.record.key for found in world.host.slots.values()) == ["bad", "good"]
 

@@ -59,7 +59,7 @@ def test_random_orders(seed, fake):
         elif pick < 0.8:
             world.host.reschedule(slot)
         elif pick < 0.9:
-            await world.host.set_alarm(slot.actor_id, clock.now_ms() + chance.choice((-5, 10, 1000)))
+            await world.host.set_alarm(slot.actor_id, slot.record.generation, clock.now_ms() + chance.choice((-5, 10, 1000)))
         else:
             await world.host.destroy(slot)
             assert slot.state is SlotState.DESTROYED

@@ -11,7 +11,7 @@ class Host:
     def __init__(self):
         self.told, self.error = [], None
 
-    async def set_alarm(self, actor_id, at_ms):
+    async def set_alarm(self, actor_id, generation, at_ms):
         self.told.append((actor_id, at_ms))
         if self.error is not None:
             raise self.error

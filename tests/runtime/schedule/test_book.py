@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from runtime import clock
-from runtime.actor.schedule.book import ScheduleBook
+from runtime.actor.schedule.book import CLAIM_RETRY_LONGEST, ScheduleBook
 from runtime.actor.schedule.cron import every_spec, first_run
 from runtime.actor.schedule.records import Schedule
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
@@ -26,7 +26,7 @@ class Planning(Owner):
         self.book.load(self.loaded())
         self.book.resume()
 
-    async def set_alarm(self, actor_id, at_ms):
+    async def set_alarm(self, actor_id, generation, at_ms):
         self.alarms.append(at_ms)
 
     async def run_scheduled(self, name, args):
@@ -68,7 +68,7 @@ async def test_each_start_tells_the_alarm_and_no_row_is_written_for_it():
     await owner.book.after(100, "x", [])
     following = Planning(owner.batches)
     await settle()
-    assert following.alarms == owner.alarms
+    assert owner.alarms == [None, *following.alarms]
     assert following.batches == owner.batches
     following.book.suspend()
     owner.book.suspend()
@@ -125,12 +125,117 @@ async def test_nothing_turns_while_what_is_due_is_being_stored(monkeypatch):
 
 
 @virtual
-async def test_a_claim_that_is_not_durable_fires_all_the_same():
+async def test_what_cannot_be_claimed_fires_once_when_it_can():
+    """TASK-206: fired before its row is gone, a one-shot would fire again in the next generation, without any crash."""
+    owner = Planning()
+    await owner.book.after(1, "once", [])
+    await owner.book.put(Schedule("job", "again", [], clock.now_ms() + 1000, every_spec(5000)))
+    await owner.book.set_run_wake(clock.now_ms() + 1000)
+    owner.failing = 3
+    await asyncio.sleep(1.05)
+    assert (owner.fired, owner.woken, len(owner.book.pending()), owner.alarms[-1] < clock.now_ms()) == ([], 0, 1, True)
+    await asyncio.sleep(2)
+    assert (sorted(owner.fired), owner.woken, owner.failing) == (["again", "once"], 1, 0)
+    following = Planning(owner.batches)
+    await settle()
+    assert (following.fired, following.alarms[-1]) == ([], following.book.next_trigger)
+    owner.book.suspend()
+    following.book.suspend()
+
+
+@virtual
+async def test_a_storage_that_stays_broken_is_not_asked_all_the_time():
     owner = Planning()
     await owner.book.after(1, "x", [])
-    owner.failing = 1
-    await asyncio.sleep(2)
+    owner.failing = 1000
+    await asyncio.sleep(600)
+    assert 970 > owner.failing > 900
+    owner.failing = 0
+    await asyncio.sleep(CLAIM_RETRY_LONGEST)
     assert owner.fired == ["x"]
+
+
+@virtual
+async def test_what_was_made_again_while_its_claim_failed_stands():
+    owner = Planning()
+    await owner.book.put(Schedule("job", "old", [], clock.now_ms() + 1000, every_spec(5000)))
+    await asyncio.sleep(0.9)
+    owner.held = asyncio.Event()
+    await asyncio.sleep(0.2)
+    owner.failing = 1
+    made = asyncio.ensure_future(owner.book.put(Schedule("job", "new", [], clock.now_ms() + 7000, every_spec(7000))))
+    await settle()
+    owner.held.set()
+    await made
+    await asyncio.sleep(1)
+    assert ([item.action for item in owner.book.recurring()], owner.fired) == (["new"], [])
+    owner.book.suspend()
+
+
+class Killed(Planning):
+    """`durable`: every alarm and every batch in the order in which they became so, as a kill may cut it."""
+
+    def __init__(self, *args, **more):
+        self.durable = []
+        super().__init__(*args, **more)
+
+    async def set_alarm(self, actor_id, generation, at_ms):
+        await asyncio.sleep(0.001)
+        self.durable.append(at_ms)
+        await super().set_alarm(actor_id, generation, at_ms)
+
+    async def commit(self, ops):
+        await asyncio.sleep(0.001)
+        await super().commit(ops)
+        self.durable.append(list(ops))
+
+    def cut(self, number):
+        """The alarm and the batches that a kill behind that many leaves."""
+        kept = self.durable[:number]
+        alarms = [entry for entry in kept if not isinstance(entry, list)]
+        return alarms[-1] if alarms else None, [entry for entry in kept if isinstance(entry, list)]
+
+
+@virtual
+async def test_wherever_it_is_killed_the_alarm_is_there_for_what_is_stored():
+    """A stored trigger without an alarm that is at least as early would wake nobody (TASK-203, TASK-213, TASK-240)."""
+    owner = Killed()
+    await owner.book.after(2, "b", [])
+    first = await owner.book.after(1, "a", [])
+    removal, wake = owner.book.remove(first, recurring=False), owner.book.set_run_wake(clock.now_ms() + 500)
+    await asyncio.gather(removal, owner.book.after(3, "c", []), wake)
+    await owner.book.set_run_wake(clock.now_ms() + 4000)
+    await asyncio.sleep(5)
+    assert owner.fired == ["b", "c"]
+    for number in range(len(owner.durable) + 1):
+        alarm, batches = owner.cut(number)
+        stored = Bare(batches).book.next_trigger
+        assert stored is None or (alarm is not None and alarm <= stored), (number, owner.durable)
+
+
+@virtual
+async def test_a_generation_that_an_alarm_woke_takes_it_back_last():
+    """Overdue schedules at a start: until they are claimed durably the old alarm stands; then it goes, known of by a mark or not."""
+    sown = Planning()
+    await sown.book.after(1, "x", [])
+    sown.book.suspend()
+    await asyncio.sleep(2)
+    for batches in (sown.batches, [[op for op in batch if op.key != b"alarm"] for batch in sown.batches]):
+        owner = Killed(batches)
+        await asyncio.sleep(1)
+        deleted = next(number for number, entry in enumerate(owner.durable) if isinstance(entry, list))
+        assert None not in owner.durable[:deleted]
+        assert (owner.alarms[-1], owner.fired) == (None, ["x"])
+
+
+class Bare(Owner):
+    """A book that was loaded and not resumed."""
+
+    def __init__(self, batches):
+        super().__init__(batches=list(batches))
+        self.host = self.run = self.actions = self
+        self.book = ScheduleBook(self)
+        self.book.load(self.loaded())
 
 
 @virtual
@@ -138,7 +243,7 @@ async def test_a_wake_time_takes_part_in_the_alarm_and_wakes_the_handler_once():
     owner = Planning()
     at = clock.now_ms() + 1000
     await owner.book.set_run_wake(at)
-    assert (owner.alarms, owner.book.next_trigger) == ([at], at)
+    assert (owner.alarms[-1], owner.book.next_trigger) == (at, at)
     await asyncio.sleep(1.5)
     assert owner.woken == 1
     assert owner.book.next_trigger is None
@@ -261,6 +366,7 @@ async def test_a_time_beyond_the_calendar_is_as_good_as_never(seconds):
 async def test_whoever_wakes_the_actor_knows_of_a_schedule_before_storage_has_it():
     """TASK-200, TASK-240: killed in between, the actor is woken for nothing, and no schedule waits for a wake that never comes."""
     owner = Planning()
+    await settle()
     stored = []
 
     async def set_alarm(*told):

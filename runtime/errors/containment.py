@@ -1,0 +1,44 @@
+"""What becomes of exceptions that are no `Exception` and leave user code.
+
+A test framework's outcomes, `sys.exit()`, a class of the user's own: they pass every `except Exception` on their way, past those who would
+have told a caller, ended a start or let a slot go on. So wherever user code returns they are made ordinary failures, each once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+
+class EscapedError(Exception):
+    """Stands for what left user code and was no `Exception`; its cause is the thing itself."""
+
+
+def is_end(error: BaseException) -> bool:
+    """Whether the end of the task itself is passing, its cancellation, which nothing may stop."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    # Without a request to cancel this task the error is another task's, which user code awaited.
+    return task is None or task.cancelling() > 0
+
+
+def contained(error: BaseException) -> Exception:
+    """The failure that user code ended with; to be called where it returned, for the exception that is being handled.
+
+    A `KeyboardInterrupt` ends the program all the same, in the order in which Ctrl-C ends it.
+
+    Raises:
+        BaseException: The error itself when `is_end`.
+    """
+    if isinstance(error, Exception):
+        return error
+    if is_end(error):
+        raise error
+    if isinstance(error, KeyboardInterrupt):
+        # By its signal and not by raising it: from within a task it would tear the loop from under everything that has to end in order.
+        signal.raise_signal(signal.SIGINT)
+    text = str(error)
+    escaped = EscapedError(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    escaped.__cause__ = error
+    return escaped
