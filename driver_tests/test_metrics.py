@@ -27,7 +27,8 @@ async def test_calls_are_timed(conform):
     count = "user_task_duration_seconds_count"
     assert after.value(count, kind="action") - before.value(count, kind="action") == 3
     total = "user_task_duration_seconds_sum"
-    assert after.value(total, kind="action") - before.value(total, kind="action") >= 0.03
+    # A target whose clock counts milliseconds may find the wait one too short.
+    assert after.value(total, kind="action") - before.value(total, kind="action") >= 0.029
 
 
 @requirement("METRIC-001", "METRIC-024")

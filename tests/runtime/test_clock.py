@@ -35,3 +35,20 @@ async def test_delays_that_are_over_or_no_number_end_at_once():
 def test_durations_are_whole_milliseconds_where_possible(seconds, shown):
     assert clock.milliseconds(seconds) == shown
     assert type(clock.milliseconds(seconds)) is type(shown)
+
+
+def test_what_takes_less_than_a_millisecond_has_a_length_on_every_loop():
+    """Loops other than asyncio's may count milliseconds."""
+
+    class Coarse(asyncio.SelectorEventLoop):
+        def time(self):
+            return int(super().time() * 1000) / 1000
+
+    async def lengths():
+        began = clock.monotonic()
+        while (length := clock.monotonic() - began) == 0:
+            pass
+        return length
+
+    with asyncio.Runner(loop_factory=Coarse) as runner:
+        assert runner.run(lengths()) < 0.001

@@ -6,6 +6,8 @@ import asyncio
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from runtime import clock
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -114,18 +116,18 @@ class WorkTracker:
         return self._counts[kind]
 
     def begin(self, kind: WorkKind) -> float:
-        """Count one up; prefer `region`. Returns the loop time for `end`."""
+        """Count one up; prefer `region`. Returns when it began, for `end`."""
         self._counts[kind] += 1
         self._metrics.task_started(_LABELS[kind])
         if self._debug and kind in _KEEP_AWAKE:
             self._log.debug("sleep keep-awake engaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
-        return self._loop.time()
+        return clock.monotonic()
 
     def end(self, kind: WorkKind, started: float) -> None:
         """Count one down; prefer `region`."""
         self._counts[kind] -= 1
-        self._metrics.task_ended(_LABELS[kind], self._loop.time() - started)
+        self._metrics.task_ended(_LABELS[kind], clock.monotonic() - started)
         if self._debug and kind in _KEEP_AWAKE:
             self._log.debug("sleep keep-awake disengaged", kind=kind.label, count=self._counts[kind])
         self._activity.changed()
