@@ -70,6 +70,17 @@ async def test_fires_of_an_interval(conform, eventually, boundary):
     assert (await shown(actor))["lastRunAt"] == told["lastRunAt"]
 
 
+@requirement("TASK-214", "TASK-305")
+async def test_each_fire_gets_its_own_arguments(conform, eventually):
+    """What an action does to its arguments is in no later fire, and not in what is told of the job."""
+    actor = made(conform)
+    program = [note("ran"), op("change", of="args.0", value=2)]
+    await play(actor, job("job", action="exec", args=[{"$quote": program}, [1]]))
+    assert await ran(actor, eventually, 2, timeout=20) == ["ran", "ran"]
+    assert [one["args"][0] for one in await runs(actor)] == [[1], [1]]
+    assert (await shown(actor))["args"][1] == [1]
+
+
 @requirement("TASK-305", "TASK-301", "TASK-203")
 async def test_fires_of_an_expression(conform, eventually, boundary):
     """A job with an expression wakes its actor at the full minute, once, with the kind `cron`."""

@@ -132,6 +132,20 @@ async def test_wake_that_fails(conform, boundary, place):
     assert "error" not in record and record["sleep_ts"] is None
 
 
+@untimed
+@requirement("START-026", "START-010")
+async def test_input_is_what_was_given(conform):
+    """What a hook of a creation does to the input is in neither the next hook nor the next attempt."""
+    spoil = op("change", of="input.list", value=2)
+    hooks = {
+        "createState": counted("createState", trace("input", ref("input")), spoil),
+        "onCreate": failing_once("onCreate", 3, trace("input", ref("input")), spoil),
+    }
+    actor = made(conform, given={"list": [1]}, **hooks)
+    await play(actor, NOTHING)
+    assert [one["value"] for one in await traced(conform) if one["label"] == "input"] == [{"list": [1]}] * 4
+
+
 @requirement("START-026", "START-027", "START-025")
 async def test_input_outlives_failed_starts(conform, boundary):
     """A creation that succeeds long after its request has that request's input, and not that of a later handle for the key."""

@@ -97,6 +97,21 @@ async def test_a_migration_is_one_transaction(conform, boundary):
     assert await play(actor, SEEN) == [PROVIDER, NEW, PROVIDER, {"who": "done", "isNew": None}, OLD]
 
 
+@requirement("DB-203", "DB-204", "DB-201")
+async def test_what_a_failing_actor_hook_wrote(conform, boundary, expect_error):
+    """The transaction of the migration is the provider's: it is committed by then, and so is each statement of the actor's own hook."""
+    actor = made(conform, "interpreterMigrating")
+    await play(actor, op("value", value=1))
+    actor_id = await boundary.sleep(actor, via="api")
+    undone = op("sql.transaction", do=[came("undone"), op("throw", kind="internal", message="no")])
+    await told(conform, actor_id, provider=[came("provided")], actor=[came("alone"), undone])
+    await refused(conform, expect_error)
+    await told(conform, actor_id)
+    seen = [row["who"] for row in await play(made(conform, "interpreterMigrating"), SEEN)]
+    assert {"provided", "alone"} <= set(seen) and "undone" not in seen
+    assert seen.count("provided") == seen.count("alone")
+
+
 @requirement("DB-204", "DB-201", "DB-313")
 async def test_an_actor_hook_that_fails(conform, boundary, expect_error):
     """It fails the start as well: no later hook runs, and each attempt begins with the provider."""

@@ -180,6 +180,40 @@ async def test_what_cannot_be_stored_at_a_wait_or_the_end(conform, boundary, eve
     await eventually(lambda: errors(conform, "workflow"), until=lambda seen: len(seen) == 1, what="the event")
 
 
+LONG = {"outside": [], "step": [], "handler": [step("end", op("throw", kind="critical", message="end"))]}
+
+
+@requirement("WF-182", "WF-171", "WF-170", "WF-135", "WF-141", "WF-185")
+@pytest.mark.parametrize("where", LONG)
+async def test_an_error_with_a_long_text(conform, eventually, where):
+    """It is told once, from its beginning, and recorded: the workflow is failed, or rolls back; actions are answered all the while."""
+    throw = op("throw", kind="internal", message={"$repeat": ["long ", 80_000]})
+    program = {
+        "outside": [throw],
+        "step": [step("s", throw, maxRetries=0)],
+        "handler": [op("wf.checkpoint", name="point"), step("s", rollback=[throw])],
+    }[where]
+    await play(workflow(conform, *program, *LONG[where], onWorkflowError=ERRORS))
+    await ended(conform, eventually, "rolling_back" if where == "handler" else "failed")
+    kind = {"outside": "workflow", "step": "step", "handler": "rollback"}[where]
+    events = await eventually(lambda: errors(conform, kind), until=bool, what="the event")
+    assert len(events) == 1 and events[0]["error"]["name"] == "Error" and events[0]["error"]["message"].startswith("long long ")
+    assert await play(made(conform, NAME), op("value", value="answered")) == "answered"
+
+
+@requirement("WF-141", "WF-113", "WF-110")
+async def test_a_value_of_a_branch_over_the_limit(conform, eventually):
+    """Its branch has failed; a step of the other branch, which is recorded after it, ran once and has not."""
+    large = [op("value", value={"$text": 300_000})]
+    join = op("wf.join", name="j", branches={"large": large, "small": [step("s", latch("held"), trace("s"), maxRetries=0)]})
+    await play(workflow(conform, join, onWorkflowError=ERRORS))
+    await conform.latch("held").arrived()
+    await conform.latch("held").release()
+    shown = await ended(conform, eventually, "failed")
+    assert await labels(conform) == ["s"] and shown.metadata["j/small/s"]["status"] == "COMPLETED"
+    assert (await workflow_error(conform, eventually))["message"] == "Join failed: large" and await errors(conform, "step") == []
+
+
 @requirement("WF-143", "WF-146")
 async def test_a_failed_flush_loses_nothing(conform, boundary, eventually):
     """What one flush could not store is in the next one: the ephemeral step before a result that is too large does not run again."""

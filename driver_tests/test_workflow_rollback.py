@@ -90,6 +90,22 @@ async def test_inner_scopes_see_the_outer_checkpoint(conform, eventually):
     assert await failed(conform, eventually) == ["a", "inner", "z", "undo z", "undo inner", "undo a"]
 
 
+@requirement("WF-130")
+@pytest.mark.parametrize("kind", ["try", "loop", "join", "race"])
+async def test_a_checkpoint_holds_in_inner_scopes(conform, eventually, kind):
+    """Behind it, a step with a rollback runs in a block, an iteration and a branch."""
+    inner = [undoable("inner")]
+    entry = {
+        "try": op("wf.try", name="e", do=inner),
+        "loop": op("wf.loop", name="e", do=[*inner, op("break")]),
+        "join": op("wf.join", name="e", branches={"a": inner}),
+        "race": op("wf.race", name="e", branches={"a": inner}),
+    }[kind]
+    await play(workflow(conform, POINT, entry, step("end", trace("end"))))
+    await ended(conform, eventually)
+    assert await labels(conform) == ["inner", "end"]
+
+
 @requirement("WF-134", "WF-137")
 async def test_a_stop_in_a_rollback_goes_on_after_the_wake(conform, boundary, eventually):
     """Stopped inside a handler, the next generation runs that one again and then the rest; no handler completes twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +77,11 @@ class Listeners:
     def emit(self, name: str, args: Sequence[Any]) -> bool:
         """Call every listener; True when a once listener was the last one."""
         emptied = False
-        for entry in list(self._by_name.get(name, [])):
+        entries = list(self._by_name.get(name, []))
+        for entry in entries:
             # Removed before it is called: a listener that makes the same event happen again must not be called for it.
             if entry.once:
                 emptied = self.remove(name, entry) or emptied
-            call_listener(entry.listener, *args)
+            # What one listener does to the arguments is no business of the others.
+            call_listener(entry.listener, *(args if len(entries) == 1 else copy.deepcopy(args)))
         return emptied and name not in self._by_name

@@ -213,6 +213,20 @@ def test_the_first_and_the_last_listener_of_an_event_are_told_apart():
     assert listeners.names() == []
 
 
+def test_each_listener_of_an_event_has_arguments_of_its_own():
+    """EVENT-004: what one of them does to a list the next one does not see."""
+    seen = []
+
+    def listener(items):
+        seen.append(list(items))
+        items.append("spoiled")
+
+    listeners = Listeners()
+    for _ in range(2):
+        listeners.add("e", listener, once=True)
+    assert listeners.emit("e", [[1]]) and seen == [[1], [1]]
+
+
 async def test_attribute_access_builds_dotted_names():
     async def action(name, *args):
         return name, args

@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.connections.events import EventLink
-from runtime.actor.connections.params import own_copy
+from runtime.protocol.copies import own_copy
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:

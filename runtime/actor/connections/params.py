@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -10,13 +9,10 @@ from runtime.protocol import jsontext
 from runtime.protocol.payload import value_of
 from runtime.protocol.storable import check_storable
 from runtime.protocol.subprotocols import PARAMS_PREFIX
-from runtime.protocol.values import Undefined
 
 if TYPE_CHECKING:
     from runtime.actor.connections.sockets import Upgrade
     from runtime.declaration.schema import Validator
-
-_UNCHANGEABLE = (type(None), str, int, float, bytes, Undefined)
 
 
 def socket_params(upgrade: Upgrade) -> Any:
@@ -42,9 +38,3 @@ def check_params(validator: Validator | None, params: Any) -> Any:
         ActorError: `actor.validation_error`.
     """
     return params if validator is None else validator.check(params, "Invalid connection params")
-
-
-def own_copy(params: Any) -> Any:
-    """What user code gets to read: nothing that it does to it changes the parameters (CONN-044)."""
-    # Whatever a schema makes of them may be changed in place; most connections have none, and pay nothing.
-    return params if isinstance(params, _UNCHANGEABLE) else copy.deepcopy(params)

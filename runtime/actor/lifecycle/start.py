@@ -17,6 +17,7 @@ from runtime.actor.hook_timeouts import within
 from runtime.actor.rows import ACTOR_TABLE, INIT_KEY, INSPECTOR_TOKEN_KEY, STATE_KEY
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.copies import own_copy
 from runtime.protocol.decode_errors import reading
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED, from_wire, to_wire
@@ -244,7 +245,7 @@ async def _create(owner: StartOwner, creation_input: Any, rows: list[Op]) -> Non
     check_storable(creation_input)
     # The init flag comes with the first batch of all: a creation that fails half-way is begun anew by the next start (START-018).
     await _create_state(owner, creation_input)
-    await owner.call_hook("on_create", owner.context(), creation_input, timeout=CREATE_TIMEOUT, label="onCreate")
+    await owner.call_hook("on_create", owner.context(), own_copy(creation_input), timeout=CREATE_TIMEOUT, label="onCreate")
     record = {"has_initialized": True, "input": to_wire(creation_input)}
     owner.metrics.mutations["has_initialized"] += 1
     if creation_input is not UNDEFINED:
@@ -267,7 +268,9 @@ async def _create_state(owner: StartOwner, creation_input: Any) -> None:
         return
     started = clock.monotonic()
     if "create_state" in owner.definition.hooks:
-        value = await owner.call_hook("create_state", owner.context(), creation_input, timeout=CREATE_TIMEOUT, label="createState")
+        # A copy for each hook: what one does to it neither the next one sees, nor the row, nor a creation that is begun anew (START-026).
+        own = own_copy(creation_input)
+        value = await owner.call_hook("create_state", owner.context(), own, timeout=CREATE_TIMEOUT, label="createState")
         owner.metrics.create_state.observe(clock.monotonic() - started)
     else:
         value = owner.state.initial()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, to_wire
 from runtime.logs import error_fields
+from runtime.protocol.copies import own_copies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +95,8 @@ class Firing:
                 # The fire was claimed: without a record it happens all the same (TASK-245).
                 self._owner.log.error("scheduled fire cannot be recorded", schedule_id=item.id, **error_fields(caught))
         try:
-            await self._owner.actions.run_scheduled(item.action, [*item.args, fire])
+            # Its own: what the action does to them is not in the next fire, nor in the row that is written anew with each (TASK-214).
+            await self._owner.actions.run_scheduled(item.action, [*own_copies(item.args), fire])
         except Exception as caught:
             self._owner.log.error("scheduled event execution failed", schedule_id=item.id, action=item.action, **error_fields(caught))
             return entry, caught

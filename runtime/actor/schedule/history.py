@@ -15,6 +15,7 @@ from runtime import clock
 from runtime.errors import make_error, to_wire
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
+from runtime.protocol.copies import own_copy
 from runtime.protocol.decode_errors import reading
 from runtime.protocol.payload import error_document
 from runtime.storage.base import Delete, Op, Put
@@ -53,7 +54,7 @@ class Fire:
         if self.finished_at is not None:
             view["finishedAt"] = self.finished_at
         if self.error is not None:
-            view["error"] = self.error
+            view["error"] = own_copy(self.error)
         return view
 
 

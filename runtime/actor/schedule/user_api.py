@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.schedule.cron import MAX_HISTORY, check_max_history, check_name, cron_spec, every_spec, first_run
 from runtime.actor.schedule.records import Schedule
 from runtime.errors import make_error
+from runtime.protocol.copies import own_copies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,12 +99,13 @@ class CronApi:
 
 
 def _one_shot(item: Schedule) -> dict[str, Any]:
-    return {"id": item.id, "action": item.action, "args": list(item.args), "runAt": item.trigger_at}
+    return {"id": item.id, "action": item.action, "args": own_copies(item.args), "runAt": item.trigger_at}
 
 
 def _recurring(item: Schedule) -> dict[str, Any]:
     assert item.spec is not None
-    view = {"name": item.id, "action": item.action, "args": list(item.args), "nextRunAt": item.trigger_at, "maxHistory": item.max_history}
+    args = own_copies(item.args)
+    view = {"name": item.id, "action": item.action, "args": args, "nextRunAt": item.trigger_at, "maxHistory": item.max_history}
     if item.last_run_at is not None:
         view["lastRunAt"] = item.last_run_at
     if item.spec.kind == "cron":
