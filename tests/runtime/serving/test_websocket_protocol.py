@@ -213,7 +213,9 @@ async def test_a_client_that_leaves_says_how(payload, end):
 
 
 @pytest.mark.parametrize("way", ["reset", "fin", "half closed"])
-@pytest.mark.parametrize("unfinished", [b"", masked(1, b"12345")[:-2], masked(1, b"x", fin=False)])
+@pytest.mark.parametrize(
+    "unfinished", [b"", masked(1, b"12345")[:-2], masked(1, b"x", fin=False)], ids=["nothing", "half a frame", "half a message"]
+)
 async def test_a_client_that_vanishes_is_lost(way, unfinished):
     async with served() as (application, client):
         await client.send(masked(1, b"last words") + unfinished)
