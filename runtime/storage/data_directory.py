@@ -31,7 +31,7 @@ _HEAD_BYTES = 100
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ALLOWED = ("lock", "lost+found")
 _MOST_NAMED = 3
-_REMEDY = "restore it from a backup, or save what can still be read with `sqlite3 FILE .recover`"
+REMEDY = "restore it from a backup, or save what can still be read with `sqlite3 FILE .recover`"
 
 
 class DataDirectoryError(RuntimeError):
@@ -104,10 +104,10 @@ def check_database(path: Path) -> bool:
     if path.exists():
         head = _head(path)
         if not head.startswith(_MAGIC):
-            raise DamagedFileError(f"{_shown(path)} is {'empty' if not head else 'no SQLite database'}; {_REMEDY}")
+            raise DamagedFileError(f"{_shown(path)} is {'empty' if not head else 'no SQLite database'}; {REMEDY}")
         return True
     if (left := path.with_name(f"{path.name}-wal")).exists() and left.stat().st_size:
-        raise DamagedFileError(f"{_shown(path)} is missing, but its log {left.name} is still there; {_REMEDY}")
+        raise DamagedFileError(f"{_shown(path)} is missing, but its log {left.name} is still there; {REMEDY}")
     return False
 
 
@@ -153,7 +153,7 @@ def explained(path: Path, error: sqlite3.Error) -> sqlite3.Error:
     """The same error, in words that say what to do when it is damage."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
         return error
-    return DamagedFileError(f"{_shown(path)} is damaged ({error}); {_REMEDY}")
+    return DamagedFileError(f"{_shown(path)} is damaged ({error}); {REMEDY}")
 
 
 def _release(path: Path) -> str:

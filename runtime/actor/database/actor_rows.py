@@ -17,6 +17,7 @@ from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.tables import layout, statements
 from runtime.errors import make_error
 from runtime.storage.base import LAZY_TABLES, Delete, Put, check_batch
+from runtime.storage.data_directory import REMEDY, DamagedFileError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOVED = "moved"
+"""A row of this table stays in the store: a file that is lost later is missed, and not taken for one that is still to be made."""
 USER_TABLE = "kv"
 """Its rows are data of user code, which may not write them any more when it may not run statements (KV-033)."""
 
@@ -84,8 +87,12 @@ class ActorRows:
             Exception: The database cannot be opened, or its rows cannot be moved.
         """
         declared = self._database.declared
-        if not declared and not self._storage.has_database():
-            return await self._storage.load()
+        if not self._storage.has_database():
+            rows = await self._storage.load()
+            if MOVED in rows:
+                raise DamagedFileError(f"the database of the actor is missing; {REMEDY}")
+            if not declared:
+                return rows
         found: list[Rows] = []
         session = await self._database.open(partial(_open, found=found))
         if not found and not declared:
@@ -93,10 +100,14 @@ class ActorRows:
             await self._database.put_away()
             return await self._storage.load()
         outside = await self._outside()
+        marked = any(row.table == MOVED for row in outside)
+        outside = [row for row in outside if row.table != MOVED]
         if not found:
             found.append(await session.submit_own(partial(_take_over, steps=self._steps(outside))))
         # Only now: what was copied is durable. Rows that could not be are left to a runtime that can read them.
-        leftover = [Delete(row.table, row.key) for row in outside if _movable(row)]
+        leftover: list[Op] = [Delete(row.table, row.key) for row in outside if _movable(row)]
+        if not marked:
+            leftover.append(Put(MOVED, b"", b""))
         if leftover:
             await self._storage.commit(leftover)
         self._database.keep_rows()

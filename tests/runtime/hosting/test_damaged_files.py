@@ -102,7 +102,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "half": (lambda file: file.write_bytes(file.read_bytes()[: 2 * PAGE]), "malformed); restore it"),
     "torn": (lambda file: torn(file, 0), "malformed); restore it"),
     "a directory": (in_its_place, "Is a directory"),
-    "only its log": (only_its_log, "is missing, but its log"),
+    "gone": (lambda file: file.unlink(), "the database of the actor is missing; restore it"),
+    "only its log": (only_its_log, "the database of the actor is missing"),
 }  # fmt: skip
 
 

@@ -1,0 +1,12 @@
+PRAGMA page_size = 4096;
+PRAGMA auto_vacuum = 0;
+PRAGMA user_version = 0;
+PRAGMA application_id = 0;
+BEGIN TRANSACTION;
+CREATE TABLE _rivet_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+INSERT INTO "_rivet_meta" VALUES('schema_version',X'0100000000000000');
+INSERT INTO "_rivet_meta" VALUES('kv_import_state',X'646F6E65');
+CREATE TABLE words (word TEXT);
+INSERT INTO "words" VALUES('alpha');
+INSERT INTO "words" VALUES('omega');
+COMMIT;
