@@ -1,14 +1,23 @@
-"""An actor that remembers everything it was told, and a process that serves it: `python tests/serving/ledger_actor.py DIRECTORY`."""
+"""An actor that remembers everything it was told, and a warm process that forks off servers of it: `python -m tests.serving.ledger_actor`.
+
+It reads an order per line: by how many seconds the clock is ahead, and a directory. It answers with a line of JSON when the server is
+ready, and with another one when it is dead.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Queue, Registry, action, create_app
+from runtime import NO_RATE_LIMITS, Actor, Context, HostOptions, InProcessServer, Options, Queue, Registry, action, create_app, raw_database
+
+TABLE = "CREATE TABLE IF NOT EXISTS rows_of_pairs (n INTEGER)"
 
 
 class Ledger(Actor):
@@ -47,9 +56,19 @@ class Ledger(Actor):
         return message.body
 
     @action
-    def report(self, c: Context) -> dict[str, Any]:
-        """Everything so far."""
-        return {"writes": c.state.writes, "fires": c.state.fires}
+    async def put(self, c: Context, number: int) -> None:
+        """Note a number as two key-value entries."""
+        await c.kv.batch_put([(b"\x04%s%d" % (half, number), b"") for half in (b"a", b"b")])
+
+    @action
+    async def report(self, c: Context) -> dict[str, Any]:
+        """Everything so far; of what is noted twice, both halves."""
+        halves = [[int(key[1:]) for key, _ in await c.kv.list(half)] for half in ("a", "b")]
+        return {"writes": c.state.writes, "fires": c.state.fires, "puts": halves[0], "put halves": halves[1], **await self.rows(c)}
+
+    async def rows(self, _c: Context) -> dict[str, Any]:
+        """What a database holds."""
+        return {"inserts": [], "insert halves": []}
 
     @action("goToSleep")
     def go_to_sleep(self, c: Context) -> None:
@@ -57,13 +76,61 @@ class Ledger(Actor):
         c.sleep()
 
 
-async def main(directory: str) -> None:
+class StoredLedger(Ledger):
+    """The same beside a database."""
+
+    name = "storedLedger"
+    database = raw_database(on_migrate=lambda db: db.execute(TABLE))
+
+    @action
+    async def insert(self, c: Context, number: int) -> None:
+        """Note a number as two rows."""
+
+        async def both(tx: Any) -> None:
+            await tx.execute("INSERT INTO rows_of_pairs VALUES (?)", number)
+            await tx.execute("INSERT INTO rows_of_pairs VALUES (?)", -number)
+
+        await c.db.transaction(both)
+
+    async def rows(self, c: Context) -> dict[str, Any]:
+        """What the database holds."""
+        found = [row["n"] for row in await c.db.execute("SELECT n FROM rows_of_pairs")]
+        return {"inserts": [n for n in found if n > 0], "insert halves": [-n for n in found if n < 0]}
+
+
+class Ahead(asyncio.SelectorEventLoop):
+    """A loop whose clock on the wall is ahead."""
+
+    seconds = 0.0
+
+    def wall_time(self) -> float:
+        """Seconds since the epoch, and some more."""
+        return time.time() + self.seconds
+
+
+async def serve(directory: str) -> None:
     """Serve until killed."""
-    app = create_app(Registry(Ledger), storage=Path(directory), options=HostOptions(rate_limits=NO_RATE_LIMITS))
+    app = create_app(Registry(Ledger, StoredLedger), storage=Path(directory), options=HostOptions(rate_limits=NO_RATE_LIMITS))
     async with InProcessServer(app) as server:
-        print(json.dumps({"endpoint": f"http://127.0.0.1:{server.port}"}), flush=True)
+        sys.stdout.write(json.dumps({"endpoint": f"http://127.0.0.1:{server.port}", "pid": os.getpid()}) + "\n")
+        sys.stdout.flush()
         await asyncio.get_running_loop().create_future()
 
 
+def main() -> None:
+    """Fork off one server after another; each is killed before the next order comes."""
+    gc.freeze()
+    for line in sys.stdin:
+        ahead, _, directory = line.strip().partition(" ")
+        pid = os.fork()
+        if pid == 0:
+            Ahead.seconds = float(ahead)
+            with asyncio.Runner(loop_factory=Ahead) as runner:
+                runner.run(serve(directory))
+        _, status = os.waitpid(pid, 0)
+        sys.stdout.write(json.dumps({"ended": os.waitstatus_to_exitcode(status)}) + "\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    main()

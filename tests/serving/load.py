@@ -14,7 +14,7 @@ from client import ActorError, HttpFailureError
 if TYPE_CHECKING:
     from client import Client
 
-OPERATIONS = ("write", "write", "send", "send", "consume", "plan", "sleep", "wait")
+OPERATIONS = ("write", "write", "send", "send", "consume", "plan", "note", "note", "sleep", "wait")
 LOST = (httpx.HTTPError, ActorError, HttpFailureError)
 
 
@@ -23,8 +23,11 @@ class Book:
     """What the driver knows of one actor: acknowledged numbers, and those whose outcome it never learned."""
 
     key: str
+    actor: str = "ledger"
     written: set[int] = field(default_factory=set)
     planned: set[int] = field(default_factory=set)
+    put: set[int] = field(default_factory=set)
+    inserted: set[int] = field(default_factory=set)
     sent: set[int] = field(default_factory=set)
     completed: set[int] = field(default_factory=set)
     doubtful: set[int] = field(default_factory=set)
@@ -36,7 +39,7 @@ class Load:
 
     def __init__(self, seed: int, actors: int, *, fire_after: tuple[float, float]) -> None:
         self.random = random.Random(seed)
-        self.books = [Book(f"ledger-{index}") for index in range(actors)]
+        self.books = [Book(f"ledger-{index}", ("ledger", "storedLedger")[index % 2]) for index in range(actors)]
         self.latest_due = 0.0
         self._number = 0
         self._fire_after = fire_after
@@ -49,7 +52,7 @@ class Load:
     async def step(self, client: Client, book: Book) -> None:
         """One random operation; raises what the call raised after noting the doubt."""
         operation = self.random.choice(OPERATIONS)
-        handle = client.get_or_create("ledger", [book.key])
+        handle = client.get_or_create(book.actor, [book.key])
         number = self.next_number()
         if operation == "wait":
             await asyncio.sleep(self.random.random() * 0.5)
@@ -65,6 +68,11 @@ class Load:
             elif operation == "send":
                 await handle.send("work", number)
                 book.sent.add(number)
+            elif operation == "note":
+                # Every other ledger has a database; in it, and among its entries, a number is there twice or not at all.
+                inserted = book.actor == "storedLedger" and self.random.random() < 0.5
+                await handle.action("insert" if inserted else "put", number)
+                (book.inserted if inserted else book.put).add(number)
             else:
                 delay = self.random.uniform(*self._fire_after)
                 self.latest_due = max(self.latest_due, asyncio.get_running_loop().time() + delay)
@@ -84,11 +92,14 @@ class Load:
 
     async def settle(self, client: Client, book: Book) -> None:
         """Drain the queue and check everything against what was acknowledged."""
-        handle = client.get_or_create("ledger", [book.key])
+        handle = client.get_or_create(book.actor, [book.key])
         while await self._consume(handle, book):
             continue
         report = await handle.action("report")
-        for name, acknowledged in (("writes", book.written), ("fires", book.planned)):
+        for name in ("put", "insert"):
+            assert sorted(report[f"{name}s"]) == sorted(report[f"{name} halves"]), f"{name}s of {book.key} are half there"
+        noted = (("writes", book.written), ("fires", book.planned), ("puts", book.put), ("inserts", book.inserted))
+        for name, acknowledged in noted:
             found = report[name]
             assert len(found) == len(set(found)), f"{name} of {book.key} repeat: {sorted(found)}"
             missing = acknowledged - set(found)

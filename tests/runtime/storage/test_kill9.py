@@ -23,7 +23,7 @@ from runtime.storage.sqlite import SQLiteStorage
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROUNDS = 240
+ROUNDS = 60
 SLOTS = 3
 WORKERS = 8
 
