@@ -6,6 +6,8 @@ import pytest
 
 from driver_tests.falsy import FALSY
 from driver_tests.inspecting import inspect, replay
+from driver_tests.inspector_messages import decode_history
+from driver_tests.inspector_socket import inspecting
 from driver_tests.workflow_history import NAME, History, ended, workflow
 from harness import any_encoding, capability, requirement, suite, timing
 from harness.testing.interpreter import failing, labels, latch, later, made, op, play, ref, step, trace
@@ -182,6 +184,37 @@ async def test_replay_answers_with_the_emptied_history(conform, eventually):
     assert answer["history"] is not None
     assert (answer["history"]["entries"], answer["history"]["entryMetadata"]) == ([], {})
     await eventually(lambda: labels(conform), until=lambda seen: seen == ["one", "two"] * 2, what="both steps again")
+
+
+@requirement("INSP-104", "INSP-103")
+@pytest.mark.parametrize("body", [5, [], "one", {"entryId": 5}, {"entryId": ["one"]}, {"entryId": ""}], ids=repr)
+async def test_a_replay_of_something_else(conform, eventually, body):
+    """A body that names no entry is refused: nothing is deleted and nothing runs again."""
+    await play(workflow(conform, step("one", trace("one"))))
+    answer = await shown(conform, eventually)
+    inspector = await inspect(conform, NAME)
+
+    async def ask():
+        return await inspector.request("POST", "workflow/replay", json=body)
+
+    response = await eventually(ask, until=lambda one: one.status_code != 409, what="an answer other than in flight")
+    assert response.status_code in (400, 500) and response.json()["group"] == "actor"
+    assert (await inspector.get("workflow-history"))["history"] == answer["history"] and await labels(conform) == ["one"]
+
+
+@requirement("INSP-164", "INSP-100", "WF-221")
+async def test_a_replay_is_told_to_who_watches(conform, eventually):
+    """Whoever has the inspector open learns of it while the first step of the new run is at work, and sees nothing of the old one."""
+    again = op("if", value=ref("n"), below=2, else_=[latch("again")])
+    await play(workflow(conform, step("one", op("incr", at="state.n", as_="n"), again), step("two")))
+    await ended(conform, eventually)
+    async with inspecting(conform, NAME) as (socket, _):
+        await replay(eventually, await inspect(conform, NAME), {})
+        await conform.latch("again").arrived()
+        pushes = [fields for kind, fields in [*socket.pushed, *await socket.told(1.0)] if kind == "WorkflowHistoryUpdated"]
+        shown = decode_history(pushes[-1]["history"])
+        assert set(shown) <= {"one"} and all(entry["metadata"]["status"] != "completed" for entry in shown.values())
+        await conform.latch("again").release()
 
 
 @requirement("INSP-100", "WF-211")

@@ -43,8 +43,8 @@ def names(history: History) -> list[str]:
 
 
 def history_json(history: History | None, *, emptied: bool = False) -> dict[str, Any] | None:
-    """`{nameRegistry, entries, entryMetadata}`, None until there is an entry (INSP-092); `emptied` shows none, too (INSP-100)."""
-    if history is None or not (history.entries or emptied):
+    """`{nameRegistry, entries, entryMetadata}`, None until there was an entry (INSP-092); `emptied`: also without (INSP-100)."""
+    if history is None or not (history.names or emptied):
         return None
     entries = ordered(history)
     return {
@@ -103,8 +103,8 @@ def _meta_json(meta: Metadata) -> dict[str, Any]:
 
 
 def history_bare(history: History | None, *, emptied: bool = False) -> bytes | None:
-    """The history as BARE without a header, None until there is an entry; `emptied` shows none, too."""
-    if history is None or not (history.entries or emptied):
+    """The history as BARE without a header, None until there was an entry; `emptied`: also when there never was."""
+    if history is None or not (history.names or emptied):
         return None
     writer = Writer()
     registry, entries = names(history), ordered(history)

@@ -75,8 +75,10 @@ class WorkflowRun:
         self.history = History.load(rows)
 
     def publish(self) -> None:
-        """Let inspectors find this workflow: from now on its history in memory is newer than the stored one."""
+        """Let inspectors find this workflow: from now on its history in memory is newer than the stored one (WF-221)."""
         self._owner.workflow = self
+        # Also told to who watches: behind a replay it is another history, and the first flush of the new run may be far.
+        self._owner.changed(Part.WORKFLOW)
 
     @property
     def abort(self) -> AbortSignal:

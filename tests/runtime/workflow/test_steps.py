@@ -1,6 +1,7 @@
 """Steps: the guarded context, attempts, time-outs, terminal failures (sections 2 and 5)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,39 @@ async def test_a_guard_violation_marks_the_state(tmp_path):
             context = flow.task.context()
             assert context.state.get("guardTriggered") is (True if known else None)
             assert await context.kv.get(GUARD_KEY) == "true"
+
+
+@pytest.mark.parametrize("state", [5, "guardTriggered", ["guardTriggered"], None], ids=repr)
+@virtual
+async def test_a_guard_violation_beside_a_state_that_is_no_object(tmp_path, state):
+    """WF-010, WF-012: the error is that of the guard, and the state stays as it is."""
+    kept = []
+
+    async def body(ctx):
+        await ctx.step("one", kept.append)
+        with pytest.raises(RuntimeError, match=r"^state is only available inside workflow steps$"):
+            _ = kept[0].state
+
+    async with Flow(tmp_path) as flow:
+        flow.definition = replace(flow.definition, state=state)
+        assert (await flow.finish(body)).state == "completed" and flow.task.context().state == state
+
+
+@virtual
+async def test_a_guard_violation_after_the_generation(tmp_path):
+    """WF-010, WF-011: code that comes back after its actor is gone gets the error of the guard, whatever the trace comes to."""
+    kept = []
+
+    async def body(ctx):
+        await ctx.step("one", kept.append)
+
+    async with Flow(tmp_path) as flow:
+        flow.initial["guardTriggered"] = False
+        await flow.finish(body)
+        await flow.stop()
+        for member in ("state", "vars", "db", "broadcast", "wait_until", "destroy"):
+            with pytest.raises(RuntimeError, match="is only available inside workflow steps"):
+                getattr(kept[0], member)
 
 
 @virtual
