@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runtime.actor.database.handles.open_files import FILES
 from runtime.actor.database.pool import THREADS
 from runtime.gateway.rate_limits import RateLimits
 
@@ -26,6 +27,8 @@ class HostOptions:
         trusted_proxies: Addresses, networks (`10.0.0.0/8`) or `unix`, from which the client's address is read in `X-Forwarded-For` or
             `Forwarded`; nobody else is believed. Behind them are other machines, so operators need a token.
         database_threads: How many databases of actors run statements at a time; the others wait for their turn. 16 to 64 is sensible.
+        database_files: How many files the databases of actors hold open, three for each; the one that idles longest is closed for another.
+            At most a quarter of what the process may open.
     """
 
     max_incoming_message_size: int = 65_536
@@ -44,6 +47,7 @@ class HostOptions:
     rate_limits: RateLimits = field(default_factory=RateLimits)
     trusted_proxies: tuple[str, ...] = ()
     database_threads: int = THREADS
+    database_files: int = FILES
 
     @property
     def fixed_inspector_token(self) -> str | None:

@@ -88,9 +88,9 @@ class SerialQueue(Executor):
         """Jobs of all queues that were done so far: while it grows, a turn will come."""
         return self._threads.completed
 
-    def occupy(self) -> bool:
-        """Keep the threads away from a queue that has nothing to do, until `release`; False when it has."""
-        return self._threads.occupy(self)
+    def occupy(self, *, waiting: bool = False) -> bool:
+        """Keep the threads away until `release`; False when one of its jobs runs, or waits and `waiting` is false."""
+        return self._threads.occupy(self, waiting)
 
     def release(self) -> None:
         """Let threads do what was submitted meanwhile."""
@@ -203,10 +203,10 @@ class SerialThreads:
                 if queue.state is _State.READY:
                     self._hurry(queue)
 
-    def occupy(self, queue: SerialQueue) -> bool:
+    def occupy(self, queue: SerialQueue, waiting: bool) -> bool:
         """See `SerialQueue.occupy`."""
         with self._lock:
-            if queue.state is not _State.IDLE:
+            if queue.state is _State.BUSY or (queue.state is _State.READY and not waiting):
                 return False
             queue.state = _State.BUSY
             return True

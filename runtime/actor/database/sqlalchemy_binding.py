@@ -52,23 +52,24 @@ class JournalEntry:
 class _Borrowed:
     """The actor's connection as SQLAlchemy sees it: its commit and rollback end a savepoint, never the transaction around it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
+        # Only during a call: one that idles may be closed, and another comes in its place.
+        self.raw: sqlite3.Connection | None = None
         self.active = False
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self.raw, name)
 
     def commit(self) -> None:
-        if self.active:
+        if self.active and self.raw is not None:
             # The savepoint is opened again: SQLAlchemy may commit as often as it likes within one call.
-            self._connection.execute(f"RELEASE {_SAVEPOINT}")
-            self._connection.execute(f"SAVEPOINT {_SAVEPOINT}")
+            self.raw.execute(f"RELEASE {_SAVEPOINT}")
+            self.raw.execute(f"SAVEPOINT {_SAVEPOINT}")
 
     def rollback(self) -> None:
         # The pool calls it, too, when the connection is given back; a statement may have ended the transaction by then.
-        if self.active and self._connection.in_transaction:
-            self._connection.execute(f"ROLLBACK TO {_SAVEPOINT}")
+        if self.active and self.raw is not None and self.raw.in_transaction:
+            self.raw.execute(f"ROLLBACK TO {_SAVEPOINT}")
 
     def close(self) -> None:
         """The connection belongs to the actor."""
@@ -84,19 +85,19 @@ class _Binding:
     @contextmanager
     def connection(self, raw: sqlite3.Connection) -> Iterator[Connection]:
         """A SQLAlchemy connection inside the open transaction of `raw`; an error undoes what was done through it."""
-        # With the first call: only there the connection is at hand, and it stays the same for the generation.
+        # With the first call: only there a connection is at hand. What SQLAlchemy adds to it comes to all that take its place.
         if self._borrowed is None:
-            self._borrowed = borrowed = _Borrowed(raw)
+            self._borrowed = borrowed = _Borrowed()
             self._engine = create_engine("sqlite://", creator=lambda: borrowed, poolclass=StaticPool)
         borrowed, engine = self._borrowed, cast("Engine", self._engine)
         raw.execute(f"SAVEPOINT {_SAVEPOINT}")
-        borrowed.active = True
+        borrowed.raw, borrowed.active = raw, True
         try:
             with engine.connect() as connection:
                 yield connection
                 connection.commit()
         finally:
-            borrowed.active = False
+            borrowed.raw, borrowed.active = None, False
             # A statement may have ended the whole transaction, as `ON CONFLICT ROLLBACK` does, and with it the savepoint.
             if raw.in_transaction:
                 raw.execute(f"RELEASE {_SAVEPOINT}")

@@ -12,11 +12,14 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.actor.database.ended_generation import DatabaseClosedError
+from runtime.actor.database.handles.handle import Handle
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.actor.database.handles.handle import Connect
+    from runtime.actor.database.handles.open_files import OpenFiles
     from runtime.storage.serial_threads import SerialQueue
 
 T = TypeVar("T")
@@ -33,19 +36,19 @@ class SqlWorker:
     Args:
         connect: Opens the database; called on a thread of the queue.
         queue: Runs one job after another, in order; it belongs to the worker, which shuts it down.
+        files: See `Handle`.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], queue: SerialQueue) -> None:
-        self._connect = connect
+    def __init__(self, connect: Connect, queue: SerialQueue, files: OpenFiles | None = None) -> None:
+        self._handle = Handle(connect, queue, files)
         self._queue = queue
-        self._connection: sqlite3.Connection | None = None
         self._pending = 0
         self._fenced = False
         self._closing: asyncio.Future[None] | None = None
 
     async def open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         """Connect and have `prepare(connection)` bring what the database must hold."""
-        await asyncio.get_running_loop().run_in_executor(self._queue, self._open, prepare)
+        await asyncio.get_running_loop().run_in_executor(self._queue, self._handle.open, prepare)
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
         """Queue `function(connection)`; a cancelled future that has not started does not run.
@@ -78,7 +81,7 @@ class SqlWorker:
     def interrupt(self) -> None:
         """Make the statement that runs fail."""
         # Not a job: it must reach a statement that holds the queue, when no thread is free, too.
-        if (connection := self._connection) is not None:
+        if (connection := self._handle.connection) is not None:
             with contextlib.suppress(sqlite3.ProgrammingError):  # closed in this moment
                 connection.interrupt()
 
@@ -90,7 +93,7 @@ class SqlWorker:
         """
         self.fence()
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().run_in_executor(self._queue, self._close)
+            self._closing = asyncio.get_running_loop().run_in_executor(self._queue, self._handle.close)
             # The close is the last job: what was queued before it meets the fence and ends at once.
             self._queue.shutdown(wait=False)
         closing, interrupted = self._closing, False
@@ -108,28 +111,14 @@ class SqlWorker:
 
     # On the thread.
 
-    def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        connection = self._connect()
-        try:
-            prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         # Asked again on the thread, because the fence may have come while the job was queued (DB-304).
-        if self._fenced or self._connection is None:
+        if self._fenced:
             raise DatabaseClosedError
-        return function(self._connection)
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # One that user code began by hand and left open (DB-177).
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            connection.close()
+        try:
+            return function(self._handle.connection or self._handle.get())
+        finally:
+            self._handle.used()
 
     def _finished(self, future: asyncio.Future[Any]) -> None:
         self._pending -= 1

@@ -62,8 +62,9 @@ class GenerationStorage:
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> SqlWorker:
         """Open the actor's database file in the pool of the host."""
         storage, databases = self._storage, self._databases or DatabasePool(1)
-        open_file = partial(connect, storage.database_path(self._scope), storage.database_synchronous, storage.connection_class)
+        path = storage.database_path(self._scope)
+        open_file = partial(connect, path, storage.database_synchronous, storage.connection_class)
         try:
-            return await databases.open(open_file, prepare)
+            return await databases.open(open_file, prepare, on_disk=not path.startswith("file:"))
         except sqlite3.DatabaseError as error:
-            raise explained(Path(storage.database_path(self._scope)), error) from error
+            raise explained(Path(path), error) from error

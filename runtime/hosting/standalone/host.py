@@ -60,7 +60,7 @@ class StandaloneHost:
         self._directory = Directory()
         self.slots = self._directory.slots
         self.rows = WriteBehind(storage)
-        self.databases = DatabasePool(self.options.database_threads)
+        self.databases = DatabasePool(self.options.database_threads, self.options.database_files)
         self._creations = CreationLimit(self.options.rate_limits)
         self.namespaces = NamespaceBook(self.rows, CreationLimit(self.options.rate_limits))
         self.destroyed = DestroyedRecords(storage)

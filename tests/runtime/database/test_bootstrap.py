@@ -8,7 +8,7 @@ from runtime.actor.database.bootstrap import bootstrap, reserved_names_guarded
 from runtime.actor.database.connection import MAX_PAGES, connect
 from runtime.storage.directory_lock import StorageVersionError
 
-memory = partial(connect, ":memory:", "off")
+memory = partial(connect, "file::memory:", "off")
 
 
 def test_settings_and_rows_of_the_runtime_are_apart():

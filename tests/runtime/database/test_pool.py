@@ -11,7 +11,7 @@ from runtime.actor.database.connection import connect
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.pool import DatabasePool
 
-memory = partial(connect, ":memory:", "off")
+memory = partial(connect, "file::memory:", "off")
 nothing = lambda connection: None  # noqa: E731 - reads as a value
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
@@ -69,7 +69,7 @@ async def test_the_time_of_a_close_is_that_of_its_own_statement(pool, monkeypatc
     slow = threading.Event()
     for database in databases:
         # No close is quick here: the last of them waits longer for a thread than a statement may take.
-        monkeypatch.setattr(database, "_close", partial(slow.wait, 0.015))
+        monkeypatch.setattr(database._handle, "close", partial(slow.wait, 0.015))
     await asyncio.gather(*(one.close() for one in databases))
 
 

@@ -15,7 +15,7 @@ from runtime.actor.database.submitted import Submitted
 from runtime.actor.database.transaction import RollbackFailedError, Transaction
 from runtime.errors import ActorError
 
-memory = partial(connect, ":memory:", "off")
+memory = partial(connect, "file::memory:", "off")
 
 
 class Direct:

@@ -15,7 +15,7 @@ from runtime.errors import ActorError
 from runtime.storage.directory_lock import StorageVersionError
 from runtime.storage.serial_threads import SerialThreads
 
-memory = partial(connect, ":memory:", "off")
+memory = partial(connect, "file::memory:", "off")
 nothing = lambda connection: None  # noqa: E731 - reads as a value
 
 

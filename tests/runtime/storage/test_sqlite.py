@@ -125,7 +125,7 @@ async def test_every_connection_is_of_the_class_that_was_given(tmp_path: Path) -
     await storage.open()
     database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
     assert [type(connection) for connection in storage._connections] == [Watched]
-    assert await database.submit(type) is Watched
+    assert await database.submit(lambda connection: isinstance(connection, Watched))
     await database.close()
     await storage.close()
 
