@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.errors import make_error
+from runtime.errors import awaited, make_error, raise_contained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
@@ -33,28 +33,27 @@ async def call_limited(children: Children, function: UserFunction, args: Sequenc
         ActorError: actor.callback_timed_out with the hook's wire name and the limit in milliseconds (START-068, CONN-020).
         Exception: What the function raised.
     """
-    result = function(*args)
-    # What a plain function returned at once needs no task and no timer: no limit could have stopped it.
-    if not (function.is_async or inspect.isawaitable(result)):
-        return result
-    if timeout is None:
-        return await result
+    try:
+        result = function(*args)
+        # What a plain function returned at once needs no task and no timer: no limit could have stopped it.
+        if not (function.is_async or inspect.isawaitable(result)):
+            return result
+        if timeout is None:
+            return await result
+    except BaseException as error:
+        raise_contained(error)
     return await within(children, result, timeout, label)
 
 
 async def within(children: Children, awaitable: Awaitable[Any], timeout: float, label: str) -> Any:
     """Wait for `awaitable`. Over its limit it is not cancelled, its later result is ignored (CONN-022); raises as `call_limited`."""
-    child = children.adopt(_await(awaitable))
+    # User code may return any awaitable, and only coroutines can be tasks.
+    child = children.adopt(awaited(awaitable))
     done, _ = await asyncio.wait({child}, timeout=timeout)
     if not done:
         child.add_done_callback(_ignore)
         raise make_error("actor.callback_timed_out", callback_name=label, duration_ms=round(timeout * 1000))
     return child.result()
-
-
-async def _await(awaitable: Awaitable[Any]) -> Any:
-    # User code may return any awaitable, and only coroutines can be tasks.
-    return await awaitable
 
 
 def _ignore(done: asyncio.Task[Any]) -> None:

@@ -11,7 +11,7 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, contained, make_error
 from runtime.logs import error_fields
 
 if TYPE_CHECKING:
@@ -141,9 +141,8 @@ class RunSupervisor:
             if inspect.isawaitable(result):
                 await result
             self._owner.state.flush()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
+        except BaseException as caught:
+            error = contained(caught)
             if isinstance(error, ActorError) and error.name == "actor.aborted":
                 # What every queue wait of a stopping actor ends with: the usual way out of an endless handler.
                 self._owner.log.debug("run handler ended by abort")

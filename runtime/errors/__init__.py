@@ -5,7 +5,7 @@ neither travels (WIRE section 10).
 """
 
 from runtime.errors.catalogue import CATALOGUE, ErrorSpec
-from runtime.errors.containment import EscapedError, contained, is_end
+from runtime.errors.containment import EscapedError, awaited, contained, is_end, raise_contained
 from runtime.errors.exceptions import ActorError, UserError, forbidden, make_error
 from runtime.errors.http_status import gateway_status, http_status
 from runtime.errors.masking import MASKED_MESSAGE, from_wire_error, is_public, to_wire
@@ -17,6 +17,7 @@ __all__ = [
     "ErrorSpec",
     "EscapedError",
     "UserError",
+    "awaited",
     "contained",
     "forbidden",
     "from_wire_error",
@@ -25,5 +26,6 @@ __all__ = [
     "is_end",
     "is_public",
     "make_error",
+    "raise_contained",
     "to_wire",
 ]

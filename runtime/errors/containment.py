@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from runtime.errors.exceptions import make_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 class EscapedError(Exception):
@@ -18,9 +24,12 @@ def is_end(error: BaseException) -> bool:
     """Whether the end of the task itself is passing, its cancellation, which nothing may stop."""
     if not isinstance(error, asyncio.CancelledError):
         return False
-    task = asyncio.current_task()
-    # Without a request to cancel this task the error is another task's, which user code awaited.
-    return task is None or task.cancelling() > 0
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    # Without a request to cancel this task the error is another's, which user code awaited, or one that it made itself.
+    return task is not None and task.cancelling() > 0
 
 
 def contained(error: BaseException) -> Exception:
@@ -38,7 +47,26 @@ def contained(error: BaseException) -> Exception:
     if isinstance(error, KeyboardInterrupt):
         # By its signal and not by raising it: from within a task it would tear the loop from under everything that has to end in order.
         signal.raise_signal(signal.SIGINT)
+    if isinstance(error, asyncio.CancelledError):
+        panicked = make_error("actor.panicked", operation="user code")
+        panicked.__cause__ = error
+        return panicked
     text = str(error)
     escaped = EscapedError(f"{type(error).__name__}: {text}" if text else type(error).__name__)
     escaped.__cause__ = error
     return escaped
+
+
+def raise_contained(error: BaseException) -> NoReturn:
+    """Raise what `contained` gives."""
+    failure = contained(error)
+    # Not `from`: an ordinary failure is the error itself, and would be its own cause.
+    raise failure
+
+
+async def awaited(work: Awaitable[Any]) -> Any:
+    """The result of something awaitable that user code gave, as a coroutine that can be a task; raises what `contained` gives."""
+    try:
+        return await work
+    except BaseException as error:
+        raise_contained(error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
-from runtime.errors import ActorError
+from runtime.errors import ActorError, raise_contained
 from runtime.workflow.context import WorkflowContext
-from runtime.workflow.errors import Evicted, Yield
+from runtime.workflow.errors import ControlFlow, Evicted, Yield
 from runtime.workflow.failed_workflow import fail, go_on_failing
 from runtime.workflow.sleep import pause
 from runtime.workflow.workflow_run import Pass, WorkflowRun
@@ -67,6 +67,10 @@ async def _pass(run: WorkflowRun, body: Callable[[WorkflowContext], Any]) -> Yie
         run.history.set_outcome("sleeping")
         await run.flush()
         return wait
+    except ControlFlow:
+        raise
+    except BaseException as error:
+        raise_contained(error)
     run.history.set_outcome("completed", output=output)
     await run.flush()
     return None

@@ -10,7 +10,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
-from runtime.workflow.errors import RollbackStop, Yield, describe
+from runtime.errors import contained, raise_contained
+from runtime.workflow.errors import ControlFlow, RollbackStop, Yield, describe
 from runtime.workflow.history import copied
 from runtime.workflow.step_context import StepContext
 from runtime.workflow.workflow_run import Pass
@@ -33,8 +34,11 @@ async def roll_back(run: WorkflowRun, replay: Callable[[], Awaitable[Any]]) -> N
         await replay()
     except (RollbackStop, Yield):
         pass
-    except Exception:  # noqa: S110 - the replayed code meets the failure that started the rollback
-        pass
+    except ControlFlow:
+        raise
+    except BaseException as error:
+        # The replayed code meets the failure that started the rollback.
+        contained(error)
     for entry, handler in reversed(collecting.handlers):
         meta = entry.meta
         # Done by an earlier attempt that a stop or crash cut off (WF-137).
@@ -67,5 +71,9 @@ async def run_handler(run: WorkflowRun, handler: Callable[..., Any], output: Any
         result = handler(context, output)
         if inspect.isawaitable(result):
             await result
+    except ControlFlow:
+        raise
+    except BaseException as error:
+        raise_contained(error)
     finally:
         context._close()  # noqa: SLF001 - user code must not see it

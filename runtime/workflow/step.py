@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
+from runtime.errors import raise_contained
 from runtime.workflow.errors import (
     CRITICAL,
     EXHAUSTED,
     ROLLBACK,
     TIMEOUT,
+    ControlFlow,
     CriticalError,
     RollbackCheckpointError,
     RollbackError,
@@ -114,7 +116,12 @@ async def _attempt(scope: Scope, entry: Entry, name: str, body: Callable[..., An
 
 async def _run_body(run: WorkflowRun, name: str, body: Callable[..., Any], options: StepOptions) -> Any:
     context = StepContext(run)
-    result = body(context) if _takes_context(body) else body()
+    try:
+        result = body(context) if _takes_context(body) else body()
+    except ControlFlow:
+        raise
+    except BaseException as error:
+        raise_contained(error)
     if not inspect.isawaitable(result):
         context._close()  # noqa: SLF001 - user code must not see it
         return result

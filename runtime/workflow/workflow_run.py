@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observer import Part
+from runtime.errors import contained, raise_contained
 from runtime.protocol.storable import Unstorable
-from runtime.workflow.errors import Evicted, RollbackStop
+from runtime.workflow.errors import ControlFlow, Evicted, RollbackStop
 from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location, copied
 
 if TYPE_CHECKING:
@@ -157,7 +158,12 @@ class WorkflowRun:
         """Run a step body as a task that outlives a time-out of its attempt (WF-047) but not the generation."""
 
         async def invoke() -> Any:
-            return await body
+            try:
+                return await body
+            except ControlFlow:
+                raise
+            except BaseException as error:
+                raise_contained(error)
 
         child = asyncio.get_running_loop().create_task(invoke())
         self._bodies.add(child)
@@ -185,5 +191,5 @@ class WorkflowRun:
             result = self._on_error(self.context, copied(event))
             if hasattr(result, "__await__"):
                 await result
-        except Exception as error:
-            self._owner.log.warning("workflow error hook failed", error=str(error))
+        except BaseException as error:
+            self._owner.log.warning("workflow error hook failed", error=str(contained(error)))

@@ -14,7 +14,7 @@ from runtime.actor.calls.context import Context
 from runtime.actor.calls.ports import ContextOwner
 from runtime.actor.calls.replies import fail, log_failure
 from runtime.actor.lifecycle.tracked_work import Region, WorkKind
-from runtime.errors import make_error
+from runtime.errors import is_end, make_error, raise_contained
 from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 
@@ -138,9 +138,10 @@ class Actions:
             output = function(self._instance, context, *args)
             if function.is_async or inspect.isawaitable(output):
                 output = await output
-        except Exception:
-            self._owner.state.flush_turn()  # a failed action fails with its own error, not with one of `on_state_change`
-            raise
+        except BaseException as error:
+            if not is_end(error):
+                self._owner.state.flush_turn()  # a failed action fails with its own error, not with one of `on_state_change`
+            raise_contained(error)
         # Here and not at the end of the turn: what `on_state_change` raises is the outcome of the action (RUN-125).
         self._owner.state.flush()
         # Whatever it returned: annotated `-> None` it may still return what the last call in it gave.
@@ -150,9 +151,12 @@ class Actions:
 
     async def _respond(self, hook: UserFunction, context: Context, name: str, args: list[Any], output: Any) -> Any:
         """What `on_before_action_response` makes of the output (TASK-111)."""
-        output = hook(context, name, args, output)
-        if hook.is_async or inspect.isawaitable(output):
-            output = await output
+        try:
+            output = hook(context, name, args, output)
+            if hook.is_async or inspect.isawaitable(output):
+                output = await output
+        except BaseException as error:
+            raise_contained(error)
         self._owner.state.flush()
         return output
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.queue.user_api import QueueApi
 from runtime.actor.schedule.user_api import CronApi, ScheduleApi
-from runtime.errors import ActorError
+from runtime.errors import ActorError, awaited
 from runtime.logs import unlimited
 
 if TYPE_CHECKING:
@@ -202,9 +202,12 @@ class Context:
         self._background(WorkKind.WAIT_UNTIL, work)
 
     def _background(self, kind: WorkKind, work: Awaitable[Any]) -> asyncio.Future[Any]:
-        child = self._task.work.spawn(kind, work if inspect.iscoroutine(work) else _settle(work))
+        child = self._task.work.spawn(kind, awaited(work))
         if child is not None:
             return child
+        if inspect.iscoroutine(work):
+            # One that is never awaited would warn when it is collected, long after its cause.
+            work.close()
         # Too late for new work (TASK-033): whoever awaits the result must not fail for it.
         refused: asyncio.Future[Any] = self._task.loop.create_future()
         refused.set_result(None)
@@ -250,8 +253,3 @@ class Context:
         # The actor's signal outlives the call, and would keep every one that a call left a listener on.
         if self._signal is not None:
             self._signal.unlink()
-
-
-async def _settle(work: Awaitable[Any]) -> Any:
-    # Futures and other awaitables, which cannot be made into tasks.
-    return await work

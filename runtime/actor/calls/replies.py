@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import ActorError, is_public, make_error
+from runtime.errors import ActorError, contained, is_public, make_error
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -29,9 +29,10 @@ async def settle(work: Coroutine[Any, Any, Any], reply: asyncio.Future[Any]) -> 
         # A cancelled reply would look to its caller as if the caller were cancelled.
         fail(reply, "actor.dropped_reply")
         raise
-    except Exception as error:
+    except BaseException as error:
+        failure = contained(error)
         if not reply.done():
-            reply.set_exception(error)
+            reply.set_exception(failure)
     else:
         if not reply.done():
             reply.set_result(result)

@@ -14,7 +14,7 @@ from runtime.actor.connections.client_protocol import ClientConnection, ClientOw
 from runtime.actor.connections.connection import Conn, ConnHome, new_conn_id
 from runtime.actor.connections.params import socket_params
 from runtime.actor.connections.raw.link import LinkTable, RawLink
-from runtime.errors import ActorError, is_public, make_error, to_wire
+from runtime.errors import ActorError, is_public, make_error, raise_contained, to_wire
 from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
@@ -117,7 +117,10 @@ def _may_hibernate(owner: ConnOwner, socket: ActorSocket) -> bool:
     option = owner.options.can_hibernate_web_socket
     if isinstance(option, bool):
         return option
-    answer: Any = option(socket.request)
+    try:
+        answer: Any = option(socket.request)
+    except BaseException as error:
+        raise_contained(error)
     # The coroutine of an asynchronous predicate would always be true.
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):

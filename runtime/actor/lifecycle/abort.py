@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from runtime.errors import contained
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,8 +73,8 @@ class AbortSignal:
         for listener in listeners.values():
             try:
                 listener()
-            except Exception:
-                log.exception("abort listener failed")
+            except BaseException as error:
+                log.error("abort listener failed", exc_info=contained(error))
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -18,7 +18,7 @@ from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.rows import ACTOR_TABLE, STATE_KEY
 from runtime.actor.state.tracking import copy_in, plain, same, track
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_error, raise_contained
 from runtime.protocol import cbor
 from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.decode_errors import reading
@@ -199,6 +199,8 @@ class ActorState:
                 if inspect.iscoroutine(answer):
                     answer.close()
                 raise TypeError("on_state_change must not be asynchronous")
+        except BaseException as error:
+            raise_contained(error)
         finally:
             self._in_hook = False
 

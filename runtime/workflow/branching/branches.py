@@ -7,6 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.actor.lifecycle.abort import AbortSignal
+from runtime.errors import contained
 from runtime.workflow.errors import (
     BranchCancelled,
     ControlFlow,
@@ -78,14 +79,12 @@ async def run_branches(
             done = {"status": COMPLETED, "output": value}
             # The branches share one entry: the one whose value is too much for it fails, and holds up no flush of the others (WF-141).
             check_fits(entry, {**entry.data, "branches": {**recorded, item: done}})
-        except asyncio.CancelledError:
-            raise
         # Kept and not raised: a task group would cancel the other branches, which must settle or yield by themselves (WF-110, WF-126).
         except (ControlFlow, *_PRIORITY) as error:
             outcomes[item] = error
-        except Exception as error:
-            outcomes[item] = error
-            recorded[item] = {"status": FAILED, "error": f"{error_name(error)}: {describe(error)['message']}"}
+        except BaseException as caught:
+            outcomes[item] = failure = contained(caught)
+            recorded[item] = {"status": FAILED, "error": f"{error_name(failure)}: {describe(failure)['message']}"}
             scope.run.history.touch(entry)
         else:
             # Two may complete in one pass, and the first has won (WF-125).

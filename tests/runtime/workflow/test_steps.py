@@ -328,3 +328,41 @@ async def test_attempts_survive_a_wake(tmp_path):
         assert (meta.attempts, meta.status, meta.error) == (1, "failed", "Error: bad")
         outcome = await flow.finish()
         assert outcome.state == "failed" and [event["step"]["attempt"] for event in flow.events] == [1, 2, 3]
+
+
+class Odd(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error", [Odd("x"), SystemExit(3), GeneratorExit(), asyncio.CancelledError()], ids=lambda error: type(error).__name__
+)
+@pytest.mark.parametrize("place", ["plain", "late", "branch", "body", "rollback"])
+@virtual
+async def test_whatever_leaves_user_code_is_a_failure_of_its_step_or_its_workflow(tmp_path, place, error):
+    """The engine's own control flow is no `Exception`, either, and must not be taken for one."""
+
+    def plain(*_):
+        raise error
+
+    async def late(*_):
+        await asyncio.sleep(0.01)
+        raise error
+
+    async def body(ctx):
+        if place == "body":
+            raise error
+        if place == "branch":
+            await ctx.join("j", {"a": late, "b": lambda inner: inner.step("s", lambda: 1)})
+        elif place == "rollback":
+            await ctx.rollback_checkpoint("c")
+            await ctx.step("done", lambda: 1, rollback=late)
+            raise ValueError("back")
+        else:
+            await ctx.step("s", plain if place == "plain" else late, max_retries=0)
+
+    async with Flow(tmp_path) as flow:
+        outcome = await flow.finish(body)
+        assert (outcome.state, outcome.error is None) == ("rolling_back" if place == "rollback" else "failed", False)
+        # The actor itself goes on.
+        assert (await flow.call("read"))["n"] == 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseAck, CloseInitiator, CloseOutcome
 from runtime.actor.lifecycle.tracked_work import WorkKind
+from runtime.errors import awaited, contained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -111,20 +112,20 @@ class CloseCycle:
             self._listeners += 1
             try:
                 result = listener(self._event)
-            except Exception:
-                self._failed()
+            except BaseException as error:
+                self._failed(contained(error))
             else:
                 if inspect.isawaitable(result):
-                    pending.append(result)
+                    pending.append(awaited(result))
         # All are called before any is awaited, and all are awaited, however one of them ends (RAWWS-051, RAWWS-053).
         if pending:
             for outcome in await asyncio.gather(*pending, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     self._failed(outcome)
 
-    def _failed(self, error: BaseException | None = None) -> None:
+    def _failed(self, error: BaseException) -> None:
         self._failures += 1
-        self._owner.log.error("websocket close listener failed", conn_id=self._conn.id, exc_info=error or True)
+        self._owner.log.error("websocket close listener failed", conn_id=self._conn.id, exc_info=error)
 
     def _publish(self, outcome: CloseOutcome) -> None:
         self._table.cycles.discard(self)

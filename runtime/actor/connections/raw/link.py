@@ -17,7 +17,7 @@ from runtime.actor.connections.raw.close_cycle import CloseCycle, CycleTable
 from runtime.actor.connections.raw.socket import CloseEvent, ErrorEvent, MessageEvent, RawSocket
 from runtime.actor.connections.sockets import byte_size
 from runtime.actor.lifecycle.tracked_work import WorkKind
-from runtime.errors import to_wire
+from runtime.errors import contained, to_wire
 
 if TYPE_CHECKING:
     import asyncio
@@ -225,8 +225,8 @@ class RawLink:
     def _invoke(self, listener: Callable[[Any], Any], event: object, kind: str) -> None:
         try:
             result = listener(event)
-        except Exception:
-            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+        except BaseException as error:
+            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=contained(error))
             return
         if inspect.isawaitable(result):
             self._spawn_listener(result, kind)
@@ -240,8 +240,8 @@ class RawLink:
     async def _finish_listener(self, result: Awaitable[object], kind: str) -> None:
         try:
             await result
-        except Exception:
-            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=True)
+        except BaseException as error:
+            self._owner.log.error("websocket listener failed", conn_id=self._conn.id, kind=kind, exc_info=contained(error))
         finally:
             self._under_way -= 1
             if self._under_way < MAX_UNDER_WAY:

@@ -110,6 +110,27 @@ async def test_a_listener_that_fails_or_lasts_disturbs_nobody():
     assert (raw.owner.work.count(WorkKind.WEBSOCKET_CALLBACK), raw.socket.closes) == (0, [])
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), asyncio.CancelledError()], ids=lambda error: type(error).__name__)
+async def test_whatever_leaves_a_listener_ends_nothing_but_it(error):
+    raw = Raw()
+
+    def plain(event):
+        raise error
+
+    async def late(event):
+        raise error
+
+    for listener in (plain, late):
+        raw.link.api.on("message", listener)
+        raw.link.api.on("close", listener)
+    raw.link.on_message(1, "a")
+    await settle()
+    assert (raw.events, raw.socket.closes) == ([("message", "a")], [])
+    raw.link.on_close(1000, "bye")
+    ack = await raw.link.wait_closed()
+    assert (ack.outcome, raw.owner.work.count(WorkKind.WEBSOCKET_CALLBACK)) == ("failed", 0)
+
+
 async def test_a_hibernatable_socket_minds_the_numbers_and_settles():
     raw = Raw(hibernatable=True, watermark=4)
     raw.link.on_message(4, "again")
