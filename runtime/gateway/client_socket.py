@@ -19,6 +19,7 @@ import structlog
 from runtime import clock
 from runtime.actor.connections.sockets import SocketState, byte_size
 from runtime.errors import make_error
+from runtime.gateway.outgoing import MAX_REASON_BYTES
 from runtime.gateway.room import DEFAULT_ROOM, Backlog
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ READ_AHEAD_MESSAGES = 32_768
 TOLD_STEP = 16 * 1024
 MAX_KEPT_AGE = 30.0
 AGE_CHECK_INTERVAL = 15.0
-# A control frame holds 125 bytes, and two of them are the close code.
-MAX_REASON_BYTES = 123
 # These two never travel in a frame: the server makes them up.
 ABNORMAL_CLOSURE = 1006
 NO_STATUS = 1005

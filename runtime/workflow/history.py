@@ -265,6 +265,10 @@ class History:
         self._outcome_dirty |= taken.outcome
         self._deleted = taken.deleted + self._deleted
 
+    def restore_deletions(self, taken: Changes) -> None:
+        """What a flush wrote is durable, what it was to delete is still there."""
+        self._deleted = taken.deleted + self._deleted
+
     def give_up(self) -> None:
         """Leave out of all later flushes what one could not hold, so that the workflow's failure can be recorded (WF-182)."""
         self._dirty, self._new_names = {}, []

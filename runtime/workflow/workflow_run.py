@@ -57,6 +57,11 @@ class Flush:
         if self._taken is not None:
             self._history.restore(self._taken)
 
+    def give_back_deletions(self) -> None:
+        """The writes are durable, what follows them is not (WF-144)."""
+        if self._taken is not None:
+            self._history.restore_deletions(self._taken)
+
 
 class WorkflowRun:
     """The workflow of one generation. Not for user code."""
@@ -133,7 +138,14 @@ class WorkflowRun:
                 flush.give_back()
                 raise
             if flush.deletions:
-                await self._owner.commit(flush.deletions)
+                try:
+                    await self._owner.commit(flush.deletions)
+                except BaseException as error:
+                    # They go with the next flush, not lost for this generation. What the caller wants durable is: for it nothing failed.
+                    flush.give_back_deletions()
+                    if not isinstance(error, Exception):
+                        raise
+                    self._owner.log.warning("workflow rows could not be deleted yet", error=repr(error))
         self._owner.changed(Part.WORKFLOW)
 
     async def mark(self, location: Location, kind: str, data: dict[str, Any]) -> None:

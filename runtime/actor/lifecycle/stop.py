@@ -151,9 +151,12 @@ async def abandon(owner: StopOwner) -> None:
             await owner.work.drained()
     except TimeoutError:
         owner.log.error("actor work did not end after it was cancelled", **owner.work.snapshot())
-    await owner.queue.drain()
-    await owner.database.close()
-    await owner.conns.end_generation()
+    # Each whatever becomes of those before it: clients, too, are waiting for their end.
+    for step in (owner.queue.drain, owner.database.close, owner.conns.end_generation):
+        try:
+            await step()
+        except Exception as error:
+            owner.log.error("actor teardown step failed", **error_fields(error))
 
 
 async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Exception | None:

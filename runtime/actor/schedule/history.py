@@ -79,6 +79,11 @@ class HistoryOwner(Protocol):
         """Who owns the repair at the start."""
         ...
 
+    @property
+    def log(self) -> Any:
+        """Where failed writes are noted."""
+        ...
+
     async def commit(self, ops: Sequence[Op]) -> None:
         """Write one durable batch."""
 
@@ -89,6 +94,7 @@ class ScheduleHistory:
     def __init__(self, owner: HistoryOwner) -> None:
         self._owner = owner
         self._fires: dict[int, Fire] = {}
+        self._owed: dict[int, Put] = {}
         self._next = 1
 
     def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
@@ -105,7 +111,7 @@ class ScheduleHistory:
         self._next = max(self._fires, default=0) + 1
         # Not awaited: the start need not wait for it, and a crash before it is durable repairs again.
         if repaired:
-            self._owner.work.adopt(self._owner.commit(repaired))
+            self._owner.work.adopt(self._repair(repaired))
 
     def of(self, name: str, limit: int) -> list[dict[str, Any]]:
         """Newest first."""
@@ -127,8 +133,14 @@ class ScheduleHistory:
             return
         document = None if error is None else error_document(replace(error, actor=None))
         done = replace(fire, result="ok" if error is None else "error", finished_at=clock.now_ms(), error=document)
-        self._fires[fire.number] = done
-        await self._owner.commit([done.put()])
+        # Encoded before it is owed: a row that cannot be would keep all later ones from being written.
+        row = done.put()
+        self._fires[fire.number], self._owed[fire.number] = done, row
+        try:
+            await self._commit([])
+        except Exception as error:
+            # With the next fire, whichever schedule it is of: what is shown here is to be what storage says.
+            self._owner.log.error("fire cannot be recorded as finished", schedule_id=fire.name, error=repr(error))
 
     async def _add(self, item: Schedule, scheduled_at: int, fired_at: int, result: str) -> Fire | None:
         # Not even a running one: a schedule that keeps no history costs no write per fire.
@@ -140,12 +152,29 @@ class ScheduleHistory:
         self._fires[fire.number] = fire
         gone = self.trim(item.id, item.max_history)
         try:
-            await self._owner.commit([fire.put(), *gone.ops])
+            await self._commit([fire.put(), *gone.ops])
         except BaseException:
             self._fires.pop(fire.number, None)
             self.restore(gone)
             raise
         return fire
+
+    async def _commit(self, ops: Sequence[Op]) -> None:
+        """Write `ops` behind what an earlier write could not."""
+        owed, self._owed = self._owed, {}
+        # A row that was deleted meanwhile must not come back.
+        late = [row for number, row in owed.items() if number in self._fires]
+        try:
+            await self._owner.commit([*late, *ops])
+        except BaseException:
+            self._owed = owed | self._owed
+            raise
+
+    async def _repair(self, rows: Sequence[Op]) -> None:
+        try:
+            await self._owner.commit(rows)
+        except Exception as error:
+            self._owner.log.warning("interrupted fires cannot be recorded", error=repr(error))
 
     def trim(self, name: str, keep: int) -> Forgotten:
         """Forget all but the newest `keep` of a schedule and all but 10000 in all; the deletions still have to be committed."""

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.room import Backlog, DirectWire, Room
 
@@ -34,6 +36,19 @@ async def test_everything_sent_before_the_close_comes_before_it():
         {"type": "websocket.send", "bytes": b"b"},
         {"type": "websocket.close", "code": 4000, "reason": "bye"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent"),
+    [("caf\udce9", "caf?"), ("\u00e9" * 100, "\u00e9" * 61), ("\U0001f600" * 40, "\U0001f600" * 30), ("x" * 200, "x" * 123)],
+)
+async def test_a_reason_that_no_frame_can_hold_still_closes(reason, sent):
+    client = Client()
+    transport = WebSocketTransport(client.send)
+    transport.close(1000, reason)
+    await transport.finished()
+    await transport.stop()
+    assert [frame["reason"] for frame in client.frames] == [sent]
 
 
 def wire(room, write=lambda data: False, cut=None):

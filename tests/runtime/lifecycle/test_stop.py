@@ -9,9 +9,9 @@ from tests.runtime.lifecycle.stopping import Stopping
 from tests.runtime.parts import virtual
 
 PERSIST = [
-    "saver.stop_timer", "sleep_finalize", "refuse_dispatch", "conns.freeze", "state.flush", "saver.save_now", "run.cancel", "run.join",
-    "state.flush", "saver.save_now", "saver.idle", "queue.drain", "schedules.drain", "schedules.sync_alarm cancel=False", "schedules.drain",
-    "database.close", "conns.end_generation", "terminated",
+    "saver.stop_timer", "sleep_finalize", "refuse_dispatch", "conns.freeze", "database.roll_back", "state.flush", "saver.save_now",
+    "run.cancel", "run.join", "database.fence", "state.flush", "saver.save_now", "saver.idle", "queue.drain", "schedules.drain",
+    "schedules.sync_alarm cancel=False", "schedules.drain", "database.close", "conns.end_generation", "terminated",
 ]  # fmt: skip
 
 
@@ -89,6 +89,14 @@ async def test_nor_does_it_keep_a_failed_start():
     assert owner.steps[-1] == "conns.end_generation"
     release.set()
     await child
+
+
+@virtual
+@pytest.mark.parametrize("step", ["queue.drain", "database.close"])
+async def test_a_teardown_that_fails_leaves_nobody_connected(step):
+    owner = Stopping(failures={step: OSError("disk full")})
+    await abandon(owner)
+    assert owner.steps[-1] == "conns.end_generation"
 
 
 @virtual

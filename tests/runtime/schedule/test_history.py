@@ -27,6 +27,31 @@ async def test_newest_first_and_per_name():
     assert {fire["result"] for fire in history.of("other", 9)} == {"skipped"}
 
 
+async def test_an_end_that_could_not_be_written_is_written_with_the_next_fire():
+    history, owner = build()
+    fire, other = await history.started(job(), 1, 1), await history.started(job("other"), 1, 1)
+    owner.failing = 2
+    await history.finished(fire, None)
+    await history.finished(other, None)
+    assert [level for level, _, _ in owner.log.records] == ["error", "error"]
+    await owner.commit(history.clear("other").ops)
+    await history.skipped(job("third"), 2, 2)
+    following, _ = build(owner.batches)
+    assert (following.of("tick", 9), following.of("other", 9)) == (history.of("tick", 9), [])
+
+
+async def test_a_repair_that_fails_is_noted_and_done_by_the_next_start():
+    history, owner = build()
+    await history.started(job(), 1, 1)
+    following = ScheduleHistory(owner)
+    owner.failing = 1
+    following.load(owner.loaded())
+    await owner.work.drained()
+    assert (following.of("tick", 9)[0]["result"], [event for _, event, _ in owner.log.records]) == (
+        "error", ["interrupted fires cannot be recorded"],
+    )  # fmt: skip
+
+
 async def test_an_interrupted_fire_is_repaired_by_the_next_generation():
     history, owner = build()
     await history.started(job(), 1, 1)

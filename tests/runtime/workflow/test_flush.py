@@ -168,6 +168,30 @@ async def test_deletions_follow_their_write(tmp_path):
 
 
 @virtual
+async def test_deletions_that_fail_go_with_a_later_flush(tmp_path):
+    """WF-144: what they follow is durable, so the workflow goes on; what is to go is not forgotten."""
+    refused = []
+
+    def refuse(ops):
+        deleting = not refused and any(isinstance(op, Delete) and op.table == TABLE for op in ops)
+        refused.extend([ops] * deleting)
+        return deleting
+
+    async def body(ctx):
+        async def iteration(loop, n):
+            await loop.step("x", flow.note(n))
+            return Continue(n + 1) if n < 6 else Break()
+
+        await ctx.loop("l", iteration, state=0, history_prune_interval=2, history_size=1)
+
+    async with Flow(tmp_path) as flow:
+        flow.storage.refuse = refuse
+        assert (await flow.finish(body)).state == "completed"
+        assert (len(refused), flow.log) == (1, [0, 1, 2, 3, 4, 5, 6])
+        assert await flow.paths("step") == ["l/~6/x"]
+
+
+@virtual
 async def test_nothing_is_flushed_after_the_end_of_a_generation(tmp_path):
     """WF-145: a body that ignores its cancellation at the end of grace writes no workflow row any more."""
     begun, ended = asyncio.Event(), asyncio.Event()
