@@ -119,7 +119,8 @@ async def _guarded(what: str, check: _Check) -> Finding:
             health, text = await check()
     except TimeoutError:
         return Finding(what, Health.BAD, f"not done within {PATIENCE * 3:g} s")
-    except (ActorError, httpx.HTTPError, OSError) as error:
+    # Whatever it is: one check that fails in a way nobody foresaw must not take the others with it.
+    except Exception as error:
         return Finding(what, Health.BAD, f"{type(error).__name__}: {error}")
     return Finding(what, health, text)
 
@@ -209,8 +210,9 @@ class _Session:
     endpoint: Endpoint
 
     @property
-    def headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.endpoint.token}"} if self.endpoint.token else {}
+    def headers(self) -> dict[bytes, bytes]:
+        # Bytes, as of texts httpx sends ASCII only.
+        return {b"authorization": f"Bearer {self.endpoint.token}".encode()} if self.endpoint.token else {}
 
     async def some_actor(self) -> str:
         """The id of a fresh actor."""

@@ -120,7 +120,7 @@ class Boundary:
             method,
             path,
             params={"namespace": self._conform.namespace, **query},
-            headers={"authorization": f"Bearer {token}"} if token else {},
+            headers={b"authorization": f"Bearer {token}".encode()} if token else {},
             **options,
         )
         assert response.status_code == httpx.codes.OK, f"{method} {path}: {response.status_code} {response.text}"

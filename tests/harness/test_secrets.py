@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.errors import UsageError
+from harness.run import doctor
 from harness.targets import TargetOptions, resolve
 from tests.harness.app_server import AppServer
 from tests.harness.fake_app import FakeApp
@@ -99,6 +100,7 @@ def test_nothing_that_a_run_leaves_has_the_token(tmp_path, url, monkeypatch, whe
     left = tmp_path / "left"
     left.mkdir()
     monkeypatch.setenv("SEEN", str(left / "cmdline"))
+    monkeypatch.setattr(doctor, "PATIENCE", 0.1)  # the application answers hardly anything of what a doctor asks
     given = ("--token", TOKEN) if where == "option" else ()
     if where == "variable":
         monkeypatch.setenv("CONFORM_TOKEN", TOKEN)

@@ -27,7 +27,10 @@ def command(
     storage: Annotated[str, typer.Option(metavar="STORAGE", help="memory, or a directory for durable data")] = "memory",
     synchronous: Annotated[
         Synchronous,
-        typer.Option(help="what a directory keeps when the machine loses power: normal may miss the last moments, full misses nothing"),
+        typer.Option(
+            metavar="MODE",
+            help="what a directory keeps when the machine loses power: normal may miss the last moments, full misses nothing",
+        ),
     ] = Synchronous.NORMAL,
     token: Annotated[
         str | None,
