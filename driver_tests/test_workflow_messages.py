@@ -89,6 +89,16 @@ async def test_how_many_a_batch_takes(conform, eventually, count, bodies):
     assert {path for path in shown.entries if path != "told"} == {"b:count", *(f"b:{n}" for n in range(len(bodies)))}
 
 
+@requirement("WF-091", "WF-142", "WF-097")
+async def test_a_batch_of_more_than_a_flush_can_hold(conform, eventually):
+    """Of 70 messages some are received by the first batch and the others by the next, in order; none is lost, and the workflow goes on."""
+    program = [batch("first", names=["jobs"], count=100), batch("next", names=["jobs"], count=100), told([ref("first"), ref("next")])]
+    await play(workflow(conform, *program, **sending(*(("jobs", number) for number in range(70)))))
+    await ended(conform, eventually)
+    [(_, batches)] = await values(conform)
+    assert [message["body"] for one in batches for message in one] == list(range(70)) and await queued(conform) == 0
+
+
 @requirement("WF-091", "WF-096")
 async def test_a_batch_waits_for_one_only(conform, eventually):
     """A batch of many returns with the first message that comes."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
-from runtime.errors import ActorError
+from runtime.errors import ActorError, said_by
 from runtime.protocol.keys import serialize_key
 from runtime.protocol.values import UNDEFINED
 
@@ -91,7 +91,7 @@ def debugging(log: Any) -> bool:
 
 def error_fields(error: BaseException) -> dict[str, Any]:
     """An error in full, as fields of a record (METRIC-060, METRIC-070)."""
-    fields: dict[str, Any] = {"error": str(error) or type(error).__name__, "exc_info": error}
+    fields: dict[str, Any] = {"error": said_by(error) or type(error).__name__, "exc_info": error}
     if isinstance(error, ActorError):
         fields |= {"group": error.group, "code": error.code}
         if error.metadata is not UNDEFINED:

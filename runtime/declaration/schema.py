@@ -10,7 +10,7 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_error, said_by
 
 Schema = Any
 """A type for pydantic's `TypeAdapter`, or a callable `value -> value`."""
@@ -61,7 +61,7 @@ class Validator:
             issues = [{"message": item["msg"], "path": [str(part) for part in item["loc"]]} for item in error.errors()]
             raise make_error("actor.validation_error", message=message, metadata={"issues": issues}) from error
         except Exception as error:
-            issues = [{"message": str(error), "path": []}]
+            issues = [{"message": said_by(error), "path": []}]
             raise make_error("actor.validation_error", message=message, metadata={"issues": issues}) from error
         # Models do not travel: events, queues and state hold plain data only.
         return result.model_dump() if isinstance(result, BaseModel) else result

@@ -20,6 +20,14 @@ class EscapedError(Exception):
     """Stands for what left user code and was no `Exception`; its cause is the thing itself."""
 
 
+def said_by(error: BaseException) -> str:
+    """The text of an exception, or that it has none: it is made by code of the user, too, while something is told of the failure."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} that has no text>"
+
+
 def is_end(error: BaseException) -> bool:
     """Whether the end of the task itself is passing, its cancellation, which nothing may stop."""
     if not isinstance(error, asyncio.CancelledError):
@@ -51,7 +59,7 @@ def contained(error: BaseException) -> Exception:
         panicked = make_error("actor.panicked", operation="user code")
         panicked.__cause__ = error
         return panicked
-    text = str(error)
+    text = said_by(error)
     escaped = EscapedError(f"{type(error).__name__}: {text}" if text else type(error).__name__)
     escaped.__cause__ = error
     return escaped

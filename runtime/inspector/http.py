@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_error, said_by
 from runtime.inspector.assets import asset, is_public
 from runtime.inspector.render import render
 from runtime.inspector.request import ShortError
@@ -42,11 +42,11 @@ async def answer_http(request: InspectorRequest) -> Reply:
         return _failure(error)
     # A body, value or number that no value, statement or row can hold: the caller's mistake, who is told.
     except (TypeError, ValueError) as error:
-        return _failure(ActorError("actor", "internal_error", text_of(str(error))))
+        return _failure(ActorError("actor", "internal_error", text_of(said_by(error))))
     except Exception as error:
         request.view.log.warning("inspector request failed", path=request.path, exc_info=error)
         # The text and not a mask: who holds the token may know what went wrong (INSP-006).
-        return _failure(ActorError("actor", "internal_error", text_of(str(error))))
+        return _failure(ActorError("actor", "internal_error", text_of(said_by(error))))
 
 
 def _failure(error: ActorError) -> Reply:

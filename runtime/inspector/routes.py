@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_error, said_by
 from runtime.inspector import database_view
 from runtime.inspector.request import DEFAULT_LIMIT, ShortError, whole_number
 from runtime.inspector.workflow_view import history_json
@@ -68,7 +68,7 @@ async def run_action(request: InspectorRequest) -> Any:
     except ActorError:
         raise
     except Exception as error:
-        raise ActorError("actor", "internal_error", str(error)) from error
+        raise ActorError("actor", "internal_error", said_by(error)) from error
     # Nothing and null are different answers: only an action that returned something has an output.
     return {} if output is UNDEFINED else {"output": output}
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from runtime.actor.connections.sockets import byte_size
 from runtime.actor.lifecycle.tracked_work import WorkKind
-from runtime.errors import ActorError
+from runtime.errors import ActorError, said_by
 from runtime.inspector import messages as m
 from runtime.inspector import snapshots
 from runtime.inspector.actor_view import ActorView
@@ -182,6 +182,6 @@ class InspectorSession:
 def _text(error: Exception) -> str:
     """What went wrong; an inspector sees the cause behind masked errors, too."""
     if not isinstance(error, ActorError):
-        return str(error)
+        return said_by(error)
     cause = error.metadata.get("error") if isinstance(error.metadata, dict) else None
     return error.message if cause is None else f"{error.message}: {cause}"

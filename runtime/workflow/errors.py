@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.errors import ActorError, UserError
+from runtime.errors import ActorError, UserError, said_by
 from runtime.protocol.payload import text_of
 from runtime.protocol.storable import Unstorable, check_storable
 
@@ -36,21 +36,16 @@ def describe(error: BaseException) -> dict[str, Any]:
     """`{name, message, metadata?}` of an error, fit to be stored; metadata holds its scalar own fields (WF-061, WF-185)."""
     if isinstance(error, StoredWorkflowError):
         return error.described()
-    described: dict[str, Any] = {"name": _kept(error_name(error)), "message": _kept(_message(error))}
+    described: dict[str, Any] = {
+        "name": _kept(error_name(error)),
+        "message": _kept(error.message if isinstance(error, ActorError) else said_by(error)),
+    }
     own = {_kept(name): _scalar(value) for name, value in vars(error).items() if _is_own(name, value)}
     # Of an `ActorError` the message is a field, and stands above already.
     own.pop("message", None)
     if own:
         described["metadata"] = dict(list(own.items())[:MAX_FIELDS])
     return described
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return error.message if isinstance(error, ActorError) else str(error)
-    # `__str__` is user code, too, and what it raises must not stand in for the failure.
-    except Exception:
-        return f"<{type(error).__name__} that has no text>"
 
 
 def _is_own(name: object, value: object) -> bool:

@@ -21,12 +21,14 @@ from runtime.storage.base import Delete, Op, Put
 from runtime.workflow.errors import HistoryDivergedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 TABLE = "workflow"
 MAX_VALUE = 262_144
 MAX_ROWS = 128
 MAX_FLUSH = 524_288
+_AROUND = 4
+"""The row, its data, the branches and the branch: the most that stands around a value."""
 
 Location = tuple[str | int, ...]
 """Names from the root; an integer is an iteration of the loop named before it."""
@@ -39,9 +41,9 @@ def path_text(location: Location) -> str:
     return "/".join(f"~{item}" if isinstance(item, int) else item for item in location)
 
 
-def encode(value: Any) -> bytes:
-    """A durable workflow value; raises `Unstorable` for what is none."""
-    check_storable(value)
+def encode(value: Any, *, around: int = 0) -> bytes:
+    """A durable workflow value; raises `Unstorable` for what is none. `around`: containers of our own that the row puts around values."""
+    check_storable(value, -around)
     return blob(value)
 
 
@@ -236,17 +238,7 @@ class History:
         Raises:
             FlushTooLargeError: A value or the whole flush is too large; nothing was taken.
         """
-        writes: list[Put] = [Put(TABLE, f"n{self.names[name]}".encode(), encode(name)) for name in self._new_names]
-        for entry in self._dirty.values():
-            writes.append(Put(TABLE, b"e" + entry.id.encode(), encode(_stored(entry, entry.data))))
-            if entry.meta is not None:
-                meta = {name: getattr(entry.meta, name) for name in Metadata.__slots__}
-                writes.append(Put(TABLE, b"m" + entry.id.encode(), encode(meta)))
-        if self._outcome_dirty:
-            state, output, error, unreported, built_in = _outcome_values(self.outcome)
-            writes += [Put(TABLE, b"s", state), Put(TABLE, b"o", output), Put(TABLE, b"x", error)]
-            if self.outcome.error is not None:
-                writes += [Put(TABLE, b"u", unreported), Put(TABLE, b"f", built_in)]
+        writes = self._writes()
         # Before anything is taken: a flush that is refused leaves all marks as they were.
         _check_limits(writes)
         deletions: list[Op] = []
@@ -255,6 +247,39 @@ class History:
         taken = Changes(self._dirty, self._new_names, self._outcome_dirty, self._deleted)
         self._dirty, self._new_names, self._outcome_dirty, self._deleted = {}, [], False, []
         return list(writes), deletions, taken
+
+    def fitting(self, sizes: Sequence[int], *, around: int) -> int:
+        """How many message entries the next flush can hold, at least one.
+
+        Args:
+            sizes: Bytes of the bodies, in order.
+            around: Bytes of the path of the receive, which is in each row.
+        """
+        unsaved = self._writes()
+        # Four rows and a little for what a receive records beside its messages.
+        rows, room = MAX_ROWS - len(unsaved) - 4, MAX_FLUSH - sum(len(write.key) + len(write.value) for write in unsaved) - 4_096
+        count = 0
+        for size in sizes:
+            # The entry, and its name in the registry.
+            rows, room = rows - 2, room - size - 2 * around - 512
+            if rows < 0 or room < 0:
+                break
+            count += 1
+        return max(1, count)
+
+    def _writes(self) -> list[Put]:
+        writes: list[Put] = [Put(TABLE, f"n{self.names[name]}".encode(), encode(name)) for name in self._new_names]
+        for entry in self._dirty.values():
+            writes.append(Put(TABLE, b"e" + entry.id.encode(), _row(entry, entry.data)))
+            if entry.meta is not None:
+                meta = {name: getattr(entry.meta, name) for name in Metadata.__slots__}
+                writes.append(Put(TABLE, b"m" + entry.id.encode(), encode(meta)))
+        if self._outcome_dirty:
+            state, output, error, unreported, built_in = _outcome_values(self.outcome)
+            writes += [Put(TABLE, b"s", state), Put(TABLE, b"o", output), Put(TABLE, b"x", error)]
+            if self.outcome.error is not None:
+                writes += [Put(TABLE, b"u", unreported), Put(TABLE, b"f", built_in)]
+        return writes
 
     def restore(self, taken: Changes) -> None:
         """Mark what a failed flush took as unsaved again (WF-143)."""
@@ -288,8 +313,9 @@ class Changes:
     deleted: list[Entry]
 
 
-def _stored(entry: Entry, data: dict[str, Any]) -> dict[str, Any]:
-    return {"location": list(entry.location), "kind": entry.kind, "data": data, "order": entry.order}
+def _row(entry: Entry, data: dict[str, Any]) -> bytes:
+    # As deep as a value may be it is accepted by queues and steps, and must fit into any entry; rows may be deeper than messages.
+    return encode({"location": list(entry.location), "kind": entry.kind, "data": data, "order": entry.order}, around=_AROUND)
 
 
 def _outcome_values(outcome: Outcome) -> tuple[bytes, ...]:
@@ -298,7 +324,7 @@ def _outcome_values(outcome: Outcome) -> tuple[bytes, ...]:
 
 def check_fits(entry: Entry, data: dict[str, Any]) -> None:
     """Return if the entry could be flushed with this data; raises `FlushTooLargeError` or `Unstorable`."""
-    _check_value(encode(_stored(entry, data)))
+    _check_value(_row(entry, data))
 
 
 def _check_value(value: bytes) -> None:

@@ -24,6 +24,10 @@ class Messages(Protocol):
     async def send(self, name: str, body: Any = None) -> object:
         """Store a message."""
 
+    def sizes(self, names: Iterable[str] | None = None, *, count: int = 1) -> list[int]:
+        """Bytes of the bodies of up to `count` stored messages, in the order in which they would be received."""
+        ...
+
     async def try_next_batch(self, names: Iterable[str] | None = None, *, count: int = 1, completable: bool = False) -> list[Any]:
         """Up to `count` stored messages, none when there is none."""
         ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime import clock
 from runtime.errors import make_error
 from runtime.workflow.errors import RollbackStop, Yield
-from runtime.workflow.history import COMPLETED, Entry, copied
+from runtime.workflow.history import COMPLETED, Entry, copied, path_text
 from runtime.workflow.sleep import deadline_entry
 
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ class WorkflowQueue:
         if timeout is not None:
             deadline = await deadline_entry(scope, f"{entry}:deadline", clock.now_ms() + max(0, round(timeout * 1000)))
         # Taken before it is recorded: a crash in between loses messages that need no completion, as the specification has it (WF-097).
-        received = await scope.run.fresh_queue().try_next_batch(names, count=count, completable=completable)
+        queue = scope.run.fresh_queue()
+        if count > 1:
+            # What is taken and cannot be recorded would be lost; the others stay for the next receive (WF-091, WF-142).
+            count = history.fitting(queue.sizes(names, count=count), around=len(path_text((*scope.location, entry))))
+        received = await queue.try_next_batch(names, count=count, completable=completable)
         if not received and deadline is None:
             raise Yield(names=names)
         if not received and deadline is not None and clock.now_ms() < deadline.data["deadline"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.observer import Part
-from runtime.errors import contained, raise_contained
+from runtime.errors import contained, raise_contained, said_by
 from runtime.protocol.storable import Unstorable
 from runtime.workflow.errors import ControlFlow, Evicted, RollbackStop
 from runtime.workflow.history import TABLE, Entry, FlushTooLargeError, History, Location, copied
@@ -204,4 +204,4 @@ class WorkflowRun:
             if hasattr(result, "__await__"):
                 await result
         except BaseException as error:
-            self._owner.log.warning("workflow error hook failed", error=str(contained(error)))
+            self._owner.log.warning("workflow error hook failed", error=said_by(contained(error)))

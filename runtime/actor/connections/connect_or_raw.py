@@ -14,7 +14,7 @@ from runtime.actor.connections.client_protocol import ClientConnection, ClientOw
 from runtime.actor.connections.connection import Conn, ConnHome, new_conn_id
 from runtime.actor.connections.params import socket_params
 from runtime.actor.connections.raw.link import LinkTable, RawLink
-from runtime.errors import ActorError, is_public, make_error, raise_contained, to_wire
+from runtime.errors import ActorError, is_public, make_error, raise_contained, said_by, to_wire
 from runtime.protocol.connection_frames import encode_to_client
 from runtime.protocol.encodings import Encoding
 from runtime.protocol.messages import ErrorFrame
@@ -136,4 +136,4 @@ def _log_refused(owner: ConnOwner, error: Exception, conn: Conn | None) -> None:
     if isinstance(error, ActorError) and is_public(error):
         owner.log.info("connection refused", conn_id=conn_id, error=str(error))
         return
-    owner.log.warning("connection setup failed", conn_id=conn_id, error=str(error), exc_info=not isinstance(error, ActorError))
+    owner.log.warning("connection setup failed", conn_id=conn_id, error=said_by(error), exc_info=not isinstance(error, ActorError))

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
+from runtime.errors import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -162,8 +163,9 @@ class WorkTracker:
         def ended(done: asyncio.Task[Any]) -> None:
             self._children.discard(done)
             region.end()
-            if not done.cancelled() and done.exception() is not None:
-                self._report(kind, done.exception())
+            error = None if done.cancelled() else done.exception()
+            if error is not None:
+                self._report(kind, error)
 
         child.add_done_callback(ended)
         return child
@@ -176,11 +178,11 @@ class WorkTracker:
         child.add_done_callback(self._uncounted.discard)
         return child
 
-    def _report(self, kind: WorkKind, error: BaseException | None) -> None:
+    def _report(self, kind: WorkKind, error: BaseException) -> None:
         if kind is WorkKind.WAIT_UNTIL:
-            self._log.warning(f"actor wait_until promise rejected: {error}", error=repr(error))
+            self._log.warning(f"actor wait_until promise rejected: {said_by(error)}", error=_shown(error))
         elif kind is WorkKind.KEEP_AWAKE:
-            self._log.warning(f"keepAwake promise rejected: {error}", error=repr(error))
+            self._log.warning(f"keepAwake promise rejected: {said_by(error)}", error=_shown(error))
         else:
             self._log.error("actor work failed", kind=kind.label, exc_info=error)
 
@@ -219,3 +221,11 @@ class WorkTracker:
             "websocket_callback_count": counts[WorkKind.WEBSOCKET_CALLBACK],
             "pending_disconnect_count": counts[WorkKind.DISCONNECT_CALLBACK],
         }
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    # Code of the user, as `__str__` is.
+    except Exception:
+        return type(error).__name__

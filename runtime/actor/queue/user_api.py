@@ -130,6 +130,10 @@ class QueueApi:
         """Up to `count` messages that are already there."""
         return await self.next_batch(names, count=count, timeout=0, completable=completable)
 
+    def sizes(self, names: Iterable[str] | None = None, *, count: int = 1) -> list[int]:
+        """Bytes of the encoded bodies of up to `count` messages that are already there, in the order in which they would be received."""
+        return [len(message.body) for message in self._queue.find(_names(names), _count(count))]
+
     async def iter(
         self, names: Iterable[str] | None = None, *, signal: AbortSignal | None = None, completable: bool = False
     ) -> AsyncIterator[Any]:

@@ -1,5 +1,7 @@
 """Queue receives (section 9)."""
 
+import asyncio
+
 import pytest
 
 from runtime.errors import ActorError
@@ -228,3 +230,29 @@ async def test_a_message_for_other_names_does_not_end_the_wait(tmp_path):
         await fill(flow, "wanted")
         await flow.ended()
         assert flow.log[-1] == "wanted" and len(await flow.queued()) == 1
+
+
+@pytest.mark.parametrize(("count", "size"), [(70, 1), (12, 60_000)], ids=["rows", "bytes"])
+@pytest.mark.parametrize("completable", [False, True])
+@virtual
+async def test_a_batch_is_no_larger_than_a_flush(tmp_path, count, size, completable):
+    """WF-091, WF-142: of more messages than one flush can record some are received, in order, and the others by the next receives."""
+
+    async def body(ctx):
+        async def iteration(loop, seen):
+            messages = await loop.queue.next_batch("b", names=["jobs"], count=100, timeout=0, completable=completable)
+            for message in messages:
+                flow.log.append(message.body[0])
+                if completable:
+                    await message.complete()
+            return Continue(seen + len(messages)) if messages else Break(seen)
+
+        return await ctx.loop("l", iteration, state=0)
+
+    async with Flow(tmp_path) as flow:
+        await flow.begin(lambda ctx: asyncio.sleep(0))
+        for number in range(count):
+            await flow.call("send", "jobs", [number, "x" * size])
+        outcome = await flow.finish(body)
+        assert (outcome.state, outcome.output) == ("completed", count) and flow.log == list(range(count))
+        assert await flow.queued() == []

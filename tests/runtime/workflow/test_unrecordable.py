@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from runtime.protocol.cbor_heads import MAX_DEPTH
 from runtime.workflow import Break, Continue
 from runtime.workflow.errors import MAX_FIELDS, MAX_TEXT, describe
 from tests.runtime.workflow.support import Flow, failing, is_workflow_write, virtual
@@ -215,6 +216,39 @@ async def test_deadlines_are_times(tmp_path, seconds, stored):
         await flow.begin(body)
         entry = await flow.until(lambda: flow.entry("nap"))
         assert entry.data["deadline"] == (stored or 0)
+
+
+@pytest.mark.parametrize("kind", ["message", "step", "branch", "loop", "output"])
+@virtual
+async def test_what_is_as_deep_as_it_may_be(tmp_path, kind):
+    """WF-040, WF-095, WF-112: what a queue has accepted can be received, and what a step can return can be recorded, in any entry."""
+    deep = 1
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+
+    async def body(ctx):
+        async def value(*_):
+            return deep
+
+        found = deep
+        if kind == "message":
+            found = (await ctx.queue.next("m", names=["jobs"], timeout=5)).body
+        elif kind == "step":
+            found = await ctx.step("s", value)
+        elif kind == "branch":
+            found = (await ctx.join("j", {"a": value}))["a"]
+        elif kind == "loop":
+            found = await ctx.loop("l", lambda loop, state: asyncio.sleep(0, Break(state)), state=deep)
+        flow.log.append(found == deep)
+        await ctx.sleep("nap", 1)
+        return deep
+
+    async with Flow(tmp_path) as flow:
+        await flow.begin(body)
+        await flow.call("send", "jobs", deep)
+        await flow.ended()
+        assert flow.log == [True, True] and (await flow.stored()).outcome.output == deep
+        assert await flow.finish() and flow.log == [True] * 3
 
 
 @virtual
