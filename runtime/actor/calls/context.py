@@ -217,6 +217,7 @@ class Context:
         """Request a throttled save, one within `max_wait` seconds, or wait for a durable one (RUN-141..147).
 
         Raises:
+            ActorError: actor.state_transaction_conflict: an immediate save inside a transaction that includes state (DB-184).
             Exception: An immediate save could not be written.
         """
         task = self._task
@@ -224,6 +225,7 @@ class Context:
         # No event, because its time in the inbox would be added to the wait; but refused as one would be while there is no room.
         if immediate:
             task.events.check("save_requested")
+            task.state_transactions.check_saving()
             await task.saver.save_now()
         else:
             # Refused for want of room: that was logged, and the state's own save comes anyway (RUN-149).

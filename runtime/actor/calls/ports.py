@@ -51,6 +51,13 @@ class Database(Protocol):
         ...
 
 
+class SaveCheck(Protocol):
+    """The transactions that include state, as a save sees them."""
+
+    def check_saving(self) -> None:
+        """Raise when the save is asked for inside of one (DB-184)."""
+
+
 class RunWakes(Protocol):
     """Who supervises the run handler."""
 
@@ -114,6 +121,11 @@ class ContextOwner(Protocol):
     @property
     def saver(self) -> Saver:
         """Who saves it."""
+        ...
+
+    @property
+    def state_transactions(self) -> SaveCheck:
+        """The transactions that include the state."""
         ...
 
     @property

@@ -36,10 +36,11 @@ from runtime.actor.connections.transient import Transient
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.ports import StopKind
+from runtime.actor.state.tracking import same
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.raw.close_ack import CloseAck
@@ -237,6 +238,19 @@ class ConnectionTable:
     def changed(self, conn: Conn) -> None:
         """State or subscriptions are different: save them if the connection outlives the generation."""
         self.store.changed(conn)
+
+    def copy_states(self) -> Callable[[], None]:
+        """Copy the state of every connection; what is returned brings back those that changed (DB-181)."""
+        copies = [(conn, self.track_state(conn, conn.state, initial=True)) for conn in self._conns.values()]
+
+        def restore() -> None:
+            for conn, state in copies:
+                params, current = conn.stored_values()
+                if not same(current, state):
+                    conn.adopt(params, state)
+                    self.store.changed(conn)
+
+        return restore
 
     # Entering and leaving the list.
 

@@ -17,7 +17,7 @@ from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future,
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.provider import settle
 from runtime.actor.database.session import DatabaseSession
-from runtime.errors import make_error
+from runtime.errors import ActorError, make_error
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from runtime.actor.database.client import DatabaseClient
     from runtime.actor.database.provider import DatabaseProvider
-    from runtime.actor.database.transaction import Transaction
+    from runtime.actor.database.transaction import IncludableState, Transaction
     from runtime.storage.actor import ActorStorage
 
 MIGRATION_TIMEOUT = 300.0
@@ -40,16 +40,24 @@ class ActorDatabase:
     Args:
         provider: What the actor declared, None without a database.
         on_broken: Called with the error that made the database unusable (DB-172).
+        states: The state that a transaction may include, None without.
     """
 
     def __init__(
-        self, actor_id: str, storage: ActorStorage, provider: DatabaseProvider | None, log: Any, on_broken: Callable[[BaseException], None]
+        self,
+        actor_id: str,
+        storage: ActorStorage,
+        provider: DatabaseProvider | None,
+        log: Any,
+        on_broken: Callable[[BaseException], None],
+        states: IncludableState | None = None,
     ) -> None:
         self._storage = storage
         self._actor_id = actor_id
         self._provider = provider
         self._log = log
         self._on_broken = on_broken
+        self._states = states
         # Made at once and not with the session: entries pass the gate whether or not the actor has a database (KV-032).
         self._coordinator = Coordinator()
         self._opening: asyncio.Task[DatabaseSession] | None = None
@@ -121,10 +129,25 @@ class ActorDatabase:
             self._coordinator = Coordinator()
             await (await opening).release()
 
-    def roll_back(self) -> None:
-        """Roll back what user code began by hand and left open: the last save must not wait for it (DB-177)."""
+    async def quiet(self, within: float) -> None:
+        """Let a transaction that nobody waits for end within that many seconds, else roll it back (DB-310).
+
+        One that was begun by hand is rolled back at once (DB-177): the last save cannot be made beside it.
+        """
         session = self._opened()
-        if session is not None and not self._coordinator.busy:
+        if session is None:
+            return
+        if self._coordinator.busy:
+            passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter = Waiter(partial(settle_future, passed), partial(fail_future, passed), own=True)
+            self._coordinator.admit(waiter)
+            try:
+                async with asyncio.timeout(within):
+                    await passed
+            except (TimeoutError, ActorError):
+                self._coordinator.withdraw(waiter)
+                self.fence()
+        if not self._coordinator.busy:
             session.roll_back()
 
     async def gate(self) -> None:
@@ -179,7 +202,7 @@ class ActorDatabase:
 
     async def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> DatabaseSession:
         database = await self._storage.open_database(prepare)
-        session = DatabaseSession(self._actor_id, self._log, self._coordinator, database, self._on_broken)
+        session = DatabaseSession(self._actor_id, self._log, self._coordinator, database, self._on_broken, self._states)
         if self._closed:
             session.fence()
         return session

@@ -150,7 +150,7 @@ def _take_over(connection: sqlite3.Connection, steps: Sequence[Step]) -> Rows:
     connection.execute("BEGIN IMMEDIATE")
     try:
         layout.claim(connection)
-        row_writer.apply(connection, steps)
+        statements.apply(connection, steps)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -67,6 +67,7 @@ class DatabaseClient:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         name: str | None = None,
+        include_state: bool = False,
     ) -> T:
         """Run `callback(tx)` in one transaction and return its value after COMMIT (DB-145..172).
 
@@ -77,12 +78,14 @@ class DatabaseClient:
             callback: Must use `tx`, never `c.db`.
             timeout: Seconds until the transaction is rolled back; a backstop against deadlock.
             name: For diagnosis, at most 128 bytes.
+            include_state: Commit and roll back `c.state` and the state of connections, too (DB-180..187). Nobody else may change state
+                meanwhile (actor/state_transaction_conflict), and `tx` takes single statements only. Read `c.state` anew after a rollback.
 
         Raises:
             ActorError: sqlite/transaction_expired after the deadline; core/internal_error when COMMIT fails.
             ValueError: A timeout or name that makes no sense (DB-161, DB-162).
         """
-        return await self._session.transaction(callback, timeout=timeout, name=name)
+        return await self._session.transaction(callback, timeout=timeout, name=name, include_state=include_state)
 
     async def close(self) -> None:
         """Close the database for the rest of this generation; a second call is no error (DB-309)."""

@@ -87,8 +87,10 @@ class Coordinator:
         if self._closed is not None:
             return
         self._closed = reason
-        # Whoever closes sees to the rollback of a transaction that is open.
-        self._active = None
+        # Whoever closes sees to the rollback of a transaction that is open; it is told besides.
+        active, self._active = self._active, None
+        if active is not None:
+            active.fail(reason())
         waiting, self._waiting = self._waiting, deque()
         for waiter in waiting:
             if waiter.own:

@@ -13,11 +13,11 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from runtime import clock
 from runtime.actor.database.coordinator import Waiter, fail_future
+from runtime.actor.tables.statements import apply
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
@@ -168,12 +168,6 @@ def _transaction(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def apply(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
-    """Run the steps in order; runs of the same statement share one call into SQLite."""
-    for sql, run in groupby(steps, key=lambda step: step[0]):
-        connection.executemany(sql, (params for _, params in run))
 
 
 def _settle(batches: Sequence[_Batch], outcomes: Sequence[BaseException | None]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from runtime.actor.database.bound_values import Statement
+    from runtime.actor.database.transaction import IncludableState
     from runtime.storage.actor import OpenDatabase
 
     Guard = Callable[[sqlite3.Connection, str], AbstractContextManager[None]]
@@ -47,12 +48,14 @@ class DatabaseSession:
         coordinator: Coordinator,
         database: OpenDatabase,
         on_broken: Callable[[BaseException], None],
+        states: IncludableState | None = None,
     ) -> None:
         self.actor_id = actor_id
         self.log = log
         self.coordinator = coordinator
         self._database = database
         self._on_broken = on_broken
+        self._states = states
         self._fenced = False
         self._rolled_back: asyncio.Future[None] | None = None
         self._interruption: asyncio.TimerHandle | None = None
@@ -94,10 +97,20 @@ class DatabaseSession:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         name: str | None = None,
+        include_state: bool = False,
     ) -> T:
         """See `DatabaseClient.transaction`."""
         check_arguments(timeout, name)
-        return await Transaction(self, timeout).perform(callback)
+        if not include_state:
+            return await Transaction(self, timeout).perform(callback)
+        if self._states is None:
+            raise RuntimeError("this database is not an actor's own: there is no state to include")
+        included = await self._states.enter()
+        try:
+            return await Transaction(self, timeout, included).perform(callback)
+        finally:
+            # Nothing after a commit; a transaction that did not even begin ends here.
+            included.rolled_back()
 
     def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
         """Queue a function of user code on the database's thread, past the gate; it does not run after `fence`."""

@@ -149,11 +149,16 @@ class SQLAlchemyTransaction:
         return self._transaction.run(self._binding.with_session(function))
 
     async def transaction(
-        self, callback: Callable[[SQLAlchemyTransaction], Awaitable[T]], *, timeout: float = DEFAULT_TIMEOUT, name: str | None = None
+        self,
+        callback: Callable[[SQLAlchemyTransaction], Awaitable[T]],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        name: str | None = None,
+        include_state: bool = False,
     ) -> T:
         """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT instead."""
         wrapped = lambda tx: callback(SQLAlchemyTransaction(tx, self._binding))  # noqa: E731
-        return await self._transaction.transaction(wrapped, timeout=timeout, name=name)
+        return await self._transaction.transaction(wrapped, timeout=timeout, name=name, include_state=include_state)
 
 
 class SQLAlchemyClient(DatabaseClient):
@@ -188,10 +193,11 @@ class SQLAlchemyClient(DatabaseClient):
         *,
         timeout: float = DEFAULT_TIMEOUT,
         name: str | None = None,
+        include_state: bool = False,
     ) -> T:
         """As `DatabaseClient.transaction`, with a `SQLAlchemyTransaction`."""
         wrapped = lambda tx: callback(SQLAlchemyTransaction(tx, self._binding))  # noqa: E731
-        return await super().transaction(wrapped, timeout=timeout, name=name)
+        return await super().transaction(wrapped, timeout=timeout, name=name, include_state=include_state)
 
 
 class SQLAlchemyDatabase:

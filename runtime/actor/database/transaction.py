@@ -12,18 +12,22 @@ import sqlite3
 import uuid
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar
 
 from runtime import clock
 from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.submitted import Submitted
+from runtime.actor.tables import statements
+from runtime.actor.tables.statements import apply
 from runtime.errors import make_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from runtime.actor.database.session import DatabaseSession, Row
+    from runtime.actor.tables.statements import Step
+    from runtime.storage.base import Op
 
 T = TypeVar("T")
 
@@ -38,6 +42,33 @@ class _State(StrEnum):
     ROLLED_BACK = "rolled back"
 
 
+class IncludedState(Protocol):
+    """State that a transaction commits and rolls back with its SQL. Of the two ends the first counts."""
+
+    def begin(self) -> None:
+        """The transaction has begun: only its code may change state (DB-182)."""
+
+    def enter_context(self) -> Callable[[], None]:
+        """What runs from here on is its code, until the returned function is called."""
+
+    def rows(self) -> Sequence[Op]:
+        """What to write in the one COMMIT (DB-180)."""
+
+    def committed(self) -> None:
+        """It is durable."""
+
+    def rolled_back(self) -> None:
+        """Bring the state of the beginning back (DB-181)."""
+
+
+class IncludableState(Protocol):
+    """Where a transaction gets state that it may include."""
+
+    async def enter(self) -> IncludedState:
+        """Wait for the turn (DB-187)."""
+        ...
+
+
 class RollbackFailedError(RuntimeError):
     """ROLLBACK itself failed: the database of this generation is unusable (DB-172)."""
 
@@ -45,16 +76,18 @@ class RollbackFailedError(RuntimeError):
 class Transaction:
     """What the callback of `c.db.transaction` gets. Use it, and not `c.db`, until the callback ends."""
 
-    def __init__(self, session: DatabaseSession, timeout: float) -> None:
+    def __init__(self, session: DatabaseSession, timeout: float, included: IncludedState | None = None) -> None:
         self.key = str(uuid.uuid4())
         self._session = session
         self._timeout = timeout
         self._state = _State.OPEN
         self._began = False
         self._timer: asyncio.TimerHandle | None = None
+        self._included = included
+        self._steps: Sequence[Step] = ()
         self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiter = Waiter(partial(settle_future, self._admitted), partial(fail_future, self._admitted), exclusive=True)
+        self._waiter = Waiter(partial(settle_future, self._admitted), self._refused, exclusive=True)
 
     @property
     def actor_id(self) -> str:
@@ -62,7 +95,9 @@ class Transaction:
         return self._session.actor_id
 
     def execute(self, sql: str, *args: Any) -> Submitted[list[Row]]:
-        """Run SQL inside the transaction; see `DatabaseClient.execute` (DB-145..148)."""
+        """Run SQL inside the transaction; see `DatabaseClient.execute` (DB-145..148, DB-185)."""
+        if self._included is not None and not args and ";" in sql.rstrip("; \t\r\n"):
+            return Submitted.of(_refuse_script)
         return Submitted.of(lambda: self._submit(self._session.job(sql, args)))
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> Submitted[T]:
@@ -75,8 +110,11 @@ class Transaction:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         name: str | None = None,
+        include_state: bool = False,
     ) -> T:
         """A nested transaction waits behind its own parent and so ends in expiry (DB-169): use SAVEPOINT instead."""
+        if include_state:
+            raise RuntimeError("experimental.includeState is not supported for nested transactions")
         return await self._session.transaction(callback, timeout=timeout, name=name)
 
     async def perform(self, callback: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -84,12 +122,29 @@ class Transaction:
         await self._begin()
         try:
             # Cancellation, too, rolls back: of a callback that did not come to its end nothing may stay.
-            value = await callback(self)
+            value = await (callback(self) if self._included is None else self._with_state(callback, self._included))
         except BaseException:
             await self._roll_back()
             raise
         await self._commit()
         return value
+
+    async def _with_state(self, callback: Callable[[Transaction], Awaitable[T]], included: IncludedState) -> T:
+        leave = included.enter_context()
+        try:
+            value = await callback(self)
+        finally:
+            leave()
+        if self._state is _State.OPEN:
+            # In the turn in which the COMMIT is submitted: what changes later is not part of it.
+            self._steps = statements.steps(included.rows())
+        return value
+
+    def _refused(self, reason: BaseException) -> None:
+        # After the admission it is the fence: the close rolls back, and what happens to the state must not wait for the callback.
+        if self._admitted.done() and self._included is not None and self._state is _State.OPEN:
+            self._included.rolled_back()
+        fail_future(self._admitted, reason)
 
     async def _begin(self) -> None:
         self._session.coordinator.admit(self._waiter)
@@ -107,6 +162,8 @@ class Transaction:
         except BaseException:
             await self._roll_back()
             raise
+        if self._included is not None:
+            self._included.begin()
 
     async def _commit(self) -> None:
         if self._state is _State.OPEN:
@@ -154,6 +211,11 @@ class Transaction:
         self._settle(DatabaseClosedError() if future.cancelled() else future.exception())
 
     def _settle(self, error: BaseException | None) -> None:
+        if self._included is not None:
+            if error is None and self._state is _State.COMMITTED:
+                self._included.committed()
+            else:
+                self._included.rolled_back()
         if error is None:
             self._ended.set_result(None)
         else:
@@ -178,6 +240,8 @@ class Transaction:
 
     def _commit_job(self, connection: sqlite3.Connection) -> None:
         try:
+            if self._steps:
+                apply(connection, self._steps)
             self._session.run_sql(connection, "COMMIT")
         except BaseException:
             # SQLite leaves a transaction open whose COMMIT failed.
@@ -192,6 +256,10 @@ class Transaction:
             connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise RollbackFailedError(str(error)) from error
+
+
+def _refuse_script() -> Never:
+    raise RuntimeError("actor state transactions only support single-statement execute calls")
 
 
 def check_arguments(timeout: float, name: str | None) -> None:

@@ -54,8 +54,8 @@ class EndingSchedules(Suspendable, Protocol):
 class EndingDatabase(Protocol):
     """The database, as a stop sees it."""
 
-    def roll_back(self) -> None:
-        """Roll back what user code began by hand and left open."""
+    async def quiet(self, within: float) -> None:
+        """Let an open transaction end within that many seconds, or roll it back."""
 
     def fence(self) -> None:
         """Refuse every statement of user code that has not started."""
@@ -166,9 +166,9 @@ async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Excepti
     owner.enter(LifecycleState.DESTROYING if destroy else LifecycleState.SLEEP_FINALIZE)
     owner.refuse_dispatch()
     owner.conns.freeze()
-    owner.database.roll_back()
+    await owner.database.quiet(owner.grace_period)
     # Saved before the drain, which may take long: a kill in between must lose nothing that grace allowed (SLEEP-035).
-    failure = await _final_save(owner)
+    await _final_save(owner)
     owner.run.cancel()
     # After a sleep that ended in time only actions and hooks that outlived their limits are left; nobody waits for those.
     if timed_out or destroy:
@@ -179,8 +179,9 @@ async def _persist(owner: StopOwner, kind: StopKind, timed_out: bool) -> Excepti
     _done(owner, kind, "teardown_sleep_state")
     # Nothing of user code is left that anybody waits for; a transaction that it holds must not hold up the last save.
     owner.database.fence()
-    # Work that ended between the final save and here may have changed state once more (DB-036).
-    failure = await _final_save(owner) or failure
+    # Work that ended between the final save and here may have changed state once more (DB-036). What the first could not save is in this
+    # one, too, so its outcome is that of both.
+    failure = await _final_save(owner)
     steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
         ("wait_for_pending_state_writes", lambda: _pending_writes(owner)),
         # Once all work has ended, which may have scheduled something up to its last turn (TASK-212).

@@ -35,6 +35,7 @@ from runtime.actor.run_handler import RunSupervisor
 from runtime.actor.schedule.book import ScheduleBook
 from runtime.actor.state.actor_state import ActorState
 from runtime.actor.state.saving import StateSaver
+from runtime.actor.state.transactions import StateTransactions
 from runtime.errors import make_error
 from runtime.logs import FAULTS, Allowance, LimitedLog, LimitedLogger, actor_logger, debugging, error_fields
 from runtime.protocol.values import UNDEFINED
@@ -101,12 +102,15 @@ class ActorTask:
         transient = LimitedCalls(self, self.admissions)
         self.queue_sends = QueueSends(self, transient, self.admissions)
         self.raw_requests = RawRequests(self, transient)
-        self.database = ActorDatabase(identity.actor_id, storage, cast("DatabaseProvider | None", definition.database), self.log, self.fail)
+        # A lambda, because connections come later.
+        self.state_transactions = StateTransactions(self.state, self.saver, lambda: (self.state.copy(), self.conns.copy_states()))
+        provider = cast("DatabaseProvider | None", definition.database)
+        self.database = ActorDatabase(identity.actor_id, storage, provider, self.log, self.fail, self.state_transactions)
         self.storage = ActorRows(storage, self.database, self.log)
         self.kv = KeyValue(self)
         self.queue = MessageQueue(self)
         self.schedules = ScheduleBook(self)
-        self.conns = ConnectionTable(self)
+        self.conns: ConnectionTable = ConnectionTable(self)
 
     # Life.
 

@@ -95,6 +95,7 @@ class ActorState:
         self._unflushed = False
         self._in_hook = False
         self._flush_due = False
+        self._guard: Callable[[], None] | None = None
         self._counted = owner.metrics.mutations
 
     @property
@@ -146,6 +147,22 @@ class ActorState:
         """The state as a row, serialized now (RUN-148)."""
         return Put(ACTOR_TABLE, STATE_KEY, cbor.dumps_exact(to_wire(plain(self._value))))
 
+    def reserve(self, guard: Callable[[], None] | None) -> None:
+        """Ask `guard` before every change, also of connection state; None ends that (DB-182)."""
+        self._guard = guard
+
+    def copy(self) -> Callable[[], None]:
+        """Copy the value; what is returned brings it back (DB-181)."""
+        value = copy_in(self._value, self)
+
+        def restore() -> None:
+            # An untouched value stays the object that code may hold on to.
+            if not same(self._value, value):
+                self._value = value
+                self._note("internal_replace")
+
+        return restore
+
     # Tracker.
 
     def before_change(self) -> None:
@@ -159,6 +176,8 @@ class ActorState:
     def _check(self, reason: str) -> None:
         if self._in_hook:
             raise make_error("actor.state_mutation_reentrant")
+        if self._guard is not None:
+            self._guard()
         # Only the first change since the last save needs room: the ones after it send no event.
         if not self._unsaved:
             try:

@@ -60,6 +60,9 @@ class StateSaver:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]] = []
         self._running: asyncio.Task[None] | None = None
+        # Held by each save, and by a transaction that saves by itself.
+        self._turn = asyncio.Lock()
+        self._collected: list[SaveSource] = []
         self._closed = False
         self._failures = 0
 
@@ -111,6 +114,38 @@ class StateSaver:
             self._timer = None
         self._due = None
 
+    # For a transaction that saves in its own commit (DB-180).
+
+    async def pause(self) -> None:
+        """Wait until no save runs, and begin none before `resume` (DB-187)."""
+        await self._turn.acquire()
+
+    def resume(self) -> None:
+        """The inverse of `pause`."""
+        self._turn.release()
+
+    def collect(self) -> list[Op]:
+        """The rows of all sources, which then wait for `settle`; only while paused.
+
+        Raises:
+            Exception: A source has a row that cannot be made.
+        """
+        ops: list[Op] = []
+        for source in self._sources:
+            ops += source.collect()
+            self._collected.append(source)
+        return ops
+
+    def settle(self, *, ok: bool) -> None:
+        """The rows of the last `collect` are durable, or count as unsaved again."""
+        collected, self._collected = self._collected, []
+        for source in collected:
+            source.settled(ok)
+        if collected and ok:
+            self._last_save = self._loop.time()
+        elif collected:
+            self.request()
+
     def _tick(self) -> None:
         self._timer = None
         self._start()
@@ -122,10 +157,12 @@ class StateSaver:
 
     async def _run(self) -> None:
         try:
-            await self._save()
+            async with self._turn:
+                await self._save()
             # Who came during a save may have changed something after it was collected, so that save is not theirs.
             while self._waiting:
-                await self._save()
+                async with self._turn:
+                    await self._save()
         finally:
             self._running = None
 

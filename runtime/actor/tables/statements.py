@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from runtime.actor.tables.columns import COLUMNS
@@ -11,7 +12,7 @@ from runtime.storage.base import LAZY_TABLES, Delete, Put
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runtime.storage.base import Op
 
@@ -46,6 +47,12 @@ def _singleton_step(op: Op) -> Step:
     if single is None:
         raise ValueError(f"no table of the runtime has the row {op!r:.80}")
     return (single.put, single.split(op.value)) if isinstance(op, Put) else (single.clear, ())
+
+
+def apply(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
+    """Run the steps in order; runs of the same statement share one call into SQLite."""
+    for sql, run in groupby(steps, key=lambda step: step[0]):
+        connection.executemany(sql, (params for _, params in run))
 
 
 def get(connection: sqlite3.Connection, table: str, key: bytes) -> bytes | None:

@@ -23,6 +23,7 @@ class Calling(Owner):
         )  # fmt: skip
         self.options = definition.options
         self.state = SimpleNamespace(flush=lambda: self.flushes.append("flush"), flush_turn=lambda: self.flushes.append("quietly"))
+        self.state_transactions = SimpleNamespace(check_saving=lambda: None)
         self.admissions = Admissions(self)
 
     def accepting(self):

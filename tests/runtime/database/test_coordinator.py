@@ -29,5 +29,6 @@ def test_the_queue_of_the_gate_is_bounded():
     gate.close(DatabaseClosedError)
     gate.close(ValueError)
     gate.admit(Waiter(lambda: None, failed.append))
-    assert len(failed) == QUEUE_CAPACITY + 2
+    # The open transaction is told, too.
+    assert len(failed) == QUEUE_CAPACITY + 3
     assert isinstance(failed[-1], DatabaseClosedError)

@@ -36,7 +36,7 @@ class Stopping(Owner):
             request=note("saver.request"), stop_timer=note("saver.stop_timer"), save_now=wait("saver.save_now"), idle=wait("saver.idle")
         )
         self.run = SimpleNamespace(active=False, cancel=note("run.cancel"), join=wait("run.join"))
-        self.database = SimpleNamespace(fence=note("database.fence"), roll_back=note("database.roll_back"), close=wait("database.close"))
+        self.database = SimpleNamespace(fence=note("database.fence"), quiet=wait("database.quiet"), close=wait("database.close"))
         self.queue = SimpleNamespace(drain=wait("queue.drain"))
         self.state = SimpleNamespace(flush=note("state.flush"))
         self.refuse_dispatch = note("refuse_dispatch")

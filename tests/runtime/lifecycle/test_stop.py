@@ -9,7 +9,7 @@ from tests.runtime.lifecycle.stopping import Stopping
 from tests.runtime.parts import virtual
 
 PERSIST = [
-    "saver.stop_timer", "sleep_finalize", "refuse_dispatch", "conns.freeze", "database.roll_back", "state.flush", "saver.save_now",
+    "saver.stop_timer", "sleep_finalize", "refuse_dispatch", "conns.freeze", "database.quiet 15.0", "state.flush", "saver.save_now",
     "run.cancel", "run.join", "database.fence", "state.flush", "saver.save_now", "saver.idle", "queue.drain", "schedules.drain",
     "schedules.sync_alarm cancel=False", "schedules.drain", "database.close", "conns.end_generation", "terminated",
 ]  # fmt: skip
