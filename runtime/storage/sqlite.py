@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+import structlog
+
+from runtime.storage import free_pages
 from runtime.storage.base import HOST_SCOPE, LAZY_TABLES, Delete, Put, check_batch
 from runtime.storage.data_directory import (
     DATABASES,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
     from runtime.storage.base import Op
 
+log = structlog.get_logger(__name__)
+
 Synchronous = Literal["off", "normal", "full"]
 
 SCHEMA = (
@@ -55,6 +60,10 @@ SCHEMA = (
 """One step per format of a data directory; `PRAGMA user_version` counts the steps done. What a step is for stands beside it."""
 
 READERS = 4
+GROUPS = 16
+"""Groups of batches after which free pages are counted."""
+MOST_LOG = 16 * 1024 * 1024
+"""Bytes that the log keeps on disk when a large transaction made it longer."""
 _PUT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM rows WHERE scope = ? AND tbl = ? AND key = ?"
 # Three ranges of the primary key instead of a condition on each row: a start must not read through the tables it leaves out.
@@ -103,6 +112,8 @@ class SQLiteStorage:
         self._writer: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._write_connection: sqlite3.Connection | None = None
+        self._shrinks = self._surplus = False
+        self._groups = 0
 
     @property
     def database_synchronous(self) -> str:
@@ -130,6 +141,7 @@ class SQLiteStorage:
 
     async def close(self) -> None:
         """Write what is waiting, close the file and release the directory."""
+        self._shrinks = False
         # Whoever waits for a commit when the process stops was promised an answer; more may be queued meanwhile.
         while self._writing is not None or self._waiting:
             if self._writing is not None:
@@ -232,6 +244,30 @@ class SQLiteStorage:
             else:
                 batch.done.set_exception(error)
         self._start_writing()
+        self._start_tidying()
+
+    def _start_tidying(self) -> None:
+        # When nobody waits, and a step at a time: whoever comes meanwhile waits for one step.
+        if self._surplus and self._shrinks and self._writing is None and self._writer is not None:
+            self._writing = asyncio.get_running_loop().run_in_executor(self._writer, self._tidy)
+            self._writing.add_done_callback(lambda future: self._written([], future))
+
+    def _tidy(self) -> list[BaseException | None]:
+        assert self._write_connection is not None
+        try:
+            self._surplus = free_pages.give_back(self._write_connection)
+        except sqlite3.Error as error:
+            # A disk without room, for example: the next rows that go are another occasion.
+            self._surplus = False
+            log.warning("free pages could not be given back", error=str(error))
+        return []
+
+    def _count_surplus(self, *, now: bool) -> None:
+        # Not after each group: free pages have time.
+        self._groups += 1
+        if self._shrinks and (now or self._groups % GROUPS == 0) and not self._surplus:
+            assert self._write_connection is not None
+            self._surplus = free_pages.surplus(self._write_connection) > 0
 
     def _write(self, batches: list[_Batch]) -> list[BaseException | None]:
         try:
@@ -241,6 +277,7 @@ class SQLiteStorage:
                 return [error]
             # One by one in the same order: only the batch that cannot be stored fails, and later ones do not overtake.
             return [outcome for batch in batches for outcome in self._write([batch])]
+        self._count_surplus(now=any(batch.ops is None for batch in batches))
         # After COMMIT: an erase that fails leaves the actor whole. Files that a crash leaves in between go when the host erases again.
         return [self._remove_database(batch.scope) if batch.ops is None else None for batch in batches]
 
@@ -298,6 +335,8 @@ class SQLiteStorage:
                 connection = self._connect()
                 _upgrade(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
+                self._shrinks = free_pages.rewrite(connection)
+                self._surplus = self._shrinks and free_pages.surplus(connection) > 0
             except BaseException:
                 self._close_file()
                 raise
@@ -311,6 +350,7 @@ class SQLiteStorage:
         )  # fmt: skip
         self._connections.append(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {MOST_LOG}").fetchall()
         return connection
 
     def _close_file(self) -> None:

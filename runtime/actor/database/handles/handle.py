@@ -14,6 +14,7 @@ from runtime.actor.database.handles import carried
 from runtime.actor.database.handles.carrying import CarryingConnection
 from runtime.actor.database.handles.open_files import FILES_OF_ONE
 from runtime.errors import make_error
+from runtime.storage import free_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +88,8 @@ class Handle:
                 # One that user code began by hand and left open.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if self._files is not None:
+                    free_pages.tidy(connection)
             finally:
                 connection.close()
                 self._uncount()

@@ -1,0 +1,74 @@
+"""Of a generation that ended nothing is alive: neither its task nor its state, whatever hooks it had."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.session.virtual_loop import VirtualLoop
+from runtime import HostOptions, MemoryStorage, Options, Registry, SQLiteStorage
+from runtime.actor.lifecycle.task import ActorTask
+from runtime.hosting.standalone.host import StandaloneHost
+from runtime.hosting.standalone.slot import SlotState
+from runtime.workflow import workflow
+from tests.soak.mixed_life import Busy, Kept, silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.storage.base import Storage
+
+
+class Everything(Kept):
+    """Every hook, a database and a workflow that waits for a message."""
+
+    name = "everything"
+    options = Options(sleep_timeout=600.0)
+
+    @workflow
+    async def run(self, ctx):
+        async def count(step):
+            step.state.n += 1
+
+        await ctx.step("count", count)
+        await ctx.queue.next("wait", names=["jobs"])
+
+    @run.on_error
+    async def failed(self, c, event):
+        raise AssertionError(event)
+
+
+async def wakes(storage: Storage, times: int) -> tuple[int, list[int]]:
+    """Wake and put to sleep so often; how many generations were seen, and how many are alive at times."""
+    host = StandaloneHost(Registry(Everything, Busy), storage, HostOptions())
+    await host.open()
+    slots = [await host.create(host.namespaces.require("default"), name, "a", "default", None) for name in ("everything", "busy")]
+    seen: weakref.WeakSet[ActorTask] = weakref.WeakSet()
+    count, alive = 0, []
+    for time in range(times):
+        for slot in slots:
+            task = await host.ready(slot.actor_id)
+            seen.add(task)
+            count += 1
+            del task
+            host.sleep(slot)
+            while slot.state is not SlotState.ASLEEP:
+                await slot.next_event()
+        if time in (times // 2, times - 1):
+            gc.collect()
+            alive.append(len(seen))
+            assert sum(isinstance(one, ActorTask) for one in gc.get_objects()) == len(seen)
+    await host.close()
+    return count, alive
+
+
+@pytest.mark.parametrize("times", [20, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kind", ["memory", "files"])
+def test_nothing_of_a_generation_outlives_it(tmp_path: Path, kind: str, times: int) -> None:
+    storage = MemoryStorage() if kind == "memory" else SQLiteStorage(tmp_path)
+    with silent(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(wakes(storage, times)) == (2 * times, [0, 0])
