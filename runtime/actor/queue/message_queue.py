@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Names = frozenset[str]
 ANY: Names = frozenset()
+RESTORE_RETRIES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to store a message again that its receiver did not take; then it goes with the next write."""
 
 
 class QueueOwner(Protocol):
@@ -83,6 +85,7 @@ class MessageQueue:
         self._sending = 0
         self._receivers: dict[asyncio.Future[None], Names] = {}
         self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._owed: dict[int, StoredMessage] = {}
         self._writes = Writes(owner.log, "queue")
         self._reported_depth = 0
 
@@ -221,12 +224,14 @@ class MessageQueue:
     async def drain(self) -> None:
         """End of the generation: wait for writes whose callers were cancelled, and leave the depth metric."""
         await self._writes.drain()
+        if self._owed:
+            await self._commit([])
         # The figure is a sum over all actors of the name, and this one no longer counts (METRIC-024).
         self._report_depth(0)
 
     async def _store(self, message: StoredMessage) -> None:
         try:
-            await self._owner.commit([message.put(), put_next_id(message.id + 1)])
+            await self._commit([message.put(), put_next_id(message.id + 1)])
         except BaseException:
             self._answers.pop(message.id, None)
             raise
@@ -248,10 +253,12 @@ class MessageQueue:
 
     async def _remove(self, messages: Sequence[StoredMessage]) -> None:
         try:
-            await self._owner.commit([message.delete() for message in messages])
+            await self._commit([message.delete() for message in messages])
         except BaseException:
             self._put_back(messages)
             raise
+        for message in messages:
+            self._owed.pop(message.id, None)
 
     async def _remove_and_answer(self, messages: Sequence[StoredMessage], response: Any) -> None:
         await self._remove(messages)
@@ -264,8 +271,30 @@ class MessageQueue:
         await asyncio.wait([removal])
         if removal.cancelled() or removal.exception() is not None:
             return
-        await self._owner.commit([message.put() for message in messages])
         self._put_back(messages)
+        self._owed.update((message.id, message) for message in messages)
+        for delay in RESTORE_RETRIES:
+            try:
+                await self._commit([])
+            except Exception as error:
+                # Its sender was told that it is stored, so it must become so again, be it with the next write.
+                self._owner.log.error("queue message not stored again yet", error=repr(error))
+                await clock.sleep(delay)
+            else:
+                return
+
+    async def _commit(self, ops: Sequence[Op]) -> None:
+        """Write `ops` behind the rows of restored messages that an earlier write could not store."""
+        late = {number: message for number, message in self._owed.items() if number in self._messages}
+        for number in late:
+            del self._owed[number]
+        rows = [*(message.put() for message in late.values()), *ops]
+        try:
+            if rows:
+                await self._owner.commit(rows)
+        except BaseException:
+            self._owed |= late
+            raise
 
     def _put_back(self, messages: Iterable[StoredMessage]) -> None:
         """Make messages visible, in order of id, and wake whoever waits for one of them (QUEUE-037)."""

@@ -178,14 +178,15 @@ class StateSaver:
         failure = broken[0][1] if broken else None
         if failure is None:
             waiting = [(waiter, extra) for waiter, extra in waiting if self._bring(ops, waiter, extra)]
-        written = True
+        refused: list[SaveSource] = []
         try:
             if ops:
                 await self._owner.commit(ops)
         except Exception as error:
-            failure, written = error, False
+            failure = error
+            refused = await self._one_by_one(collected, len(ops))
         for source, _ in collected:
-            source.settled(written)
+            source.settled(source not in refused)
         for source, _ in broken:
             source.settled(False)
         if failure is not None:
@@ -207,6 +208,20 @@ class StateSaver:
             except Exception as error:
                 broken.append((source, error))
         return collected, broken
+
+    async def _one_by_one(self, collected: list[tuple[SaveSource, list[Op]]], size: int) -> list[SaveSource]:
+        """Write the rows of each source alone, after all together were refused; those that still are."""
+        refused: list[SaveSource] = []
+        for source, rows in collected:
+            # The only rows that there were would be refused again. What callers brought along is not written without the rest.
+            if not rows or len(rows) == size:
+                refused.append(source)
+                continue
+            try:
+                await self._owner.commit(rows)
+            except Exception:
+                refused.append(source)
+        return refused
 
     def _bring(self, ops: list[Op], waiter: asyncio.Future[None], extra: Callable[[], Sequence[Op]]) -> bool:
         """Add what one caller brings along; what cannot be is that caller's alone."""

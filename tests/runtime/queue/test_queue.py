@@ -182,6 +182,39 @@ async def test_a_receiver_cancelled_while_taking_gets_its_message_redelivered():
     assert [m.body for m in await owner.c().next_batch(count=5)] == ["first", "second"]
 
 
+@pytest.mark.parametrize("failures", [1, 3, 5])
+def test_a_message_that_could_not_be_stored_again_is_not_lost(failures):
+    """Its sender was told that it is stored: with a later attempt, a later write, or the end of the generation it is."""
+
+    async def scenario():
+        owner = Generation()
+        await owner.c().send("a", "first")
+        owner.held = asyncio.Event()
+        receive = asyncio.create_task(owner.c().next())
+        await settle()
+        receive.cancel()
+        await asyncio.wait([receive])
+        commit = owner.commit
+
+        async def failing_later(ops):
+            if any(hasattr(op, "value") for op in ops) and owner.failures:
+                owner.failures -= 1
+                raise StorageFailure("no space left")
+            await commit(ops)
+
+        owner.failures, owner.commit = failures, failing_later
+        owner.held.set()
+        await asyncio.sleep(3)
+        if failures == 5:
+            owner.failures = 0
+        following = await owner.start_again()
+        assert [m.body for m in await following.c().next_batch(count=5)] == ["first"]
+        assert [m.body for m in await owner.c().next_batch(count=5)] == ["first"]
+        assert not Generation(batches=owner.batches).queue.messages
+
+    run_virtual(scenario())
+
+
 async def test_a_cancelled_sender_leaves_memory_and_storage_agreeing():
     owner = Generation()
     owner.held = asyncio.Event()

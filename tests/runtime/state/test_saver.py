@@ -107,3 +107,40 @@ async def test_after_the_timer_is_stopped_only_explicit_saves_happen():
     await saver.save_now()
     await saver.idle()
     assert len(owner.batches) == 1
+
+
+@virtual
+async def test_a_source_that_storage_refuses_keeps_no_other_from_being_written():
+    """What callers brought along belongs to a whole save, and fails with it."""
+    saver, owner, a, b = build()
+    commit = owner.commit
+
+    async def refusing(ops):
+        if any(op.key == b"a" for op in ops):
+            raise StorageFailure("too big")
+        await commit(ops)
+
+    owner.commit = refusing
+    a.dirty = b.dirty = True
+    with pytest.raises(StorageFailure):
+        await saver.save_now(lambda: [Put("t", b"extra", b"")])
+    assert (list(owner.rows), a.outcomes, b.outcomes) == ([("t", b"b")], [False], [True])
+    saver.stop_timer()
+
+
+@virtual
+async def test_what_a_caller_brought_along_keeps_no_source_from_being_written():
+    saver, owner, a, b = build()
+    commit = owner.commit
+
+    async def refusing(ops):
+        if any(op.key == b"extra" for op in ops):
+            raise StorageFailure("too big")
+        await commit(ops)
+
+    owner.commit = refusing
+    a.dirty = b.dirty = True
+    with pytest.raises(StorageFailure):
+        await saver.save_now(lambda: [Put("t", b"extra", b"")])
+    assert (sorted(owner.rows), a.outcomes, b.outcomes) == ([("t", b"a"), ("t", b"b")], [True], [True])
+    saver.stop_timer()
