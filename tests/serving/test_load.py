@@ -71,7 +71,7 @@ async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path, rounds
         for _ in range(rounds):
             async with warm.serving(tmp_path) as (endpoint, kill), Client(endpoint, policy=IMPATIENT) as client:
                 drivers = [asyncio.create_task(drive(client, book)) for book in load.books]
-                await asyncio.sleep(load.random.uniform(0.02, 0.4))
+                await asyncio.sleep(load.random.uniform(0.02, 0.2))
                 await kill()
                 await asyncio.gather(*drivers)
         # Two hours later everything planned is due.
