@@ -49,7 +49,8 @@ async def serve(
         registry: The actors to host.
         host: What to listen on. Only this machine reaches loopback, the default; for all others operators need a token (WIRE-032).
         port: 0 picks a free one.
-        storage: `"memory"`, a directory for SQLite files, or a `Storage`.
+        storage: `"memory"`, a directory for SQLite files, or a `Storage`; `SQLiteStorage(directory, synchronous="full")` also outlives a
+            power cut.
         options: See `HostOptions`: `admin_token`, and which pages and names are let in.
         limits: See `ServerLimits`.
         on_ready: Gets the URL once traffic is accepted.
