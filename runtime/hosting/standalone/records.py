@@ -44,7 +44,8 @@ RECORD_BYTES = 512
 class ActorRecord:
     """One actor. Timestamps are milliseconds; `key` is serialized (WIRE-160), None without a key; `input` is CBOR (WIRE-170).
 
-    `input` is kept until the actor ran once: from then on the actor's own storage has it (START-026).
+    `input` is kept until the actor ran once: from then on the actor's own storage has it (START-026). `ending` is no column: the end is
+    being recorded and must not be told before it is (WIRE-100).
     """
 
     actor_id: str
@@ -62,6 +63,7 @@ class ActorRecord:
     destroy_ts: int | None = None
     error: Any = None
     alarm: int | None = None
+    ending: bool = False
 
     def ops(self) -> Sequence[Op]:
         """The writes of the present value; a destroyed record changes its table in the same batch."""
@@ -99,14 +101,14 @@ class ActorRecord:
             "connectable_ts": self.connectable_ts,
             "sleep_ts": self.sleep_ts,
             "reschedule_ts": self.reschedule_ts,
-            "destroy_ts": self.destroy_ts,
+            "destroy_ts": None if self.ending else self.destroy_ts,
         }
         if self.error is not None:
             body["error"] = self.error
         return body
 
 
-_COLUMNS = tuple(ActorRecord.__slots__)
+_COLUMNS = tuple(name for name in ActorRecord.__slots__ if name != "ending")
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,6 +330,9 @@ class Supervisor:
         """The generation cannot go on although nobody ordered its end: stop what is left of it and keep the fault on record."""
         if slot.state is SlotState.RUNNING:
             self._begin_stop(slot, StopReason.LOST, failure)
+        elif slot.state is SlotState.STARTING:
+            # Between its last hook and the number of its generation being durable: it has to end behind its start.
+            self.stop(slot, StopReason.LOST)
 
     def _asleep(self, slot: ActorSlot, event: SlotEvent) -> None:
         record = slot.record
@@ -361,15 +364,17 @@ class Supervisor:
         self._vacate(slot)
         slot.transition = None
         self._unserved.get((record.namespace_id, record.pool), {}).pop(slot, None)
-        self._on_destroyed(slot)
-        slot.announce(SlotEvent.DESTROYED)
+        try:
+            self._on_destroyed(slot)
+        finally:
+            slot.announce(SlotEvent.DESTROYED)
         await erase_data(self._host.storage, record.actor_id)
 
     async def _recorded_end(self, record: ActorRecord) -> bool:
         """Whether the record is durably that of a destroyed actor; otherwise it is as it was."""
         kept = record.connectable_ts, record.alarm, record.input
         record.connectable_ts = record.alarm = record.input = None
-        record.destroy_ts = record.now_ms()
+        record.destroy_ts, record.ending = record.now_ms(), True
         try:
             await self._host.rows.save(record)
         except Exception as error:
@@ -379,6 +384,8 @@ class Supervisor:
             self._host.rows.mark(record)
             self._failed_burials.report(actor_id=record.actor_id, error=shown(repr(error)))
             return False
+        finally:
+            record.ending = False
         return True
 
 

@@ -265,6 +265,35 @@ def test_a_destroy_that_cannot_be_recorded_is_an_error_and_the_next_one_works(fa
 
 
 @scenario
+async def test_an_end_is_not_told_before_it_is_recorded(world, fake):
+    slot = await world.running()
+    world.host.sleep(slot)
+    await world.asleep(slot)
+    world.storage.held = asyncio.Event()
+    deleting = asyncio.ensure_future(world.host.destroy(slot))
+    await asyncio.sleep(1)
+    assert (slot.record.to_json()["destroy_ts"], deleting.done()) == (None, False)
+    world.storage.held.set()
+    await deleting
+    assert slot.record.to_json()["destroy_ts"] is not None
+    found = await world.host.destroyed.find(slot.actor_id)
+    assert found.to_json() == slot.record.to_json()
+
+
+@scenario
+async def test_a_generation_that_cannot_go_on_before_its_start_has_ended_ends_behind_it(world, fake):
+    async def start(generation):
+        if generation.identity.generation == 1:
+            generation.on_ended(RuntimeError("the database broke"))
+
+    fake.plan["start"] = start
+    slot = await world.make()
+    await until(lambda: ("stop", 1, "lost") in fake.log)
+    await world.asleep(slot)
+    assert (await world.host.ready(slot.actor_id)).identity.generation == 2
+
+
+@scenario
 async def test_the_alarm_of_an_actor_that_was_not_destroyed_still_comes(world, fake):
     slot = await world.running()
     world.host.sleep(slot)
