@@ -112,6 +112,10 @@ class Busy(Actor):
         return c.state.n
 
     @action
+    def read(self, c):
+        return c.state.n
+
+    @action
     async def keep(self, c, number):
         await c.kv.put(f"k{number % 20}", "v" * 500)
         await c.kv.delete(f"k{(number + 7) % 20}")
@@ -284,6 +288,8 @@ class MixedLife:
             for connection in connections:
                 connection.on("added", heard.append)
             await self._all("action over a socket", [connection.add(1) for connection in connections for _ in range(self._scale)])
+            # Most of the operations, because they cost least.
+            await self._all("action over a socket", [connection.read() for connection in connections for _ in range(14 * self._scale)])
             await self._all("error", [connection.fail("over a socket") for connection in connections], wrong=True)
             # One sleeps over its actor's sleep; the others go at once.
             for connection in connections[1:]:

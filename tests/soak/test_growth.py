@@ -40,7 +40,7 @@ def grown(first: Reading, last: Reading, slack: int) -> dict[str, tuple[int, int
 @pytest.mark.timeout(3600)
 def test_a_day_of_mixed_life_leaves_nothing_behind(tmp_path: Path, record_property: Record) -> None:
     with silent(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        life, readings = runner.run(live(tmp_path / "data", parts=24, rounds=4, scale=90, length=3600.0))
+        life, readings = runner.run(live(tmp_path / "data", parts=24, rounds=4, scale=20, length=3600.0))
     first, last, operations = readings[0], readings[-1], sum(life.operations.values())
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(life.operations.items()))
     figures = (
