@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select
 
 from harness.session.virtual_loop import VirtualLoop
-from runtime import HostOptions, MemoryStorage, Options, Registry, SQLiteStorage
+from runtime import Actor, HostOptions, MemoryStorage, Options, Registry, SQLiteStorage, sqlalchemy_database
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.storage.base import Storage
+
+
+NAMES = ("everything", "busy", "mapped")
+METADATA = MetaData()
+WORDS = Table("words", METADATA, Column("id", Integer, primary_key=True), Column("word", Text))
 
 
 class Everything(Kept):
@@ -42,11 +49,42 @@ class Everything(Kept):
         raise AssertionError(event)
 
 
+class Mapped(Actor):
+    """Statements of SQLAlchemy in hooks, a state of a class that a hook declares, and a run handler that waits."""
+
+    name = "mapped"
+    options = Options(sleep_timeout=600.0)
+    database = sqlalchemy_database(metadata=METADATA)
+
+    def create_state(self, c, given):
+        return {"n": 0}
+
+    def create_vars(self, c, driver):
+        @dataclass
+        class Vars:
+            n: int = 0
+
+            def who(self):
+                return c
+
+        return Vars()
+
+    async def on_wake(self, c):
+        await c.db.query(insert(WORDS).values(word="x"))
+        await c.db.session(lambda session: session.execute(select(WORDS)).all())
+        c.state.n = len(await c.db.query(select(WORDS)))
+        signal = c.abort_signal
+        signal.add_listener(lambda: c.state.n)
+
+    async def run(self, c):
+        await c.abort_signal.wait()
+
+
 async def wakes(storage: Storage, times: int) -> tuple[int, list[int]]:
     """Wake and put to sleep so often; how many generations were seen, and how many are alive at times."""
-    host = StandaloneHost(Registry(Everything, Busy), storage, HostOptions())
+    host = StandaloneHost(Registry(Everything, Busy, Mapped), storage, HostOptions())
     await host.open()
-    slots = [await host.create(host.namespaces.require("default"), name, "a", "default", None) for name in ("everything", "busy")]
+    slots = [await host.create(host.namespaces.require("default"), name, "a", "default", None) for name in NAMES]
     seen: weakref.WeakSet[ActorTask] = weakref.WeakSet()
     count, alive = 0, []
     for time in range(times):
@@ -71,4 +109,4 @@ async def wakes(storage: Storage, times: int) -> tuple[int, list[int]]:
 def test_nothing_of_a_generation_outlives_it(tmp_path: Path, kind: str, times: int) -> None:
     storage = MemoryStorage() if kind == "memory" else SQLiteStorage(tmp_path)
     with silent(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        assert runner.run(wakes(storage, times)) == (2 * times, [0, 0])
+        assert runner.run(wakes(storage, times)) == (len(NAMES) * times, [0, 0])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ATOMS = (str, bool, int, float, bytes, type(None), datetime, re.Pattern, RegExp)
 _ATOM_TYPES = frozenset(_ATOMS)
 _KEYS = (str, int, float, bytes, type(None))
+_TRACKED = "__tracked_class__"
 _MISSING = object()
 
 
@@ -381,9 +382,17 @@ class TrackedSet(set[Any]):
         return (set, (list(self),))
 
 
-# One class per declared class, or values of one state would differ in type and never be equal.
-@functools.cache
 def _tracked_class(declared: type) -> type:
+    # One class per declared class, or values of one state would differ in type and never be equal. Kept by that class and in no table: one
+    # that is declared inside of a hook, and so holds a whole generation, goes when nothing of it is left.
+    found: type | None = declared.__dict__.get(_TRACKED)
+    if found is None:
+        found = _derived(declared)
+        setattr(declared, _TRACKED, found)
+    return found
+
+
+def _derived(declared: type) -> type:
     names = frozenset(field.name for field in dataclasses.fields(declared))
 
     def assign(self: Any, name: str, value: Any) -> None:

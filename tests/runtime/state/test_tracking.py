@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import gc
+import weakref
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -312,3 +314,28 @@ def test_what_contains_itself_is_refused_and_aliases_are_not(tracker):
         with pytest.raises(TypeError):
             state.c = value
     assert plain(state) == {"a": [1], "b": [[1], [1]]}
+
+
+def test_a_class_that_a_hook_declares_is_not_kept_alive(tracker):
+    def create_state():
+        class Context:
+            """What belongs to one generation."""
+
+        context = Context()
+
+        @dataclass
+        class State:
+            n: int = 0
+
+            def of(self):
+                return context
+
+        return track(State(), tracker), track(State(), tracker), weakref.ref(context)
+
+    first, second, context = create_state()
+    assert type(first) is type(second)
+    first.n = 1
+    assert (first != second, context() is first.of()) == (True, True)
+    del first, second
+    gc.collect()
+    assert context() is None
