@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from runtime.actor.database.handles.carrying import CarryingConnection, carrying
+from runtime.actor.database.handles.page_limit import CACHE_PAGES
 from runtime.storage.data_directory import DamagedFileError, check_database, create_whole
 
 MAX_PAGES = 10 * 1024**3 // 4096
@@ -41,7 +42,7 @@ def connect(
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MAX_VARIABLES)
         # The page size and the encoding come first: SQLite fixes them when it writes the first page, which the journal mode does.
         for pragma in ("page_size = 4096", "encoding = 'UTF-8'", "journal_mode = WAL", f"synchronous = {synchronous}",
-                       "foreign_keys = ON", f"max_page_count = {MAX_PAGES}"):  # fmt: skip
+                       "foreign_keys = ON", f"max_page_count = {MAX_PAGES}", f"cache_size = {CACHE_PAGES}"):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except BaseException:
         connection.close()

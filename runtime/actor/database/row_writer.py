@@ -150,7 +150,7 @@ class RowWriter:
 
     def _all(self, batches: list[_Batch], connection: sqlite3.Connection) -> list[Exception | None]:
         try:
-            _transaction(connection, [step for batch in batches for step in batch.steps])
+            self._transaction(connection, [step for batch in batches for step in batch.steps])
         except Exception as error:
             if len(batches) == 1:
                 return [error]
@@ -158,16 +158,17 @@ class RowWriter:
             return [outcome for batch in batches for outcome in self._all([batch], connection)]
         return [None] * len(batches)
 
-
-def _transaction(connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        apply(connection, steps)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    def _transaction(self, connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
+        self._session.pages.begin(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            apply(connection, steps)
+            self._session.pages.check(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
 
 def _settle(batches: Sequence[_Batch], outcomes: Sequence[BaseException | None]) -> None:

@@ -12,6 +12,7 @@ from runtime.actor.database.bootstrap import reserved_names_guarded
 from runtime.actor.database.bound_values import prepare
 from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future
 from runtime.actor.database.ended_generation import DatabaseClosedError
+from runtime.actor.database.handles.page_limit import PageLimit
 from runtime.actor.database.transaction import DEFAULT_TIMEOUT, Transaction, check_arguments
 from runtime.actor.database.worker import CLOSE_TIMEOUT
 from runtime.errors import make_error
@@ -39,6 +40,7 @@ class DatabaseSession:
         actor_id: The actor whose database this is.
         log: The actor's logger.
         coordinator: The gate shared with the key-value API.
+        pages: How much one commit may hold (DB-321).
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class DatabaseSession:
         self._database = database
         self._on_broken = on_broken
         self._states = states
+        self.pages = PageLimit()
         self._fenced = False
         self._rolled_back: asyncio.Future[None] | None = None
         self._interruption: asyncio.TimerHandle | None = None
@@ -149,8 +152,12 @@ class DatabaseSession:
         return lambda connection: self._run(connection, statements, guard)
 
     def run_sql(self, connection: sqlite3.Connection, sql: str) -> None:
-        """Run one statement of the runtime's own, with the errors of user SQL."""
+        """Run BEGIN or COMMIT of the runtime's own, with the errors of user SQL."""
         try:
+            if sql == "COMMIT":
+                self.pages.check(connection)
+            else:
+                self.pages.begin(connection)
             connection.execute(sql)
         except sqlite3.Error as error:
             raise self._sql_error(error, sql, 0, 1) from error
@@ -213,7 +220,7 @@ class DatabaseSession:
         for statement in statements:
             try:
                 # Read to the end on this thread: fetching is what runs a statement, row by row.
-                with guard(connection, statement.sql):
+                with self.pages.around(connection, statement.sql), guard(connection, statement.sql):
                     cursor = connection.execute(statement.sql, statement.params)
                     if cursor.description is None:
                         continue

@@ -1,6 +1,7 @@
 """Where the rows of an actor are: in its own database when it has one, moved there when it gets one."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -225,6 +226,18 @@ async def test_a_full_queue_refuses_a_save_which_is_made_later():
         task = await world.restart()
         assert task.state.value["n"] == 7
         assert len(rows) == 1
+
+
+async def test_a_state_beyond_one_commit_is_an_error_and_stays_unsaved():
+    async with World(Kept) as world:
+        task = await world.start()
+        task.state.value["large"] = "x" * 1_400_000
+        with pytest.raises(sqlite3.OperationalError, match="one commit may hold"):
+            await task.saver.save_now()
+        task.state.value["large"] = "x" * 1_000_000
+        await task.saver.save_now()
+        task = await world.restart()
+        assert len(task.state.value["large"]) == 1_000_000
 
 
 async def test_the_fence_stops_user_code_and_not_the_runtime():

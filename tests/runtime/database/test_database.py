@@ -123,7 +123,7 @@ async def test_overload_is_answered_at_once(owner):
 
 async def test_large_values_and_sound_churn(owner):
     db = owner.database.client
-    for size in (4095, 4096, 4097, 8192, 16385, 32768, 1_000_000):
+    for size in (4095, 4096, 4097, 8192, 16385, 32768, 500_000):
         await db.execute("INSERT INTO t (v) VALUES (?)", f"{size}:".ljust(size, "x"))
         assert await db.execute("SELECT length(v) AS n FROM t WHERE id = last_insert_rowid()") == [{"n": size}]
     await db.execute("INSERT INTO t (v) VALUES " + ", ".join(f"('r{number}')" for number in range(1000)))
