@@ -50,9 +50,11 @@ class IncludedState(Protocol):
 
     def enter_context(self) -> Callable[[], None]:
         """What runs from here on is its code, until the returned function is called."""
+        ...
 
     def rows(self) -> Sequence[Op]:
         """What to write in the one COMMIT (DB-180)."""
+        ...
 
     def committed(self) -> None:
         """It is durable."""

@@ -138,9 +138,9 @@ class ScheduleHistory:
         self._fires[fire.number], self._owed[fire.number] = done, row
         try:
             await self._commit([])
-        except Exception as error:
+        except Exception as caught:
             # With the next fire, whichever schedule it is of: what is shown here is to be what storage says.
-            self._owner.log.error("fire cannot be recorded as finished", schedule_id=fire.name, error=repr(error))
+            self._owner.log.error("fire cannot be recorded as finished", schedule_id=fire.name, error=repr(caught))
 
     async def _add(self, item: Schedule, scheduled_at: int, fired_at: int, result: str) -> Fire | None:
         # Not even a running one: a schedule that keeps no history costs no write per fire.
