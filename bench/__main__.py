@@ -1,4 +1,4 @@
-"""`python -m bench`: the four figures of the runtime, in one run; `overload` and `flood` are commands of their own."""
+"""`python -m bench`: the four figures of the runtime, in one run; `overload`, `flood` and `databases` are commands of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import flood, overload
+from bench import databases, flood, overload
 from bench.client import HTTP_BODY, JSON_ENCODING, TEXT, HttpClient, server
 from bench.load import Hammer, frame_answer, hammer, http_answer, http_request, text_frame, upgrade_request
 
@@ -139,6 +139,7 @@ def main(
 
 app.command("overload")(overload.main)
 app.command("flood")(flood.main)
+app.command("databases")(databases.main)
 
 if __name__ == "__main__":
     app()

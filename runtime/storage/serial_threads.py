@@ -31,6 +31,8 @@ REST = 10.0
 """Seconds without work after which a thread ends."""
 END = 1.0
 """Seconds that `SerialThreads.close` waits for jobs that still run."""
+PATIENCE = 0.02
+"""Seconds after which queues whose next job has no room are asked again, if no job of another ended before."""
 _SWEEP = 64
 """Jobs in a queue from which on those that were taken back are looked for."""
 
@@ -39,6 +41,7 @@ class _State(StrEnum):
     IDLE = "idle"
     READY = "ready"
     BUSY = "busy"
+    PARKED = "parked"
 
 
 class _Job:
@@ -55,10 +58,15 @@ class SerialQueue(Executor):
     """Jobs that never overlap. An executor, so that event loops know it: `loop.run_in_executor(queue, function)`.
 
     Made by `SerialThreads.queue`; its attributes belong to the threads and change under their lock.
+
+    Attributes:
+        room: Asked on the thread before each job; as long as it says False the queue waits, with no thread, and its jobs can still be taken
+            back. What it raises is the error of the job.
     """
 
     def __init__(self, threads: SerialThreads) -> None:
         self._threads = threads
+        self.room: Callable[[], bool] | None = None
         self.state = _State.IDLE
         self.ending = False
         self.jobs: deque[_Job] = deque()
@@ -111,8 +119,9 @@ class _Thread(threading.Thread):
         self.rest.acquire()
 
     def run(self) -> None:
-        while self._owner.next(self):
-            if self.job is None and not self.rest.acquire(timeout=self._owner.rest):
+        while (busy := self._owner.next(self)) is not None:
+            # Asked of what `next` said and not of the job: one may come right after it, and with it the lock that is to be taken.
+            if not busy and not self.rest.acquire(timeout=self._owner.patience):
                 if self._owner.retire(self):
                     return
                 # Chosen in the last moment: the work is on its way.
@@ -150,11 +159,17 @@ class SerialThreads:
         # Queues in the order in which they became ready. Those that end are in both, and whoever comes second finds them taken.
         self._ready: deque[SerialQueue] = deque()
         self._ending: deque[SerialQueue] = deque()
+        self._parked: deque[SerialQueue] = deque()
 
     @property
     def threads(self) -> int:
         """How many there are now."""
         return len(self._threads)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a thread rests before it looks around."""
+        return PATIENCE if self._parked else self.rest
 
     def queue(self) -> SerialQueue:
         """A new queue; it costs nothing while it has no job."""
@@ -200,13 +215,16 @@ class SerialThreads:
         with self._lock:
             if not queue.ending:
                 queue.ending = True
-                if queue.state is _State.READY:
+                if queue.state is _State.PARKED:
+                    self._parked.remove(queue)
+                    self._make_ready(queue)
+                elif queue.state is _State.READY:
                     self._hurry(queue)
 
     def occupy(self, queue: SerialQueue, waiting: bool) -> bool:
         """See `SerialQueue.occupy`."""
         with self._lock:
-            if queue.state is _State.BUSY or (queue.state is _State.READY and not waiting):
+            if queue.state is not _State.IDLE and not (waiting and queue.state is _State.READY):
                 return False
             queue.state = _State.BUSY
             return True
@@ -220,30 +238,18 @@ class SerialThreads:
 
     # For threads.
 
-    def next(self, thread: _Thread) -> bool:
-        """Take the queue back after its job, and give the thread the one whose turn it is, or rest; False when it is to end."""
+    def next(self, thread: _Thread) -> bool | None:
+        """Take the queue back after its job; True: the thread has got the one whose turn it is, False: it rests, None: it is to end."""
         with self._lock:
-            queue, thread.queue = thread.queue, None
-            if queue is not None:
-                self.completed += 1
-                if queue.jobs:
-                    # Behind the others: one job a turn.
-                    queue.state = _State.READY
-                    self._ready.append(queue)
-                    if queue.ending:
-                        self._hurry(queue)
-                else:
-                    queue.state = _State.IDLE
-            waiting = self._ending if thread is self._spare else self._ready
-            while waiting:
-                if (ready := waiting.popleft()).state is _State.READY:
-                    _assign(thread, ready)
-                    return True
+            if thread.queue is not None:
+                self._take_back(thread, thread.queue)
+            if self._give(thread, self._ending if thread is self._spare else self._ready):
+                return True
             if self._closing or thread is self._spare:
                 self._forget(thread)
-                return False
+                return None
             self._resting.append(thread)
-            return True
+            return False
 
     def retire(self, thread: _Thread) -> bool:
         """Whether a thread that rested long may end; False when somebody has just called it."""
@@ -251,10 +257,52 @@ class SerialThreads:
             if thread not in self._resting:
                 return False
             self._resting.remove(thread)
+            if self._parked:
+                # Room may have come without a job of ours. One asks for all, and rests again if there is none.
+                self._ask_parked(len(self._parked))
+                self._give(thread, self._ready)
+                thread.rest.release()
+                return False
             self._forget(thread)
             return True
 
     # Under the lock.
+
+    def _take_back(self, thread: _Thread, queue: SerialQueue) -> None:
+        thread.queue = None
+        if thread.job is not None:
+            # It was not begun.
+            queue.jobs.appendleft(thread.job)
+            thread.job = None
+            if not queue.ending:
+                queue.state = _State.PARKED
+                self._parked.append(queue)
+                return
+        else:
+            self.completed += 1
+            self._ask_parked(1)
+        if queue.jobs:
+            # Behind the others: one job a turn.
+            queue.state = _State.READY
+            self._ready.append(queue)
+            if queue.ending:
+                self._hurry(queue)
+        else:
+            queue.state = _State.IDLE
+
+    def _give(self, thread: _Thread, waiting: deque[SerialQueue]) -> bool:
+        while waiting:
+            # Some are in twice, or were taken otherwise.
+            if (ready := waiting.popleft()).state is _State.READY:
+                _assign(thread, ready)
+                return True
+        return False
+
+    def _ask_parked(self, most: int) -> None:
+        for _ in range(min(most, len(self._parked))):
+            queue = self._parked.popleft()
+            queue.state = _State.READY
+            self._ready.append(queue)
 
     def _make_ready(self, queue: SerialQueue) -> None:
         queue.state = _State.READY
@@ -311,7 +359,17 @@ def _do(thread: _Thread) -> None:
     # A function of its own, and the job taken from the thread: one that rests must hold nothing of what it did last.
     job, thread.job = thread.job, None
     assert job is not None
-    future = job.future
+    assert thread.queue is not None
+    future, room = job.future, thread.queue.room
+    try:
+        if not future.cancelled() and room is not None and not room():
+            thread.job = job
+            return
+    except BaseException as error:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
+        del future, job, room
+        return
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -319,7 +377,7 @@ def _do(thread: _Thread) -> None:
     except BaseException as error:
         future.set_exception(error)
         # The traceback holds this frame, and so it must not hold the error.
-        del future, job
+        del future, job, room
     else:
         future.set_result(value)
 

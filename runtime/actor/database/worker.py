@@ -42,6 +42,7 @@ class SqlWorker:
     def __init__(self, connect: Connect, queue: SerialQueue, files: OpenFiles | None = None) -> None:
         self._handle = Handle(connect, queue, files)
         self._queue = queue
+        queue.room = self._has_room
         self._pending = 0
         self._fenced = False
         self._closing: asyncio.Future[None] | None = None
@@ -110,6 +111,10 @@ class SqlWorker:
         closing.result()
 
     # On the thread.
+
+    def _has_room(self) -> bool:
+        # What is refused needs no room.
+        return self._fenced or self._handle.has_room()
 
     def _run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         # Asked again on the thread, because the fence may have come while the job was queued (DB-304).

@@ -57,6 +57,26 @@ def test_jobs_of_a_queue_keep_their_order_and_never_overlap():
     until(lambda: threads.threads == 0)
 
 
+def test_work_that_comes_as_a_thread_goes_to_rest_is_done_once(monkeypatch):
+    threads, queues, done = SerialThreads(1), [], []
+    queues.extend(threads.queue() for _ in range(2))
+    rest = threads.next
+
+    def late(thread):
+        busy = rest(thread)
+        # Between the decision to rest and the rest.
+        if busy is False and len(done) < 3:
+            queues[len(done) % 2].submit(done.append, len(done))
+        return busy
+
+    monkeypatch.setattr(threads, "next", late)
+    queues[0].submit(int).result(WAIT)
+    until(lambda: len(done) == 3)
+    monkeypatch.undo()
+    for queue in queues:
+        assert queue.submit(int).result(WAIT) == 0
+
+
 def test_a_long_queue_lets_the_others_have_their_turn():
     threads, order = SerialThreads(1), []
     (held,) = hold(threads, 1)
@@ -136,6 +156,35 @@ def test_an_occupied_queue_waits_until_it_is_released():
     assert not job.done()
     queue.release()
     assert job.result(WAIT) == 0
+
+
+def test_a_queue_without_room_waits_with_no_thread(monkeypatch):
+    threads, order, room = SerialThreads(1), [], []
+    queue = threads.queue()
+    queue.room = lambda: bool(room)
+    taken, waits, behind = (queue.submit(order.append, name) for name in ("taken", "waits", "behind"))
+    threads.queue().submit(int).result(WAIT)
+    # It was asked and may still be taken back; the only thread did what another queue wanted.
+    assert taken.cancel()
+    assert not waits.done()
+    # Room comes without a job of ours: somebody looks from time to time.
+    room.append(True)
+    wait([waits, behind], WAIT)
+    assert order == ["waits", "behind"]
+    room.clear()
+    refused = queue.submit(order.append, "refused")
+    threads.queue().submit(int).result(WAIT)
+    queue.room = lambda: 1 // 0
+    with pytest.raises(ZeroDivisionError):
+        refused.result(WAIT)
+    queue.room = lambda: bool(room)
+    last = queue.submit(order.append, "last")
+    threads.queue().submit(int).result(WAIT)
+    # The end of a queue asks at once, and every time that something ended.
+    queue.shutdown()
+    room.append(True)
+    last.result(WAIT)
+    assert order == ["waits", "behind", "last"]
 
 
 def test_an_error_is_that_of_the_job():

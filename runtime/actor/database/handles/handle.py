@@ -49,19 +49,30 @@ class Handle:
         self._files = files
         self._carried: carried.Carried | None = None
         self._references = 0
-        self._closed = True
+        self._counted = False
+        self._closed = False
+
+    def has_room(self) -> bool:
+        """Whether it is open or may be opened now; asked before each job.
+
+        Raises:
+            ActorError: actor/overloaded: it waited long, and in vain.
+        """
+        if not self._counted and self._files is not None and not self._closed:
+            self._counted = self._files.admit(self, FILES_OF_ONE)
+            return self._counted
+        return True
 
     def open(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         """Connect and have `prepare(connection)` bring what the database must hold."""
         self._install(lambda: self._prepared(prepare))
-        self._closed = False
 
     def get(self) -> sqlite3.Connection:
         """The connection, opened again if it was closed for others.
 
         Raises:
-            DatabaseClosedError: It was closed for good, or never opened.
-            ActorError: core/internal_error with SQLite's text in `metadata["error"]`, as for a statement that fails; actor/overloaded.
+            DatabaseClosedError: It was closed for good.
+            ActorError: core/internal_error with SQLite's text in `metadata["error"]`, as for a statement that fails.
         """
         if self._closed:
             raise DatabaseClosedError
@@ -92,7 +103,7 @@ class Handle:
                     free_pages.tidy(connection)
             finally:
                 connection.close()
-                self._uncount()
+        self._uncount()
 
     # For others, see `Closable`.
 
@@ -106,6 +117,10 @@ class Handle:
 
     def let_go(self) -> int | None:
         """Close the connection if it can be brought back; otherwise the number of files that it holds."""
+        if self.connection is None:
+            # There was room for it, and then its job was taken back.
+            self._counted = False
+            return None
         # More references than at first: a cursor that is not read to its end, an object of user code. They would find it closed.
         if self._count_references() > self._references:
             return FILES_OF_ONE
@@ -118,14 +133,12 @@ class Handle:
             return FILES_OF_ONE
         if isinstance(found, carried.Kept):
             return FILES_OF_ONE * (1 + found.attached)
-        self._carried, self.connection = found, None
+        self._carried, self.connection, self._counted = found, None, False
         with contextlib.suppress(sqlite3.Error):
             connection.close()
         return None
 
     def _install(self, make: Callable[[], sqlite3.Connection]) -> None:
-        if self._files is not None:
-            self._files.opening(self, FILES_OF_ONE)
         try:
             self.connection = make()
         except BaseException:
@@ -153,6 +166,7 @@ class Handle:
         return sys.getrefcount(self.connection)
 
     def _uncount(self) -> None:
+        self._counted = False
         if self._files is not None:
             self._files.closed_by_itself(self)
 

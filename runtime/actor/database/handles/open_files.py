@@ -26,8 +26,7 @@ FILES_FOR_DATABASES = 4
 FILES_FOR_OTHERS = 64
 """Those of that quarter which storage, logs and code of actors need."""
 WAIT = 5.0
-"""Seconds that an opening waits for databases whose statements run: as long as SQLite waits for a lock."""
-PAUSE = 0.005
+"""Seconds that an opening waits while nobody is let in: as long as SQLite waits for a lock."""
 
 
 LOOKED_AT = 64
@@ -69,26 +68,26 @@ class OpenFiles:
         self._files: OrderedDict[Closable, int] = OrderedDict()
         # Looked at and found to carry what cannot be brought back. Only a job changes that.
         self._kept: dict[Closable, int] = {}
+        # Those that found no room: since when, and how many had been let in by then.
+        self._refused: dict[Closable, tuple[float, int]] = {}
+        self._admitted = 0
 
-    def opening(self, one: Closable, files: int) -> None:
-        """Make room for a database that is about to be opened, and count it. Called on a thread of the pool.
+    def admit(self, one: Closable, files: int) -> bool:
+        """Make room for a database that is about to be opened, and count it; False: there is none now, ask again. Called on a thread.
 
         Raises:
-            ActorError: actor/overloaded: all that are open carry what cannot be brought back, or are in use.
+            ActorError: actor/overloaded: for five seconds nobody's was closed, because all carry what cannot be brought back or are in use.
         """
-        pauses = round(WAIT / PAUSE)
         with self._lock:
             while self.count + files > self.most:
-                if self._close_oldest():
-                    continue
-                if not self._files or not pauses:
-                    raise make_error("actor.overloaded", channel="sqlite_files", operation="open sqlite database", capacity=self.most)
-                pauses -= 1
-                self._lock.release()
-                time.sleep(PAUSE)
-                self._lock.acquire()
+                if not self._close_oldest():
+                    self._refuse(one)
+                    return False
+            self._refused.pop(one, None)
             self._files[one] = files
             self.count += files
+            self._admitted += 1
+            return True
 
     def used(self, one: Closable) -> None:
         """A job of it has ended."""
@@ -101,7 +100,18 @@ class OpenFiles:
     def closed_by_itself(self, one: Closable) -> None:
         """It holds no files any more."""
         with self._lock:
+            self._refused.pop(one, None)
             self.count -= self._files.pop(one, 0) + self._kept.pop(one, 0)
+
+    def _refuse(self, one: Closable) -> None:
+        # The machine's time: threads do not live in virtual time. While others get in, its turn will come.
+        now = time.monotonic()
+        since, admitted = self._refused.setdefault(one, (now, self._admitted))
+        if admitted != self._admitted:
+            self._refused[one] = (now, self._admitted)
+        elif now - since >= WAIT:
+            del self._refused[one]
+            raise make_error("actor.overloaded", channel="sqlite_files", operation="open sqlite database", capacity=self.most)
 
     def _close_oldest(self) -> bool:
         """Close the one not used for the longest time; False when there is none that might be closed."""
