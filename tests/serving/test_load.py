@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SEED = int(os.environ.get("CONFORM_SEED", "7"))
 """Set CONFORM_SEED to replay another load."""
 
+LONGEST_ROUND = 3.0
 LATE = 3000.0
 """Schedules are due later than any kill: that a fire is not lost, either, is in tests/durability."""
 
@@ -58,7 +60,7 @@ async def test_actors_that_sleep_and_wake_lose_nothing(tmp_path: Path, actors: i
 @pytest.mark.parametrize("rounds", [6, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(3000)])])
 async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path, rounds: int, record_property: Record) -> None:
     """Random kills lose nothing acknowledged, double nothing, leave no half (DB-006, QUEUE-003, QUEUE-051, RUN-141, STOP-035)."""
-    load = Load(SEED, 40, fire_after=(LATE, 2 * LATE))
+    load = Load(SEED, 12 if rounds < 100 else 40, fire_after=(LATE, 2 * LATE))
 
     async def drive(client: Client, book: Book) -> None:
         try:
@@ -71,7 +73,10 @@ async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path, rounds
         for _ in range(rounds):
             async with warm.serving(tmp_path) as (endpoint, kill), Client(endpoint, policy=IMPATIENT) as client:
                 drivers = [asyncio.create_task(drive(client, book)) for book in load.books]
-                await asyncio.sleep(load.random.uniform(0.02, 0.2))
+                # By what was acknowledged and not by time alone: on a busy machine nothing would have begun.
+                enough, latest = acknowledged(load) + load.random.randint(1, 40), time.monotonic() + LONGEST_ROUND
+                while acknowledged(load) < enough and time.monotonic() < latest:  # noqa: ASYNC110 - yields to the drivers
+                    await asyncio.sleep(0.003)
                 await kill()
                 await asyncio.gather(*drivers)
         # Two hours later everything planned is due.
@@ -79,7 +84,7 @@ async def test_kills_under_load_lose_nothing_acknowledged(tmp_path: Path, rounds
             await asyncio.sleep(2)
             for book in load.books:
                 await load.settle(client, book)
-    assert acknowledged(load) > 5 * rounds, "the load was too small to mean anything"
+    assert acknowledged(load) > 3 * rounds, "the load was too small to mean anything"
     record_property("figures", f"{rounds} kills, {acknowledged(load)} acknowledged writes, messages, schedules, entries and rows, 0 lost")
 
 
