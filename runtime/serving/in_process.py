@@ -101,7 +101,8 @@ class InProcessServer:
             await server.startup(sockets=[listener])
         except SystemExit:
             listener.close()
-            raise RuntimeError("the application did not start") from None
+            failure = self._app.failure if isinstance(self._app, GatewayApp) else None
+            raise RuntimeError(f"the application did not start{f': {failure}' if failure is not None else ''}") from failure
         except BaseException:
             listener.close()
             raise

@@ -47,5 +47,18 @@ async def test_everything_is_found(tmp_path: Path, name: str) -> None:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(SCHEMA),)
 
 
+async def test_rows_that_moved_outlast_a_power_cut(tmp_path: Path) -> None:
+    make.build("indexed", tmp_path)
+    app = create_app(Registry(*KINDS), storage=tmp_path, options=HostOptions())
+    async with InProcessServer(app) as server, Client(server.url) as client:
+        actor = await client.get("stored", ["a", "b/c"]).resolve()
+        assert await client.get("stored", ["a", "b/c"]).words() == ["alpha", "omega"]
+        # Without its log, as it may be found then.
+        (tmp_path / "found").write_bytes((tmp_path / "actors" / f"{actor}.sqlite3").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "found")) as connection:
+        assert connection.execute("SELECT count(*) FROM _rivet_user_kv").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM _rivet_queue").fetchone() == (2,)
+
+
 def test_there_is_a_directory_of_every_format() -> None:
     assert {make.format_of(name) for name in FORMATS} == set(range(1, len(SCHEMA) + 1))

@@ -156,6 +156,9 @@ def _take_over(connection: sqlite3.Connection, steps: Sequence[Step]) -> Rows:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    if steps:
+        # They are deleted in the store next, which a power cut may keep while it loses what is only in this log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return statements.load(connection)
 
 

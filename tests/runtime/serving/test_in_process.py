@@ -32,7 +32,7 @@ async def test_a_storage_that_does_not_open_is_reported():
         async def open(self):
             raise RuntimeError("data is newer than this runtime")
 
-    with pytest.raises(RuntimeError, match="did not start"):
+    with pytest.raises(RuntimeError, match="the application did not start: data is newer than this runtime"):
         await InProcessServer(create_app(Registry(Hello), storage=Newer())).__aenter__()
 
 

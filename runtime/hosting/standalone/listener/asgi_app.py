@@ -21,6 +21,8 @@ from runtime.hosting.standalone.listener.scopes import own_url
 from runtime.hosting.standalone.listener.turned_away import turn_away
 from runtime.hosting.standalone.listener.websocket_entry import WebSocketEntry
 from runtime.hosting.standalone.rest.dispatch import RestApi
+from runtime.storage.data_directory import DamagedFileError, DataDirectoryError
+from runtime.storage.directory_lock import StorageLockedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+REFUSALS = (DataDirectoryError, DamagedFileError, StorageLockedError)
+"""Whose text says what to do: where in the code it was found out is of no interest."""
+
+
 class GatewayApp:
     """The application of one host; its lifespan opens and closes the host. Mountable below any path.
 
@@ -38,6 +44,7 @@ class GatewayApp:
         host: What it serves.
         doors: Which pages and names it lets in.
         is_local: Whether only this machine reaches it, as far as it was told.
+        failure: Why the host could not be opened; what ASGI has for that is a line in the log of a server.
     """
 
     def __init__(self, host: StandaloneHost) -> None:
@@ -45,6 +52,7 @@ class GatewayApp:
         options = host.options
         self.doors = Doors.of(options.allow_origins, options.allow_hosts)
         self.is_local = not options.trusted_proxies
+        self.failure: Exception | None = None
         router = Router(host)
         # Requests and upgrades of one address draw on one budget (WIRE-269).
         limit = RequestLimit(options.rate_limits)
@@ -106,7 +114,8 @@ class GatewayApp:
             await self.host.open()
         except Exception as error:
             # Told in the words of ASGI: a server takes an exception here for an application without a lifespan.
-            log.exception("host could not be opened")
+            log.error("host could not be opened", error=str(error), exc_info=not isinstance(error, REFUSALS))
+            self.failure = error
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
