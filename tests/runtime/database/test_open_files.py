@@ -7,12 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
+from sqlalchemy import text
 
+from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.database.connection import connect
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.handles import open_files
 from runtime.actor.database.pool import DatabasePool
+from runtime.actor.database.sqlalchemy_binding import sqlalchemy_database
 from runtime.errors import ActorError
+from runtime.hosting.standalone.actor_storage import GenerationStorage
+from runtime.storage.sqlite import SQLiteStorage
 
 nothing = lambda connection: None  # noqa: E731 - reads as a value
 
@@ -263,3 +269,20 @@ async def test_databases_in_memory_hold_no_files_and_stay(few):
     databases = [await few.open(partial(connect, "file::memory:", "off"), nothing) for _ in range(10)]
     assert few.files.count == 0
     assert all(one._handle.connection for one in databases)
+
+
+async def test_sqlalchemy_goes_on_with_the_connection_that_takes_the_place(few, opened, tmp_path):
+    disk = SQLiteStorage(tmp_path)
+    provider = sqlalchemy_database(on_migrate=lambda db: db.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, x)"))
+    await disk.open()
+    database = ActorDatabase("actor1", GenerationStorage(disk, "actor1", 1, few), provider, structlog.get_logger(), print)
+    await database.migrate()
+    worker = (await database.open())._database
+    for number in range(3):
+        # What SQLAlchemy gave to the first connection, a function for regular expressions, is there on all.
+        await database.client.connection(lambda one: one.execute(text("INSERT INTO t (x) VALUES ('abc'), ('xyz')")))
+        found = await database.client.query(text("SELECT count(*) AS n FROM t WHERE x REGEXP 'b'"))
+        assert found == [{"n": number + 1}]
+        assert await reopened(few, opened, worker)
+    await database.close()
+    await disk.close()
