@@ -8,6 +8,7 @@ longer keeps them where they are, and its file stays open without a client.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 MOVED = "moved"
 """A row of this table stays in the store: a file that is lost later is missed, and not taken for one that is still to be made."""
+_LAZY = sorted(LAZY_TABLES)
 USER_TABLE = "kv"
 """Its rows are data of user code, which may not write them any more when it may not run statements (KV-033)."""
 
@@ -94,12 +96,12 @@ class ActorRows:
             if not declared:
                 return rows
         found: list[Rows] = []
-        session = await self._database.open(partial(_open, found=found))
+        # Side by side: a wake should not take the time of two files.
+        session, outside = await asyncio.gather(self._database.open(partial(_open, found=found)), self._outside())
         if not found and not declared:
             # Inspectors may open a database of any actor (DB-003); it holds nothing of the runtime's.
             await self._database.put_away()
             return await self._storage.load()
-        outside = await self._outside()
         marked = any(row.table == MOVED for row in outside)
         outside = [row for row in outside if row.table != MOVED]
         if not found:
@@ -128,10 +130,10 @@ class ActorRows:
 
     async def _outside(self) -> list[Put]:
         """The rows in the store of the host; there are some in the first start with a database, and after a crash in it."""
-        rows = await self._storage.load()
-        for table in LAZY_TABLES:
-            rows[table] = await self._storage.scan(table)
-        return [Put(table, key, value) for table, found in rows.items() for key, value in found]
+        lazy = asyncio.gather(*(self._storage.scan(table) for table in _LAZY))
+        rows, found = await asyncio.gather(self._storage.load(), lazy)
+        tables = [*rows.items(), *zip(_LAZY, found, strict=True)]
+        return [Put(table, key, value) for table, pairs in tables for key, value in pairs]
 
     def _steps(self, rows: Sequence[Put]) -> list[Step]:
         for row in rows:
