@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import gc
+import logging
 import os
 import sys
 from collections import Counter
@@ -214,7 +215,8 @@ def reading(directory: Path) -> Reading:
     for _ in range(3):
         gc.collect()
     objects = gc.get_objects()
-    types = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in objects)
+    # Interned, because what is measured must not be the measure: a thousand names, each hour anew.
+    types = Counter(sys.intern(f"{type(one).__module__}.{type(one).__qualname__}") for one in objects)
     tasks = sum(isinstance(one, ActorTask) for one in objects)
     del objects
     process = Path("/proc/self")
@@ -259,7 +261,7 @@ class MixedLife:
         found = await asyncio.gather(*work, return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException):
-                self.errors[f"{kind}: {type(one).__name__} {one!s:.60}"] += 1
+                self.errors[f"{kind}: {type(one).__name__} {getattr(one, 'code', '')}"] += 1
                 if not wrong and not isinstance(one, (ActorError, HttpFailureError, httpx.HTTPError)):
                     raise one
         return found
@@ -398,9 +400,12 @@ def silent() -> Iterator[None]:
     processors = structlog.get_config()["processors"]
     # In place, as loggers that were made before have the list itself.
     before, processors[:] = processors[:], [drop]
+    # pytest would keep what the server below says of strangers.
+    logging.disable()
     try:
         yield
     finally:
+        logging.disable(logging.NOTSET)
         processors[:] = before
 
 
@@ -422,4 +427,7 @@ async def live(directory: Path, *, parts: int, rounds: int, scale: int, length: 
             # Long after the last round and off the times of schedules: everybody sleeps.
             await asyncio.sleep(max(0.0, began + part * length - 5 - loop.time()))
             readings.append(reading(directory))
+            # The first and the last are compared.
+            if part > 2:
+                readings[-2].types = Counter()
     return life, readings

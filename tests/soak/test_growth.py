@@ -63,7 +63,7 @@ def test_a_day_of_mixed_life_leaves_nothing_behind(tmp_path: Path, record_proper
 
 def test_a_few_minutes_of_mixed_life_leave_nothing_behind(tmp_path: Path) -> None:
     with silent(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        life, (_, first, last) = runner.run(live(tmp_path / "data", parts=3, rounds=1, scale=4, length=400.0))
+        life, (first, _, last) = runner.run(live(tmp_path / "data", parts=3, rounds=1, scale=4, length=400.0))
     assert sum(life.operations.values()) > 500
     assert grown(first, last, 20) == {}
     assert (last.tasks, first.tasks) == (0, 0)
