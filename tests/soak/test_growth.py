@@ -66,4 +66,5 @@ def test_a_few_minutes_of_mixed_life_leave_nothing_behind(tmp_path: Path) -> Non
         life, (first, _, last) = runner.run(live(tmp_path / "data", parts=3, rounds=1, scale=4, length=400.0))
     assert sum(life.operations.values()) > 500
     assert grown(first, last, 20) == {}
-    assert (last.tasks, first.tasks) == (0, 0)
+    # Other tests of this process may have left some.
+    assert last.tasks == first.tasks
