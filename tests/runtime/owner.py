@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import structlog
 
 from runtime.actor.database.actor_database import ActorDatabase
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.kv import KeyValue
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.memory import MemoryStorage
@@ -20,7 +21,7 @@ class Owner(parts.Owner):
         super().__init__(definition=SimpleNamespace(database=database), disk=disk or MemoryStorage(), failures=[])
         self.log = structlog.get_logger()
         self.identity.generation = generation
-        self.storage = GenerationStorage(self.disk, "actor1", generation)
+        self.storage = GenerationStorage(self.disk, "actor1", generation, DatabasePool(1))
         self.database = ActorDatabase("actor1", self.storage, database, self.log, self.failures.append)
         self.kv = KeyValue(self)
 

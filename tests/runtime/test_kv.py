@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.database.provider import raw_database
 from runtime.actor.kv import KeyValue
 from runtime.errors import ActorError
@@ -18,7 +19,7 @@ class Entries(parts.Owner):
 
     def __init__(self):
         disk = MemoryStorage()
-        super().__init__(passed=0, open=disk.open, storage=GenerationStorage(disk, "actor1", 1))
+        super().__init__(passed=0, open=disk.open, storage=GenerationStorage(disk, "actor1", 1, DatabasePool(1)))
         self.database = self
 
     async def gate(self):

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.actor.database.connection import connect
-from runtime.actor.database.pool import DatabasePool
 from runtime.storage.data_directory import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runtime.actor.database.pool import DatabasePool
     from runtime.actor.database.worker import SqlWorker
     from runtime.storage.base import Op, Storage
 
@@ -26,12 +26,12 @@ class GenerationStorage:
     """`ActorStorage` on a `Storage`; the actor's id is its scope there.
 
     Args:
-        databases: What runs the SQL of the host's actors; without it this one has a thread of its own.
+        databases: What runs the SQL of the host's actors.
     """
 
     __slots__ = ("_databases", "_scope", "_storage", "generation")
 
-    def __init__(self, storage: Storage, actor_id: str, generation: int, databases: DatabasePool | None = None) -> None:
+    def __init__(self, storage: Storage, actor_id: str, generation: int, databases: DatabasePool) -> None:
         self._storage = storage
         self._databases = databases
         self._scope = actor_id
@@ -61,10 +61,10 @@ class GenerationStorage:
 
     async def open_database(self, prepare: Callable[[sqlite3.Connection], None]) -> SqlWorker:
         """Open the actor's database file in the pool of the host."""
-        storage, databases = self._storage, self._databases or DatabasePool(1)
+        storage = self._storage
         path = storage.database_path(self._scope)
         open_file = partial(connect, path, storage.database_synchronous, storage.connection_class)
         try:
-            return await databases.open(open_file, prepare, on_disk=not path.startswith("file:"))
+            return await self._databases.open(open_file, prepare, on_disk=not path.startswith("file:"))
         except sqlite3.DatabaseError as error:
             raise explained(Path(path), error) from error

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.session.virtual_loop import VirtualLoop
 from runtime.actor.connections.raw.close_ack import CloseLedger
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import ActorIdentity, StopReason
 from runtime.declaration.actions import action
@@ -153,7 +154,7 @@ class World:
         assert self.task is None
         self.generation += 1
         identity = ActorIdentity(self.actor_id, self.definition.name, ("k",), "default", self.generation, self.input)
-        task = ActorTask(self.definition, identity, self, GenerationStorage(self.storage, self.actor_id, self.generation))
+        task = ActorTask(self.definition, identity, self, GenerationStorage(self.storage, self.actor_id, self.generation, DatabasePool(1)))
         task.on_ended = lambda error: setattr(self, "crash", error)
         self.task = task
         try:

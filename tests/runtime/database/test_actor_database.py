@@ -7,6 +7,7 @@ import structlog
 
 from runtime.actor.database.actor_database import ActorDatabase
 from runtime.actor.database.ended_generation import DatabaseClosedError
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.database.provider import raw_database
 from runtime.errors import ActorError
 from runtime.hosting.standalone.actor_storage import GenerationStorage
@@ -16,7 +17,7 @@ from runtime.storage.memory import MemoryStorage
 async def generation(provider=None, disk=None):
     disk = disk or MemoryStorage()
     await disk.open()
-    return ActorDatabase("actor1", GenerationStorage(disk, "actor1", 1), provider, structlog.get_logger(), print)
+    return ActorDatabase("actor1", GenerationStorage(disk, "actor1", 1, DatabasePool(1)), provider, structlog.get_logger(), print)
 
 
 async def test_without_a_provider_only_inspectors_have_a_client():

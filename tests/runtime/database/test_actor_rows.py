@@ -7,6 +7,7 @@ import pytest
 
 from runtime import Actor, Options, action, raw_database
 from runtime.actor.database.actor_rows import MOVED
+from runtime.actor.database.pool import DatabasePool
 from runtime.actor.tables import layout
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import LAZY_TABLES
@@ -47,7 +48,7 @@ FILLED = [{"n": 1}, [{"a": [1]}], ["fill"], True, "v"]
 
 async def outside(world):
     """Names of the tables with rows in the store of the host."""
-    storage = GenerationStorage(world.storage, world.actor_id, 0)
+    storage = GenerationStorage(world.storage, world.actor_id, 0, DatabasePool(1))
     lazy = {table for table in LAZY_TABLES if await storage.scan(table)}
     return set(await storage.load()) | lazy
 

@@ -1,5 +1,6 @@
 """The storage of one generation."""
 
+from runtime.actor.database.pool import DatabasePool
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
 from runtime.storage.memory import MemoryStorage
@@ -8,7 +9,7 @@ from runtime.storage.memory import MemoryStorage
 async def test_a_generation_has_the_rows_of_its_actor_and_its_number():
     disk = MemoryStorage()
     await disk.open()
-    old, new, other = (GenerationStorage(disk, actor, number) for actor, number in (("a", 1), ("a", 2), ("b", 1)))
+    old, new, other = (GenerationStorage(disk, actor, number, DatabasePool(1)) for actor, number in (("a", 1), ("a", 2), ("b", 1)))
     await old.commit([Put("t", b"k", b"1")])
     await new.commit([Put("t", b"l", b"2")])
     # A late write of the old generation is still a write of the old one.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.actor.database.pool import DatabasePool
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import DeleteRange, Put
 from runtime.storage.sqlite import SCHEMA, SQLiteStorage
@@ -88,7 +89,7 @@ async def test_an_actors_file_shrinks_when_it_is_closed(tmp_path: Path, older: b
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("CREATE TABLE t (value BLOB)")
-    database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
+    database = await GenerationStorage(storage, "actor", 1, DatabasePool(1)).open_database(lambda _: None)
 
     def fill(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS t (value BLOB)")
@@ -98,7 +99,7 @@ async def test_an_actors_file_shrinks_when_it_is_closed(tmp_path: Path, older: b
     await database.submit(fill)
     await database.close()
     assert file.stat().st_size < 2 * MIB
-    database = await GenerationStorage(storage, "actor", 2).open_database(lambda _: None)
+    database = await GenerationStorage(storage, "actor", 2, DatabasePool(1)).open_database(lambda _: None)
     assert await database.submit(lambda connection: connection.execute("SELECT count(*) FROM t").fetchall()) == [(1,)]
     await database.submit(lambda connection: connection.execute("VACUUM").fetchall())
     await database.close()

@@ -32,6 +32,7 @@ import asyncio, os, sys, structlog
 from runtime.actor.database.bootstrap import bootstrap
 from runtime.actor.database.coordinator import Coordinator
 from runtime.actor.database.session import DatabaseSession
+from runtime.actor.database.pool import DatabasePool
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
 from runtime.storage.sqlite import SQLiteStorage
@@ -59,7 +60,7 @@ async def transactions(storage, number):
         os.write(1, f"{{number}} {{sequence}}\\n".encode())
 
 async def open_database(storage):
-    database = await GenerationStorage(storage, "actor", 1).open_database(bootstrap)
+    database = await GenerationStorage(storage, "actor", 1, DatabasePool(1)).open_database(bootstrap)
     session = DatabaseSession("actor", structlog.get_logger(), Coordinator(), database, print)
     await session.execute("CREATE TABLE log (value INTEGER PRIMARY KEY); CREATE TABLE head AS SELECT 0 AS value", ())
     return session

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.actor.database.pool import DatabasePool
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
 from runtime.storage.data_directory import DataDirectoryError
@@ -123,7 +124,7 @@ class Watched(sqlite3.Connection):
 async def test_every_connection_is_of_the_class_that_was_given(tmp_path: Path) -> None:
     storage = SQLiteStorage(tmp_path, connection_class=Watched)
     await storage.open()
-    database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
+    database = await GenerationStorage(storage, "actor", 1, DatabasePool(1)).open_database(lambda _: None)
     assert [type(connection) for connection in storage._connections] == [Watched]
     assert await database.submit(lambda connection: isinstance(connection, Watched))
     await database.close()
@@ -135,7 +136,7 @@ async def test_databases_of_actors_are_as_durable_as_rows(tmp_path: Path) -> Non
     await storage.open()
     writer = storage._write_connection
     assert writer is not None
-    database = await GenerationStorage(storage, "actor", 1).open_database(lambda _: None)
+    database = await GenerationStorage(storage, "actor", 1, DatabasePool(1)).open_database(lambda _: None)
     # 2 is FULL.
     assert writer.execute("PRAGMA synchronous").fetchall() == [(2,)]
     assert await database.submit(lambda connection: connection.execute("PRAGMA synchronous").fetchall()) == [(2,)]
