@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.servers import Echo, announce
+from bench.servers import Echo, announce, free_port, serve_uvicorn
 from runtime import NO_RATE_LIMITS, HostOptions, Registry, create_app
 
 if TYPE_CHECKING:
@@ -45,22 +44,10 @@ async def probe(scope: Any, receive: Any, send: Any) -> None:
         ended.append({"code": message.get("code"), "reason": message.get("reason")})
 
 
-def _port() -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    return listener
-
-
-async def _uvicorn(app: Any, *, http: str = "httptools", ws: str = "websockets-sansio") -> None:
-    import uvicorn
-
-    listener = _port()
-    config = uvicorn.Config(
-        app, http=http, ws=ws, ws_max_size=MESSAGE_LIMIT, ws_ping_interval=None, ws_per_message_deflate=False, lifespan="on",
-        log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False, backlog=2048,
-    )  # fmt: skip
-    announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    await uvicorn.Server(config).serve([listener])
+_uvicorn = partial(
+    serve_uvicorn, ws_max_size=MESSAGE_LIMIT, ws_ping_interval=None, lifespan="on", log_level="critical",
+    server_header=False, date_header=False,
+)  # fmt: skip
 
 
 async def _ours(app: Any) -> None:
@@ -75,7 +62,7 @@ async def _hypercorn(app: Any) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    with _port() as free:
+    with free_port() as free:
         port = free.getsockname()[1]
     config = Config()
     config.bind, config.accesslog, config.errorlog = [f"127.0.0.1:{port}"], None, None
@@ -88,7 +75,7 @@ async def _granian(app: Any) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
-    with _port() as free:
+    with free_port() as free:
         port = free.getsockname()[1]
     announce(f"http://127.0.0.1:{port}")
     await Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False).serve()

@@ -22,23 +22,25 @@ JSON_ENCODING = "x-rivet-encoding: json\r\n"
 @asynccontextmanager
 async def server(kind: str, storage: str) -> AsyncIterator[str]:
     """One server process; gives its URL."""
-    async with process(kind, storage) as (_, url):
+    async with process("bench.servers", kind, storage) as (_, url):
         yield url
 
 
 @asynccontextmanager
-async def process(kind: str, storage: str) -> AsyncIterator[tuple[int, str]]:
-    """The same; gives its process id, too."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.servers", kind, storage, stdout=asyncio.subprocess.PIPE)
+async def process(module: str, *arguments: str, quiet: bool = False) -> AsyncIterator[tuple[int, str]]:
+    """A module that prints its URL and serves; its process id and that URL. `quiet` drops what it says besides."""
+    errors = asyncio.subprocess.DEVNULL if quiet else None
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors)
     assert child.stdout is not None
     try:
         url = (await child.stdout.readline()).decode().strip()
         if not url:
-            raise RuntimeError(f"server '{kind}' did not start")
+            raise RuntimeError(f"server '{arguments[0]}' did not start: is it installed?")
         yield child.pid, url
     finally:
+        # Nobody asks how it ends, and some servers wait for their clients when they are asked to.
         if child.returncode is None:
-            child.terminate()
+            child.kill()
         await child.wait()
 
 

@@ -11,7 +11,6 @@ import json
 import os
 import statistics
 import struct
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +21,7 @@ from rich.console import Console
 
 from bench.__main__ import WS_BODY
 from bench.candidates import CANDIDATES
-from bench.client import HTTP_BODY, JSON_ENCODING, TEXT, HttpClient
+from bench.client import HTTP_BODY, JSON_ENCODING, TEXT, HttpClient, process
 from bench.load import Hammer, frame_answer, hammer, http_answer, http_request, text_frame, upgrade_request
 
 if TYPE_CHECKING:
@@ -42,20 +41,9 @@ ON_UVLOOP = tuple(f"{name} + uvloop" for name in ("ours", "uvicorn, websockets-s
 @asynccontextmanager
 async def candidate(name: str, app: str) -> AsyncIterator[tuple[str, int]]:
     """One server process; its URL and process id."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.candidates", name, app, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    assert child.stdout is not None
-    try:
-        url = (await child.stdout.readline()).decode().strip()
-        if not url:
-            raise RuntimeError(f"'{name}' did not start: is it installed?")
+    async with process("bench.candidates", name, app, quiet=True) as (pid, url):
         await _listening(url)
-        yield url, child.pid
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
+        yield url, pid
 
 
 async def _listening(url: str) -> None:

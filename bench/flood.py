@@ -8,7 +8,6 @@ import resource
 import sys
 import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from rich.progress import Progress
 from bench.client import HttpClient, process
 from bench.flooder import KINDS
 from tests.serving.bystander import LIMIT, Bystander
+from tests.serving.memory import resident
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -28,8 +28,7 @@ HELD = 3.0
 
 def memory(pid: int) -> float:
     """MiB of the resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+    return resident(pid) / 2**20
 
 
 @asynccontextmanager
@@ -51,7 +50,7 @@ async def flooder(url: str, kind: str, sockets: int, path: str) -> AsyncIterator
 async def measure(kind: str, sockets: int) -> dict[str, Any]:
     """One flood of one kind; times in milliseconds, memory in MiB."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        async with process("strangers", directory) as (pid, url):
+        async with process("bench.servers", "strangers", directory) as (pid, url):
             async with HttpClient(url) as client:
                 actor_id = await client.create("flooded")
                 await client.act(actor_id)

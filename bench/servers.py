@@ -64,16 +64,20 @@ async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "websocket.send", "text": message["text"]})
 
 
-async def serve_echo() -> None:
-    """Serve `bare_echo` with uvicorn's fast implementations."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's algorithm on
+def free_port() -> socket.socket:
+    """A socket bound to a port that nobody has; TCP is named, or asyncio leaves Nagle's algorithm on."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        bare_echo, http="httptools", ws="websockets-sansio", ws_per_message_deflate=False, lifespan="off", log_level="warning",
-        access_log=False, proxy_headers=False, backlog=2048,
-    )  # fmt: skip
+    return listener
+
+
+async def serve_uvicorn(application: Any, **settings: Any) -> None:
+    """Serve with uvicorn's fast implementations, but for what `settings` of its `Config` say."""
+    listener = free_port()
+    fast = {"http": "httptools", "ws": "websockets-sansio", "ws_per_message_deflate": False}
+    plain = {"access_log": False, "proxy_headers": False, "backlog": 2048}
     announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    await uvicorn.Server(config).serve([listener])
+    await uvicorn.Server(uvicorn.Config(application, **(fast | plain | settings))).serve([listener])
 
 
 def announce(url: str) -> None:
@@ -85,7 +89,7 @@ def announce(url: str) -> None:
 def main() -> None:
     """Entry of the child process."""
     if sys.argv[1] == "echo":
-        asyncio.run(serve_echo())
+        asyncio.run(serve_uvicorn(bare_echo, lifespan="off", log_level="warning"))
     elif sys.argv[1] == "strangers":
         run(Registry(Echo), port=0, storage=sys.argv[2], on_ready=announce)
     else:

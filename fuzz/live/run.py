@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import signal
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from fuzz.grammars.live import exchange
 from fuzz.live.attempt import attempt
 from tests.serving.bystander import LIMIT, Bystander
+from tests.serving.memory import resident
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -64,8 +64,7 @@ class _Server:
 
     def memory(self) -> int:
         """Bytes of its resident memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
+        return resident(self.process.pid)
 
     def holds(self) -> list[dict[str, float]]:
         """Of its loop, longest first; none when it did not come to its end."""

@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import gc
 import logging
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from runtime import (
 )
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.workflow import workflow
+from tests.serving.memory import resident
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -224,7 +224,7 @@ def reading(directory: Path) -> Reading:
     tasks = sum(isinstance(one, ActorTask) for one in objects)
     del objects
     process = Path("/proc/self")
-    rss = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    rss = resident()
     threads, files = (sum(1 for _ in (process / folder).iterdir()) for folder in ("task", "fd"))
     disk = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     return Reading(rss, sys.getallocatedblocks(), tasks, threads, files, types, disk)

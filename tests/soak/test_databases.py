@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +15,7 @@ from runtime.declaration.options import Options
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.sqlite import SQLiteStorage
+from tests.serving.memory import resident
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -70,11 +70,6 @@ class Watch:
         return (time.monotonic() - began) / done
 
 
-def resident() -> float:
-    """MiB of memory that the process has now."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 @pytest.mark.parametrize(
     ("actors", "threads", "files"), [(30, 2, 30), pytest.param(10_000, 32, 3000, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])]
 )
@@ -104,7 +99,7 @@ async def test_awake_actors_share_threads_and_files(tmp_path: Path, actors: int,
 
     started = await watch.all(range(actors), create)
     assert all(slot.state is SlotState.RUNNING for slot in slots)
-    memory = (resident() - before) / actors
+    memory = (resident() - before) / 2**20 / actors
     asked = await watch.all(slots, lambda slot: read(slot, 1))
     slept = await watch.all(slots, sleep)
     assert host.databases.files.count == 0

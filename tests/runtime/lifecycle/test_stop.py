@@ -51,19 +51,20 @@ async def test_a_failing_state_hook_fails_no_stop():
     assert owner.steps.count("saver.save_now") == 2
 
 
+async def stubborn(release):
+    """Ignores every cancellation until it is released."""
+    while not release.is_set():
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            continue
+
+
 @virtual
 async def test_work_that_survives_its_cancellation_does_not_keep_the_actor():
     owner = Stopping(grace_period=1.0)
     release = asyncio.Event()
-
-    async def stubborn():
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    child = owner.work.spawn(WorkKind.HTTP, stubborn())
+    child = owner.work.spawn(WorkKind.HTTP, stubborn(release))
     await run_stop(owner, StopReason.DESTROY)
     assert owner.steps[-1] == "terminated"
     assert owner.metrics.drain_warnings == {"internal_keep_awake": 0, "http_requests": 1}
@@ -75,15 +76,7 @@ async def test_work_that_survives_its_cancellation_does_not_keep_the_actor():
 async def test_nor_does_it_keep_a_failed_start():
     owner = Stopping(grace_period=1.0)
     release = asyncio.Event()
-
-    async def stubborn():
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-
-    child = owner.work.adopt(stubborn())
+    child = owner.work.adopt(stubborn(release))
     await asyncio.sleep(0)
     await abandon(owner)
     assert owner.steps[-1] == "conns.end_generation"

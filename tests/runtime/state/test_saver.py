@@ -109,18 +109,23 @@ async def test_after_the_timer_is_stopped_only_explicit_saves_happen():
     assert len(owner.batches) == 1
 
 
-@virtual
-async def test_a_source_that_storage_refuses_keeps_no_other_from_being_written():
-    """What callers brought along belongs to a whole save, and fails with it."""
-    saver, owner, a, b = build()
+def refuse(owner, key):
+    """Storage takes no batch with that row."""
     commit = owner.commit
 
     async def refusing(ops):
-        if any(op.key == b"a" for op in ops):
+        if any(op.key == key for op in ops):
             raise StorageFailure("too big")
         await commit(ops)
 
     owner.commit = refusing
+
+
+@virtual
+async def test_a_source_that_storage_refuses_keeps_no_other_from_being_written():
+    """What callers brought along belongs to a whole save, and fails with it."""
+    saver, owner, a, b = build()
+    refuse(owner, b"a")
     a.dirty = b.dirty = True
     with pytest.raises(StorageFailure):
         await saver.save_now(lambda: [Put("t", b"extra", b"")])
@@ -131,14 +136,7 @@ async def test_a_source_that_storage_refuses_keeps_no_other_from_being_written()
 @virtual
 async def test_what_a_caller_brought_along_keeps_no_source_from_being_written():
     saver, owner, a, b = build()
-    commit = owner.commit
-
-    async def refusing(ops):
-        if any(op.key == b"extra" for op in ops):
-            raise StorageFailure("too big")
-        await commit(ops)
-
-    owner.commit = refusing
+    refuse(owner, b"extra")
     a.dirty = b.dirty = True
     with pytest.raises(StorageFailure):
         await saver.save_now(lambda: [Put("t", b"extra", b"")])
