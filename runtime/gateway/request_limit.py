@@ -1,7 +1,7 @@
 """Requests per caller: so many per window, so many at a time (WIRE-269). Constant time and bounded memory, whoever asks.
 
-Callers are remembered in two generations that change places once per window. A budget lasts for one window from its first request, so what
-the older generation still holds when it is dropped has run out: nothing is looked through to find what can be forgotten.
+Generations of callers change places once per window. A budget lasts for one window from its first request, so what the older generation
+still holds when it is dropped has run out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from runtime import clock
 from runtime.errors import make_error
+from runtime.gateway.generations import Generations
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -73,9 +74,7 @@ class RequestLimit:
 
     def __init__(self, limits: RateLimits) -> None:
         self._limits = limits
-        self._current: dict[str, _Caller] = {}
-        self._before: dict[str, _Caller] = {}
-        self._turned = float("-inf")
+        self._callers: Generations[_Caller] = Generations(limits.request_window)
         self._shared: list[_Caller] = []
         self._running: dict[str, int] = {}
 
@@ -108,22 +107,20 @@ class RequestLimit:
 
     def _caller(self, name: str) -> _Caller:
         now = clock.monotonic()
-        # A clock that reads less than before is that of another loop.
-        if not 0 <= now - self._turned < self._limits.request_window:
-            self._turn(now)
-        caller = self._current.get(name)
+        self._callers.turn(now)
+        caller = self._callers.current.get(name)
         if caller is None:
             return self._seldom(name, now)
         return self._within(caller, now)
 
     def _seldom(self, name: str, now: float) -> _Caller:
         """The budget of a caller that the present generation does not know."""
-        caller = self._before.get(name)
+        caller = self._callers.before.get(name)
         # Left where it is while its window lasts: it ends before that generation is dropped.
         if caller is not None and now - caller.began < self._limits.request_window:
             return caller
-        if len(self._current) < MAX_CALLERS:
-            caller = self._current[name] = _Caller(now)
+        if len(self._callers.current) < MAX_CALLERS:
+            caller = self._callers.current[name] = _Caller(now)
             return caller
         if not self._shared:
             self._shared = [_Caller(now) for _ in range(SHARED_BUDGETS)]
@@ -133,12 +130,6 @@ class RequestLimit:
         if now - caller.began >= self._limits.request_window:
             caller.began, caller.count = now, 0
         return caller
-
-    def _turn(self, now: float) -> None:
-        # After two silent windows the younger generation has run out, too.
-        self._before = self._current if 0 <= now - self._turned < 2 * self._limits.request_window else {}
-        self._current = {}
-        self._turned = now
 
 
 def caller_of(address: str) -> str:

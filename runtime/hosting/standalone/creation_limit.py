@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runtime import clock
 from runtime.errors import make_error
+from runtime.gateway.generations import Generations
 from runtime.gateway.rate_limits import LeakyBucket
 
 if TYPE_CHECKING:
@@ -20,16 +21,14 @@ SHARED_BUCKETS = 64
 class CreationLimit:
     """One leaky bucket per namespace; refuses what does not fit. Constant time and bounded memory, however many namespaces there are.
 
-    Buckets are kept in two generations, which change places once in the time that a full bucket takes to run empty: what nobody asked for
-    since then is empty, and forgotten with its generation.
+    Generations change places once in the time that a full bucket takes to run empty: what nobody asked for since then is empty, and
+    forgotten with its generation.
     """
 
     def __init__(self, limits: RateLimits) -> None:
         self._burst = limits.creation_burst
         self._interval = limits.creation_interval
-        self._current: dict[str, LeakyBucket] = {}
-        self._before: dict[str, LeakyBucket] = {}
-        self._turned = float("-inf")
+        self._buckets: Generations[LeakyBucket] = Generations((self._burst or 0) * self._interval)
         self._shared: dict[int, LeakyBucket] = {}
 
     def check(self, namespace_id: str) -> None:
@@ -46,16 +45,13 @@ class CreationLimit:
         return self._burst is None or self._bucket(namespace_id, self._burst).take()
 
     def _bucket(self, namespace_id: str, burst: int) -> LeakyBucket:
-        now, period = clock.monotonic(), burst * self._interval
-        since = now - self._turned
-        if not 0 <= since < period:
-            self._before, self._current = (self._current if 0 <= since < 2 * period else {}), {}
-            self._turned = now
-        bucket = self._current.get(namespace_id)
+        buckets = self._buckets
+        buckets.turn(clock.monotonic())
+        bucket = buckets.current.get(namespace_id)
         if bucket is not None:
             return bucket
-        bucket = self._before.pop(namespace_id, None) or LeakyBucket(burst, self._interval)
-        if len(self._current) < MAX_BUCKETS:
-            self._current[namespace_id] = bucket
+        bucket = buckets.before.pop(namespace_id, None) or LeakyBucket(burst, self._interval)
+        if len(buckets.current) < MAX_BUCKETS:
+            buckets.current[namespace_id] = bucket
             return bucket
         return self._shared.setdefault(hash(namespace_id) % SHARED_BUCKETS, bucket)

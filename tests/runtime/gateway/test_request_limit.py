@@ -56,15 +56,15 @@ def test_silent_addresses_are_forgotten_without_looking_through_them(time):
     for number in range(5000):
         assert passes(limit, f"a{number}")
     time.now += 60
-    before = limit._current
+    before = limit._callers.current
     passes(limit, "b")
-    assert limit._before is before
+    assert limit._callers.before is before
     time.now += 60
     passes(limit, "b")
-    assert limit._before == {} or before is not limit._before
+    assert limit._callers.before == {} or before is not limit._callers.before
     time.now += 1000
     passes(limit, "c")
-    assert (list(limit._current), limit._before) == (["c"], {})
+    assert (list(limit._callers.current), limit._callers.before) == (["c"], {})
 
 
 def test_callers_beyond_the_bound_share_budgets_and_take_nobody_elses(time, monkeypatch):
@@ -74,7 +74,7 @@ def test_callers_beyond_the_bound_share_budgets_and_take_nobody_elses(time, monk
     known = [f"known{number}" for number in range(10)]
     assert all(passes(limit, name) for name in known)
     assert sum(passes(limit, f"flood{number}") for number in range(1000)) == 4 * 2
-    assert len(limit._current) == 10
+    assert len(limit._callers.current) == 10
     assert [passes(limit, name) for name in known] == [True] * 10
     time.now += 60
     assert passes(limit, "flood1")
@@ -121,7 +121,7 @@ def test_a_new_address_costs_the_same_however_many_there_are(time, monkeypatch):
 
         items = keys = values = __iter__
 
-    limit._current = Watched(limit._current)
+    limit._callers.current = Watched(limit._callers.current)
     limit.count("192.0.2.1", "GET", b"/")
     time.now += 61
     limit.count("192.0.2.2", "GET", b"/")

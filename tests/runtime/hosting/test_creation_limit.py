@@ -47,14 +47,14 @@ def test_namespaces_without_number_cost_bounded_memory_and_get_no_free_pass(time
     assert admitted(limit, *(f"known{number}" for number in range(10))) == 10
     assert admitted(limit, *(f"flood{number}" for number in range(1000))) == 4 * 2
     assert admitted(limit, "known3") == 1
-    assert len(limit._current) + len(limit._before) + len(limit._shared) <= 24
+    assert len(limit._buckets.current) + len(limit._buckets.before) + len(limit._shared) <= 24
     for _ in range(5):
         time[0] += 21
         admitted(limit, *(f"again{number}" for number in range(1000)))
-        assert len(limit._current) + len(limit._before) + len(limit._shared) <= 24
+        assert len(limit._buckets.current) + len(limit._buckets.before) + len(limit._shared) <= 24
 
 
 def test_without_a_limit_there_is_none(time):
     limit = CreationLimit(NO_RATE_LIMITS)
     assert admitted(limit, *["a"] * 10_000) == 10_000
-    assert limit._current == {}
+    assert limit._buckets.current == {}
