@@ -38,6 +38,7 @@ from runtime.storage.data_directory import (
     unusable,
 )
 from runtime.storage.directory_lock import DirectoryLock
+from runtime.storage.group_commit import immediate, isolated, settle
 from runtime.version import version
 
 if TYPE_CHECKING:
@@ -236,14 +237,7 @@ class SQLiteStorage:
         self._writing = None
         failure = asyncio.CancelledError() if future.cancelled() else future.exception()
         outcomes = [failure] * len(batches) if failure is not None else future.result()
-        for batch, error in zip(batches, outcomes, strict=True):
-            # The caller was cancelled; its batch is durable all the same.
-            if batch.done.done():
-                continue
-            if error is None:
-                batch.done.set_result(None)
-            else:
-                batch.done.set_exception(error)
+        settle((batch.done for batch in batches), outcomes)
         self._start_writing()
         self._start_tidying()
 
@@ -271,30 +265,19 @@ class SQLiteStorage:
             self._surplus = free_pages.surplus(self._write_connection) > 0
 
     def _write(self, batches: list[_Batch]) -> list[BaseException | None]:
-        try:
-            self._transaction(batches)
-        except Exception as error:
-            if len(batches) == 1:
-                return [error]
-            # One by one in the same order: only the batch that cannot be stored fails, and later ones do not overtake.
-            return [outcome for batch in batches for outcome in self._write([batch])]
-        self._count_surplus(now=any(batch.ops is None for batch in batches))
+        outcomes = isolated(batches, self._transaction)
+        erased = [error is None and batch.ops is None for batch, error in zip(batches, outcomes, strict=True)]
+        if None in outcomes:
+            self._count_surplus(now=any(erased))
         # After COMMIT: an erase that fails leaves the actor whole. Files that a crash leaves in between go when the host erases again.
-        return [self._remove_database(batch.scope) if batch.ops is None else None for batch in batches]
+        return [self._remove_database(batch.scope) if gone else error for batch, error, gone in zip(batches, outcomes, erased, strict=True)]
 
-    def _transaction(self, batches: list[_Batch]) -> None:
+    def _transaction(self, batches: Sequence[_Batch]) -> None:
         assert self._write_connection is not None
-        execute = self._write_connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
+        with immediate(self._write_connection):
             # Runs of the same statement share one call into SQLite; the order of operations stays.
             for sql, run in groupby((step for batch in batches for step in _steps(batch)), key=lambda step: step[0]):
                 self._write_connection.executemany(sql, (params for _, params in run))
-            execute("COMMIT")
-        except BaseException:
-            if self._write_connection.in_transaction:
-                execute("ROLLBACK")
-            raise
 
     def _remove_database(self, scope: str) -> OSError | None:
         path = self.database_path(scope)
@@ -383,13 +366,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         raise DataDirectoryError(f"{FILE} is a database of another program; name a data directory of its own for the actors")
     # The step and its number in one transaction, so that a crash in between repeats no step.
     for number, step in enumerate(SCHEMA[done:], start=done + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with immediate(connection):
             connection.execute(step)
             connection.execute(f"PRAGMA user_version = {number}")
             connection.execute(_PUT, (HOST_SCOPE, *RELEASE, version().encode()))
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise

@@ -19,6 +19,7 @@ from runtime.actor.tables import layout, statements
 from runtime.errors import make_error
 from runtime.storage.base import LAZY_TABLES, Delete, Put, check_batch
 from runtime.storage.data_directory import REMEDY, DamagedFileError
+from runtime.storage.group_commit import immediate
 
 if TYPE_CHECKING:
     import sqlite3
@@ -149,15 +150,9 @@ def _open(connection: sqlite3.Connection, found: list[Rows]) -> None:
 
 
 def _take_over(connection: sqlite3.Connection, steps: Sequence[Step]) -> Rows:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with immediate(connection):
         layout.claim(connection)
         statements.apply(connection, steps)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     if steps:
         # They are deleted in the store next, which a power cut may keep while it loses what is only in this log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runtime.actor.tables import layout
 from runtime.storage.directory_lock import StorageVersionError
+from runtime.storage.group_commit import immediate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,7 @@ def bootstrap(connection: sqlite3.Connection) -> None:
     if layout.is_complete(connection) and _is_current(connection):
         return
     # IMMEDIATE takes the lock for writing first: what is read below is still true when it is written back.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with immediate(connection):
         layout.create(connection)
         if not _is_current(connection):
             rows = [
@@ -49,11 +49,6 @@ def bootstrap(connection: sqlite3.Connection) -> None:
                 ("kv_import_state", b"done"),
             ]
             connection.executemany("INSERT OR REPLACE INTO _rivet_meta VALUES (?, ?)", rows)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:

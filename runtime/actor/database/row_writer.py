@@ -19,6 +19,7 @@ from runtime import clock
 from runtime.actor.database.coordinator import Waiter, fail_future
 from runtime.actor.tables.statements import apply
 from runtime.errors import make_error
+from runtime.storage.group_commit import immediate, isolated, settle
 
 if TYPE_CHECKING:
     import sqlite3
@@ -118,7 +119,7 @@ class RowWriter:
         else:
             written.add_done_callback(partial(self._written, group))
 
-    def _written(self, group: _Group, written: asyncio.Future[list[Exception | None]]) -> None:
+    def _written(self, group: _Group, written: asyncio.Future[list[BaseException | None]]) -> None:
         error = asyncio.CancelledError() if written.cancelled() else written.exception()
         if isinstance(error, _ManualTransactionError):
             self._wait(group.batches)
@@ -141,47 +142,25 @@ class RowWriter:
 
     # On the database's thread.
 
-    def _write(self, group: _Group, connection: sqlite3.Connection) -> list[Exception | None]:
+    def _write(self, group: _Group, connection: sqlite3.Connection) -> list[BaseException | None]:
         with self._lock:
             group.begun = True
         if connection.in_transaction:
             raise _ManualTransactionError
-        return self._all(group.batches, connection)
+        return isolated(group.batches, partial(self._transaction, connection))
 
-    def _all(self, batches: list[_Batch], connection: sqlite3.Connection) -> list[Exception | None]:
-        try:
-            self._transaction(connection, [step for batch in batches for step in batch.steps])
-        except Exception as error:
-            if len(batches) == 1:
-                return [error]
-            # One by one in the same order: only the batch that cannot be stored fails, and later ones do not overtake.
-            return [outcome for batch in batches for outcome in self._all([batch], connection)]
-        return [None] * len(batches)
-
-    def _transaction(self, connection: sqlite3.Connection, steps: Sequence[Step]) -> None:
+    def _transaction(self, connection: sqlite3.Connection, batches: Sequence[_Batch]) -> None:
         self._session.pages.begin(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            apply(connection, steps)
+        with immediate(connection):
+            apply(connection, [step for batch in batches for step in batch.steps])
             self._session.pages.check(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
 
 def _settle(batches: Sequence[_Batch], outcomes: Sequence[BaseException | None]) -> None:
-    for batch, error in zip(batches, outcomes, strict=True):
+    for batch in batches:
         if batch.timer is not None:
             batch.timer.cancel()
-        # The caller was cancelled; its batch is durable all the same.
-        if batch.done.done():
-            continue
-        if error is None:
-            batch.done.set_result(None)
-        else:
-            batch.done.set_exception(error)
+    settle((batch.done for batch in batches), outcomes)
 
 
 def _in_a_transaction() -> Exception:

@@ -145,12 +145,7 @@ async def abandon(owner: StopOwner) -> None:
     owner.work.cancel_all()
     # Unlike in a stop: nobody is owed anything any more, so what cancelled code spawns on its way out is refused.
     owner.work.close()
-    try:
-        async with asyncio.timeout(owner.grace_period):
-            await owner.run.join()
-            await owner.work.drained()
-    except TimeoutError:
-        owner.log.error("actor work did not end after it was cancelled", **owner.work.snapshot())
+    await _cancelled_work_ended(owner)
     # Each whatever becomes of those before it: clients, too, are waiting for their end.
     for step in (owner.queue.drain, owner.database.close, owner.conns.end_generation):
         try:
@@ -213,18 +208,24 @@ def _done(owner: StopOwner, kind: StopKind, step: str) -> None:
         owner.log.debug("actor shutdown cleanup step completed", reason=str(kind), step=step)
 
 
-async def _drain(owner: StopOwner, kind: StopKind) -> None:
-    """Steps 3 and 4. Code that survives its own cancellation must not keep the actor from stopping."""
+async def _cancelled_work_ended(owner: StopOwner) -> bool:
+    """Wait for it as long as grace may take; what survives its own cancellation is logged and left."""
     try:
         async with asyncio.timeout(owner.grace_period):
             await owner.run.join()
             await owner.work.drained()
     except TimeoutError:
         owner.log.error("actor work did not end after it was cancelled", **owner.work.snapshot())
-        if kind is StopKind.DESTROY:
-            for subsystem, work in (("internal_keep_awake", WorkKind.INTERNAL_KEEP_AWAKE), ("http_requests", WorkKind.HTTP)):
-                if owner.work.count(work):
-                    owner.metrics.drain_failed(subsystem)
+        return False
+    return True
+
+
+async def _drain(owner: StopOwner, kind: StopKind) -> None:
+    """Steps 3 and 4. Code that survives its own cancellation must not keep the actor from stopping."""
+    if not await _cancelled_work_ended(owner) and kind is StopKind.DESTROY:
+        for subsystem, work in (("internal_keep_awake", WorkKind.INTERNAL_KEEP_AWAKE), ("http_requests", WorkKind.HTTP)):
+            if owner.work.count(work):
+                owner.metrics.drain_failed(subsystem)
     # Not before the drain: what cancelled code still spawns on its way out is awaited with it.
     owner.work.close()
 
