@@ -42,6 +42,11 @@ CLAIM_RETRY_LONGEST = 10.0
 class RunHandler(Protocol):
     """The run handler, as a wake time sees it."""
 
+    @property
+    def active(self) -> bool:
+        """Whether it is at work."""
+        ...
+
     def ensure_active(self) -> None:
         """Start it again if it has ended."""
 
@@ -298,16 +303,19 @@ class ScheduleBook:
                 self._items[item.id] = moved
                 ops.append(moved.put())
             claimed.append((item, moved))
-        wake = self._alarm.run_wake
-        ops += self._alarm.take_run_wake(now)
-        wake = None if wake == self._alarm.run_wake else wake
+        before = self._alarm.run_wake
+        taken = self._alarm.take_run_wake(now)
+        wake = before if taken else None
+        ops += taken
+        # Asked now: one that is at work when its time comes is all that was wanted, also if it ends while this is being written (RUN-012).
+        start_run = wake is not None and not self._owner.run.active
         if ops:
             hold = self._hold(wake, *(item.trigger_at for item, _ in claimed))
             # Counted as work, or the actor could fall asleep between the claim and the action (TASK-211).
-            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._writes.finish(self._claim(ops, claimed, wake, now, hold)))
+            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._writes.finish(self._claim(ops, claimed, wake, start_run, now, hold)))
         self._arm()
 
-    async def _claim(self, ops: list[Op], claimed: list[Claimed], wake: int | None, now: int, hold: _Hold) -> None:
+    async def _claim(self, ops: list[Op], claimed: list[Claimed], wake: int | None, start_run: bool, now: int, hold: _Hold) -> None:
         """Make the claim durable, then dispatch: a crash in an action loses that fire and never repeats it (TASK-206)."""
         try:
             with hold:
@@ -318,7 +326,7 @@ class ScheduleBook:
             self._put_back(claimed, wake)
             return
         self._claim_failures = 0
-        if wake is not None:
+        if start_run:
             self._owner.run.ensure_active()
         for item, _ in claimed:
             self._firing.dispatch(item, item.trigger_at, now)

@@ -20,7 +20,7 @@ class Planning(Owner):
     """`fired`: actions that were run, `alarms`: what the control plane was told, `woken`: how often the run handler was."""
 
     def __init__(self, batches=(), **more):
-        super().__init__(batches=list(batches), fired=[], alarms=[], woken=0, **more)
+        super().__init__(batches=list(batches), fired=[], alarms=[], woken=0, active=False, **more)
         self.host = self.run = self.actions = self
         self.book = ScheduleBook(self)
         self.book.load(self.loaded())
@@ -247,6 +247,26 @@ async def test_a_wake_time_takes_part_in_the_alarm_and_wakes_the_handler_once():
     await asyncio.sleep(1.5)
     assert owner.woken == 1
     assert owner.book.next_trigger is None
+
+
+@virtual
+@pytest.mark.parametrize("active", [True, False])
+async def test_a_handler_that_was_at_work_at_its_wake_time_is_not_started_again_when_it_ends(active):
+    """Not even while it is being written that its time has come."""
+    owner = Planning()
+    commit, written = owner.commit, asyncio.Event()
+    await owner.book.set_run_wake(clock.now_ms() + 1000)
+
+    async def slow(ops):
+        await written.wait()
+        await commit(ops)
+
+    owner.commit, owner.active = slow, active
+    await asyncio.sleep(1.5)
+    owner.active = False
+    written.set()
+    await asyncio.sleep(1)
+    assert (owner.woken, owner.book.next_trigger) == (0 if active else 1, None)
 
 
 @virtual
