@@ -6,13 +6,11 @@ import pytest
 
 from runtime import Actor, ActorError, Options, Registry, action, clock
 from runtime.hosting.options import HostOptions
-from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.pools import NORMAL_POOL
 from runtime.hosting.standalone.slot import SlotState
 from tests.runtime.failing_storage import FailingStorage
-from tests.runtime.hosting.fake_generation import FakeGeneration
-from tests.runtime.hosting.virtual import run_virtual
+from tests.runtime.hosting.virtual import run_virtual, until
 
 LIVE, GONE = "actors", "actors_destroyed"
 
@@ -89,13 +87,6 @@ class World:
         return World(self.storage.as_killed())
 
 
-@pytest.fixture
-def fake(monkeypatch):
-    FakeGeneration.reset()
-    monkeypatch.setattr(supervisor, "ActorTask", FakeGeneration)
-    return FakeGeneration
-
-
 def scenario(body):
     """Run `async def test(world, ...)` on virtual time."""
     return scenario_with()(body)
@@ -120,12 +111,6 @@ def scenario_with(options=None):
         return test
 
     return decorate
-
-
-async def until(condition):
-    async with asyncio.timeout(100):
-        while not condition():  # noqa: ASYNC110 - waits for the host's own transitions
-            await asyncio.sleep(0.001)
 
 
 async def name_of(awaitable):

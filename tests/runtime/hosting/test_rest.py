@@ -9,11 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from runtime import Actor, HostOptions, Options, Registry, clock
-from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.rest.actors import BOTH_FILTERS
 from runtime.logs import FAULTS
 from tests.runtime.gateway.support import OPEN, error_of, exchange, serving
-from tests.runtime.hosting.fake_generation import FakeGeneration
 
 NS = {"namespace": "default"}
 
@@ -27,11 +25,7 @@ class Other(Actor):
     name = "other"
 
 
-@pytest.fixture(autouse=True)
-def fake(monkeypatch):
-    FakeGeneration.reset()
-    monkeypatch.setattr(supervisor, "ActorTask", FakeGeneration)
-    return FakeGeneration
+pytestmark = pytest.mark.usefixtures("fake")
 
 
 @pytest.fixture

@@ -10,23 +10,15 @@ from runtime.declaration.actor import Actor
 from runtime.declaration.registry import Registry
 from runtime.errors import ActorError
 from runtime.hosting.options import HostOptions
-from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.memory import MemoryStorage
 from tests.runtime.hosting.fake_generation import FakeGeneration, Refused
-from tests.runtime.hosting.virtual import run_virtual
+from tests.runtime.hosting.virtual import run_virtual, until
 
 
 class Thing(Actor):
     name = "thing"
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    FakeGeneration.reset()
-    monkeypatch.setattr(supervisor, "ActorTask", FakeGeneration)
-    return FakeGeneration
 
 
 class World:
@@ -79,12 +71,6 @@ def scenario(options=None):
         return test
 
     return decorate
-
-
-async def until(condition):
-    async with asyncio.timeout(100):
-        while not condition():  # noqa: ASYNC110 - waits for the host's own transitions
-            await asyncio.sleep(0.001)
 
 
 async def error_of(awaitable):

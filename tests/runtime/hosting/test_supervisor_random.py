@@ -7,23 +7,14 @@ import pytest
 
 from runtime import clock
 from runtime.errors import ActorError
-from runtime.hosting.standalone import supervisor
 from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.base import HOST_SCOPE
-from tests.runtime.hosting.fake_generation import FakeGeneration
 from tests.runtime.hosting.test_supervisor import World
 from tests.runtime.hosting.virtual import run_virtual
 
 EXPECTED = {
     "actor.not_found", "actor.destroyed_while_waiting_for_ready", "guard.actor_wake_retries_exceeded", "guard.actor_ready_timeout",
 }  # fmt: skip
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    FakeGeneration.reset()
-    monkeypatch.setattr(supervisor, "ActorTask", FakeGeneration)
-    return FakeGeneration
 
 
 @pytest.mark.parametrize("seed", range(10))

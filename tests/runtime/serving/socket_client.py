@@ -35,6 +35,14 @@ def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, first: int | 
     return head + mask + mixed.to_bytes(size, "big")
 
 
+async def lifespan(receive: Any, send: Any) -> None:
+    """What an application that neither begins nor ends anything says of both."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 class RawClient:
     """One connection, its handshake done."""
 
@@ -114,10 +122,7 @@ class Recorder:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
             return
         if scope["type"] == "http":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})

@@ -10,6 +10,7 @@ from runtime.serving.limits import ServerLimits
 from runtime.serving.open_connections import most_connections
 from runtime.serving.progress import Doing, Progress
 from tests.runtime.serving.raw_clients import PARSERS, actor_path, client_of, small_server
+from tests.runtime.serving.socket_client import lifespan
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
 SOON = 0.1
@@ -92,10 +93,7 @@ async def test_an_answer_has_to_be_taken(make, join):
 
     async def large(scope, receive, send):
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
         elif scope["path"] == "/large":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
             await send({"type": "http.response.body", "body": bytes(20_000_000)})
@@ -118,10 +116,7 @@ async def test_a_refused_client_that_reads_nothing_is_cut(make, join):
 
     async def large(scope, receive, send):
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
             return
         size = 20_000_000 if scope["path"] == "/large" else 0
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
@@ -233,10 +228,7 @@ async def test_reading_pauses_while_nobody_takes_what_arrived(make, join):
 
     async def slow(scope, receive, send):
         if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
             return
         if scope["method"] == "POST":
             await release.wait()
