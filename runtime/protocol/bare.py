@@ -36,9 +36,24 @@ class Writer:
         self._out += value.to_bytes(2, "little")
         return self
 
+    def u32(self, value: int) -> Writer:
+        """Four bytes, little endian."""
+        self._out += value.to_bytes(4, "little")
+        return self
+
     def u64(self, value: int) -> Writer:
         """Eight bytes, little endian."""
         self._out += value.to_bytes(8, "little")
+        return self
+
+    def i64(self, value: int) -> Writer:
+        """Eight bytes, little endian, two's complement."""
+        self._out += value.to_bytes(8, "little", signed=True)
+        return self
+
+    def raw(self, value: bytes) -> Writer:
+        """Bytes of a length that both sides know."""
+        self._out += value
         return self
 
     def bool(self, value: bool) -> Writer:
@@ -120,9 +135,17 @@ class Reader:
         """Two bytes, little endian."""
         return int.from_bytes(self.take(2), "little")
 
+    def u32(self) -> int:
+        """Four bytes, little endian."""
+        return int.from_bytes(self.take(4), "little")
+
     def u64(self) -> int:
         """Eight bytes, little endian."""
         return int.from_bytes(self.take(8), "little")
+
+    def i64(self) -> int:
+        """Eight bytes, little endian, two's complement."""
+        return int.from_bytes(self.take(8), "little", signed=True)
 
     def bool(self) -> bool:
         """One byte, 0 or 1."""

@@ -1,0 +1,1 @@
+"""What travels between an envoy and the engine: pure functions and values, protocol version 6 (ENGINE section 4)."""
