@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from runtime.errors import ActorError
     from runtime.hosting.engine.protocol.lives import Inner, Reason, Start
     from runtime.hosting.engine.protocol.messages import Init
     from runtime.hosting.engine.protocol.pages import CommitPages, Committed, GetPages, PagesFound, Refused
@@ -16,6 +17,18 @@ Life = tuple[str, int]
 
 class LinkLostError(ConnectionError):
     """The connection went before the answer came: what was asked may have been done, or not."""
+
+
+class TryAgainError(Exception):
+    """Raised by the `Reach` of this host: the generation is on its way out, or the actor lived here lately. The gateway shall look again.
+
+    Attributes:
+        refusal: What a generation says that no other follows, for those whom nobody sends again: its actor is being destroyed.
+    """
+
+    def __init__(self, refusal: ActorError | None = None) -> None:
+        super().__init__("another generation may answer")
+        self.refusal = refusal
 
 
 class RefusedError(Exception):
