@@ -1,4 +1,4 @@
-"""What any host says about a generation it starts or lost: its identity, the text of its crash.
+"""What any host does and says about a generation that it starts or stops: its class, its identity, its end, the text of its crash.
 
 These stand above the hosts and not in one of them because clients and records see the same whoever runs the actor.
 """
@@ -6,16 +6,43 @@ These stand above the hosts and not in one of them because clients and records s
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+import structlog
+
+from runtime import clock
+from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.ports import ActorIdentity
-from runtime.errors import ActorError
+from runtime.errors import ActorError, is_end, make_error
 from runtime.protocol.cbor_heads import STORED
 from runtime.protocol.keys import parse_key
 from runtime.protocol.payload import load_value
 from runtime.protocol.values import UNDEFINED
 
+if TYPE_CHECKING:
+    from runtime.actor.lifecycle.task import ActorTask
+    from runtime.actor.ports import StopReason
+    from runtime.declaration.definition import ActorDefinition
+    from runtime.declaration.registry import Registry
+
+log = structlog.get_logger(__name__)
+
+STOP_RETRY = 0.05
+"""Seconds until a stop that was refused is ordered again."""
 MAX_CRASH_BYTES = 2048
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def declared(registry: Registry, name: str) -> ActorDefinition:
+    """What was declared under a name.
+
+    Raises:
+        ActorError: `actor.not_registered`: anybody may create actors of any name (WIRE-089).
+    """
+    definition = registry.get(name)
+    if definition is None:
+        raise make_error("actor.not_registered", actor_name=name)
+    return definition
 
 
 def identify(actor_id: str, name: str, key: str | None, *, namespace: str, generation: int, input_cbor: bytes | None) -> ActorIdentity:
@@ -28,6 +55,28 @@ def identify(actor_id: str, name: str, key: str | None, *, namespace: str, gener
         generation=generation,
         input=UNDEFINED if input_cbor is None else load_value(input_cbor, limits=STORED),
     )
+
+
+async def stopped(task: ActorTask, reason: StopReason) -> BaseException | None:
+    """Stop a generation, ordering it again while that is refused: the next one must not begin beside it (STOP-030).
+
+    Returns:
+        What went wrong in a generation that is over all the same (STOP-014).
+    """
+    while True:
+        try:
+            await task.stop(reason)
+        except BaseException as error:
+            if is_end(error):
+                raise
+            if task.state_name is LifecycleState.TERMINATED:
+                log.exception("actor stopped with an error", actor_id=task.identity.actor_id)
+                return error
+            # Refused and not failed: it lives.
+            log.warning("actor stop refused", actor_id=task.identity.actor_id, error=repr(error))
+        else:
+            return None
+        await clock.sleep(STOP_RETRY)
 
 
 def crash_text(error: BaseException) -> str:

@@ -76,7 +76,7 @@ class Link(Protocol):
         """Send a message of a request; waits for a new connection where there is none, within bounds."""
 
     def stopping(self) -> None:
-        """Ask the engine to move all actors of this process elsewhere (ENGINE-190)."""
+        """Ask the engine to move all actors of this process elsewhere (ENGINE-200)."""
 
     async def put(self, actor_id: str, key: bytes, value: bytes) -> None:
         """Write a row of the engine's key-value store: the mirror of the inspector token, nothing else (WIRE-111).
@@ -103,4 +103,4 @@ class LinkListener(Protocol):
         """There was no connection for so long that the engine gave all generations of this process away (ENGINE-059)."""
 
     def evicted(self, reason: str) -> None:
-        """Another process took this envoy's key: nothing of this one counts any more, and the link does not come back (ENGINE-195)."""
+        """Another process took this envoy's key: nothing of this one counts any more, and the link does not come back (ENGINE-052)."""

@@ -8,23 +8,22 @@ the wrong moment are remembered in the slot: a stop during a start, a wake or a 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from runtime import clock
-from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.lifecycle.task import ActorTask
 from runtime.actor.ports import HostPort, StopKind, StopReason
 from runtime.errors import is_end, make_error
 from runtime.gateway.actor_headers import actor_headers
 from runtime.gateway.live_actor import Live
-from runtime.hosting.generation import crash_text, identify
+from runtime.hosting.generation import crash_text, declared, identify, stopped
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.hosting.standalone.records import erase_data
 from runtime.hosting.standalone.slot import ActorSlot, SlotEvent, SlotState
+from runtime.hosting.transitions import Transitions
 from runtime.logs import FAULTS, LimitedLog, shown
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STOP_RETRY = 0.05
-"""Seconds until a stop that was refused is ordered again."""
 BURIAL_RETRY = 0.1
 """Seconds until the end of an actor that destroyed itself is recorded again after that failed; twice as many each time."""
 BURIAL_RETRY_LONGEST = 2.0
@@ -105,7 +102,7 @@ class Supervisor:
         self._failed_burials = LimitedLog.of_faults(log, "a destroy cannot be recorded")
         self._unserved: dict[tuple[str, str], dict[ActorSlot, None]] = {}
         self.loads = Counter[tuple[str, str]]()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._transitions = Transitions()
         self._closing = False
 
     @property
@@ -182,24 +179,13 @@ class Supervisor:
         for slot in list(self._host.slots.values()):
             if slot.state in (SlotState.RUNNING, SlotState.STARTING):
                 self.stop(slot, StopReason.GOING_AWAY)
-        # A start under way turns into a stop when it ends: tasks follow tasks.
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        # A start under way turns into a stop when it ends.
+        await self._transitions.ended()
 
     # Transitions.
 
     def _run(self, slot: ActorSlot, transition: Coroutine[Any, Any, None]) -> None:
-        slot.transition = asyncio.get_running_loop().create_task(transition)
-        self._own(slot.transition)
-
-    def _own(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("host transition failed", exc_info=task.exception())
+        slot.transition = self._transitions.run(transition)
 
     def _occupy(self, slot: ActorSlot, task: ActorTask) -> None:
         slot.task = task
@@ -220,9 +206,7 @@ class Supervisor:
         try:
             # The generation number becomes durable while the actor loads; nobody is let in before it is.
             saved = None if allocated else self._host.rows.write(record)
-            definition = self._host.registry.get(record.name)
-            if definition is None:
-                raise make_error("actor.not_registered", actor_name=record.name)
+            definition = declared(self._host.registry, record.name)
             identity = identify(
                 record.actor_id, record.name, record.key,
                 namespace=slot.namespace.name, generation=record.generation, input_cbor=record.input,
@@ -293,21 +277,8 @@ class Supervisor:
 
     async def _stop(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None = None) -> None:
         assert slot.task is not None
-        while True:
-            try:
-                await slot.task.stop(reason)
-            except BaseException as error:
-                if is_end(error):
-                    raise
-                if slot.task.state_name is not LifecycleState.TERMINATED:
-                    # Refused and not failed: it lives, and the next generation must not begin beside it (STOP-030).
-                    log.warning("actor stop refused", actor_id=slot.actor_id, error=repr(error))
-                    await clock.sleep(STOP_RETRY)
-                    continue
-                failure = failure or error
-                log.exception("actor stopped with an error", actor_id=slot.actor_id)
-            break
-        await self._stopped(slot, reason, failure)
+        error = await stopped(slot.task, reason)
+        await self._stopped(slot, reason, failure or error)
 
     async def _stopped(self, slot: ActorSlot, reason: StopReason, failure: BaseException | None) -> None:
         """What happens after *stopped* (STOP-002)."""

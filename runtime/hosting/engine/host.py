@@ -1,0 +1,1 @@
+"""The host of actors whose places are decided by a Rivet Engine."""
