@@ -295,6 +295,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "teardown":
         # With the report, because a plug-in for reruns decides only there whether this was the last attempt.
         report.user_properties.append(("conform", _result(item, test, call, report)))
+        # Every message of the test is in there, and the session keeps its items to the end.
+        if EVIDENCE in item.stash:
+            del item.stash[EVIDENCE]
     return report
 
 

@@ -6,12 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+from jsonschema.exceptions import best_match
 
 import harness
 from fixtures.interpreter import OPERATIONS
 from harness.errors import HarnessError
-from harness.testing.interpreter import SCHEMA, made, op, play
+from harness.testing.interpreter import SCHEMA, _check, made, op, play
 
 HOUSE = Path(str(harness.__file__)).parent.parent
 
@@ -62,3 +64,18 @@ async def test_a_malformed_program_is_the_tests_error(step: dict[str, object], w
 def test_a_malformed_place_is_the_tests_error() -> None:
     with pytest.raises(HarnessError, match="the programs of interpreter"):
         made(None, onWhatever=[])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(operations()))
+def test_the_short_way_to_an_operation_says_what_the_schema_says(name: str) -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    case = next(one["then"] for one in schema["$defs"]["step"]["allOf"] if one["if"]["properties"]["op"]["const"] == name)
+    whole = {field: field for field in case["required"]}
+    for step in (op(name), op(name, **whole), op(name, **whole, more=1), op(name, do=[op(name, as_="no name")], then=[op("?")])):
+        error = best_match(jsonschema.Draft202012Validator(schema).iter_errors([step]))
+        if error is None:
+            _check([step], "program", "it")
+            continue
+        with pytest.raises(HarnessError) as caught:
+            _check([step], "program", "it")
+        assert str(caught.value) == f"it is malformed at {''.join(f'[{part!r}]' for part in error.absolute_path)}: {error.message}"

@@ -21,6 +21,7 @@ from harness.lint.module import Source
 from harness.lint.oracles import weak_checks
 from harness.session import corpus
 from harness.session.fixtures import SETTINGS
+from harness.session.heap import Heap
 from harness.session.uncounted import first_line, uncounted
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Census:
         self._skipped: dict[Path, str] = {}
         self._failed: set[Path] = set()
         self._problems: list[str] = []
+        self._heap = Heap()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
@@ -98,13 +100,15 @@ class Census:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
-        """Tell, after the session was announced."""
+        """Tell, after the session was announced; what exists now is no test's."""
         self._tell(self._problems)
+        self._heap.set_aside()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tell what was lost after the last test; a session with problems does not end well."""
         # A task whose exception nobody asked for says so only when it is collected; what is left now will not be looked at again.
+        self._heap.bring_back()
         gc.collect()
         late = [f"lost after the tests: {text}" for text in self._lost.take()]
         self._problems += late

@@ -15,7 +15,7 @@ from harness.evidence.decode import Reader, violations
 from runtime.protocol.connection_frames import encode_to_client, encode_to_server
 from runtime.protocol.http_bodies import encode_action_request, encode_action_response, encode_error
 from runtime.protocol.messages import ActionRequest, ErrorFrame, Event, Init, WireError
-from tests.harness.sample import only, run, write_corpus
+from tests.harness.sample import only, run, verdicts, write_corpus
 
 ROOT = Path(__file__).parents[2]
 ACTOR = "0123456789abcdefghijklmnopqrst"
@@ -162,3 +162,22 @@ def test_replay_says_whether_the_failure_comes_back(conform, tmp_path):
     assert "did not come back" in replay()
     # Another target, of which only the name is known.
     assert "unknown target" in replay("--target", "nonsense", status=2)
+
+
+def test_what_a_test_exchanged_is_not_kept_until_the_end_of_the_session(tmp_path):
+    source = """
+@requirement("TASK-001")
+async def test_first(conform):
+    \"\"\"First.\"\"\"
+    assert (await conform.http.post("/", content=b"x")).text == "x"
+
+@requirement("TASK-001")
+async def test_then(conform):
+    \"\"\"Then.\"\"\"
+    import gc
+    from harness.evidence.transcript import Transcript
+    gc.collect()
+    held = [one for one in gc.get_objects() if isinstance(one, Transcript)]
+    assert held == [conform.transcript]
+"""
+    assert set(verdicts(run(write_corpus(tmp_path / "corpus", alpha=source))).values()) == {"pass"}
