@@ -56,6 +56,11 @@ class ActorStorage(Protocol):
         """The generation that every write of this object belongs to."""
         ...
 
+    @property
+    def outside(self) -> bool:
+        """Whether rows may be kept outside the actor's own database; where not, they are in it, whatever its class declares."""
+        ...
+
     async def commit(self, ops: Sequence[Op]) -> None:
         """Apply `ops` in order as one atomic batch; returns when durable. Batches keep their order."""
         ...

@@ -4,6 +4,8 @@ An actor that declares a database has its rows there from its first start. One w
 finds rows in the store: they are copied in one transaction, which also says where they are from now on, and deleted in the store then. A
 crash in between leaves copies in the store, which the next start deletes. Rows never go back: an actor whose class declares a database no
 longer keeps them where they are, and its file stays open without a client.
+
+A host that has no store outside the databases has all rows of all actors in them from the beginning, and none of this happens.
 """
 
 from __future__ import annotations
@@ -60,6 +62,11 @@ class ActorRows:
         """The generation that every write of this object belongs to."""
         return self._storage.generation
 
+    @property
+    def outside(self) -> bool:
+        """Whether rows may be kept outside the database."""
+        return self._storage.outside
+
     async def commit(self, ops: Sequence[Op]) -> None:
         """Apply `ops` in order as one atomic batch; returns when durable (DB-023..027)."""
         if self._writer is None:
@@ -89,6 +96,8 @@ class ActorRows:
         Raises:
             Exception: The database cannot be opened, or its rows cannot be moved.
         """
+        if not self._storage.outside:
+            return await self._load_inside()
         declared = self._database.declared
         if not self._storage.has_database():
             rows = await self._storage.load()
@@ -113,6 +122,13 @@ class ActorRows:
             leftover.append(Put(MOVED, b"", b""))
         if leftover:
             await self._storage.commit(leftover)
+        self._database.keep_rows()
+        self._writer = row_writer.RowWriter(session)
+        return found[0]
+
+    async def _load_inside(self) -> Rows:
+        found: list[Rows] = []
+        session = await self._database.open(partial(_open_own, found=found))
         self._database.keep_rows()
         self._writer = row_writer.RowWriter(session)
         return found[0]
@@ -147,6 +163,11 @@ def _open(connection: sqlite3.Connection, found: list[Rows]) -> None:
     bootstrap(connection)
     if layout.holds_rows(connection):
         found.append(statements.load(connection))
+
+
+def _open_own(connection: sqlite3.Connection, found: list[Rows]) -> None:
+    bootstrap(connection, claim=True)
+    found.append(statements.load(connection))
 
 
 def _take_over(connection: sqlite3.Connection, steps: Sequence[Step]) -> Rows:

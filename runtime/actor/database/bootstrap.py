@@ -30,15 +30,19 @@ _HARMLESS = frozenset(
 )
 
 
-def bootstrap(connection: sqlite3.Connection) -> None:
+def bootstrap(connection: sqlite3.Connection, *, claim: bool = False) -> None:
     """Make the tables of the runtime, or check what `_rivet_meta` says (DB-010..015).
+
+    Args:
+        connection: Of the actor's database.
+        claim: Say that the rows of the actor are in this database, where they can be nowhere else.
 
     Raises:
         StorageVersionError: The database was written by a newer runtime.
         RuntimeError: The legacy import state is not one this runtime knows.
     """
     # A wake finds everything as it should be and takes no lock for writing.
-    if layout.is_complete(connection) and _is_current(connection):
+    if layout.is_complete(connection) and _is_current(connection) and (not claim or layout.holds_rows(connection)):
         return
     # IMMEDIATE takes the lock for writing first: what is read below is still true when it is written back.
     with immediate(connection):
@@ -49,6 +53,8 @@ def bootstrap(connection: sqlite3.Connection) -> None:
                 ("kv_import_state", b"done"),
             ]
             connection.executemany("INSERT OR REPLACE INTO _rivet_meta VALUES (?, ?)", rows)
+        if claim:
+            layout.claim(connection)
 
 
 def _is_current(connection: sqlite3.Connection) -> bool:

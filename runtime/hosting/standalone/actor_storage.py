@@ -31,6 +31,8 @@ class GenerationStorage:
 
     __slots__ = ("_databases", "_scope", "_storage", "generation")
 
+    outside = True
+
     def __init__(self, storage: Storage, actor_id: str, generation: int, databases: DatabasePool) -> None:
         self._storage = storage
         self._databases = databases

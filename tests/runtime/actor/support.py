@@ -154,7 +154,7 @@ class World:
         assert self.task is None
         self.generation += 1
         identity = ActorIdentity(self.actor_id, self.definition.name, ("k",), "default", self.generation, self.input)
-        task = ActorTask(self.definition, identity, self, GenerationStorage(self.storage, self.actor_id, self.generation, DatabasePool(1)))
+        task = ActorTask(self.definition, identity, self, self.generation_storage())
         task.on_ended = lambda error: setattr(self, "crash", error)
         self.task = task
         try:
@@ -164,6 +164,9 @@ class World:
             raise
         self._signal()
         return task
+
+    def generation_storage(self):
+        return GenerationStorage(self.storage, self.actor_id, self.generation, DatabasePool(1))
 
     async def stop(self, reason=StopReason.SLEEP_INTENT):
         await self._stop(reason)
