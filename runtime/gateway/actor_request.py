@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class ActorRequest:
     """What was asked, with the gateway's prefix gone. `params` is the raw connection parameter header; `oversized` means that the body is
-    too long for its route, and was not read; `abandoned` fires when the client leaves, where the server tells.
+    too long for its route, and was not read; `abandoned` fires when the client leaves, where the server tells; `passes_on` says that who
+    handed it over asks the next generation itself, when this one refuses in passing.
 
     Mutable and built once per request: a frozen value would be built through `object.__setattr__`, field by field, on the hottest path.
     """
@@ -34,6 +35,7 @@ class ActorRequest:
     params: bytes | None
     oversized: bool = False
     abandoned: AbortSignal | None = None
+    passes_on: bool = False
 
     @classmethod
     def of(cls, method: str, target: str, headers: RawHeaders, body: bytes = b"") -> ActorRequest:

@@ -19,7 +19,7 @@ import structlog
 from runtime import clock
 from runtime.actor.connections.sockets import SocketState, byte_size
 from runtime.errors import make_error
-from runtime.gateway.outgoing import MAX_REASON_BYTES
+from runtime.gateway.close_reasons import failure_reason
 from runtime.gateway.room import DEFAULT_ROOM, Backlog
 
 if TYPE_CHECKING:
@@ -73,11 +73,6 @@ class SocketOwner(Protocol):
 
     def wake(self, actor_id: str) -> None:
         """Start the actor in the background: a socket has something for it."""
-
-
-def failure_reason(error: ActorError, ray_id: str) -> str:
-    """The close reason of a gateway failure (WIRE-262)."""
-    return f"{error.group}.{error.code}#{ray_id}".encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 class ClientSocket:

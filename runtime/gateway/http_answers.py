@@ -11,6 +11,7 @@ import structlog
 
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, http_status, make_error, to_wire
+from runtime.gateway.live_actor import is_passing
 from runtime.gateway.paths import METHODS, Kind
 from runtime.gateway.raw_response import raw_reply
 from runtime.inspector.http import answer_http
@@ -102,13 +103,20 @@ class ActorFace:
         return min(self._limits.max_incoming_message_size, MAX_BODY) if kind in MESSAGES else MAX_BODY
 
     async def answer(self, live: Live, request: ActorRequest) -> Reply:
-        """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835)."""
+        """Answer one request; errors that the actor makes become replies, masked (WIRE-830..835).
+
+        Raises:
+            ActorError: The generation refused in passing, and the request is one that passes on.
+        """
         try:
             return await self._answer(live, request)
         # Apart from the other errors: what is inside has a status of its own in the catalogue, and it is not this one.
         except Undecodable as fault:
             return _failure(live, request, fault.error, fault.status)
         except ActorError as error:
+            # One that names an actor came from another that was asked: this one took the request.
+            if request.passes_on and is_passing(error) and error.actor is None:
+                raise
             return _failure(live, request, error, http_status(error))
         except Exception as error:
             self._faults.report(actor_id=live.task.identity.actor_id, path=shown(request.path), exc_info=error)

@@ -14,8 +14,8 @@ import structlog
 
 from runtime import clock
 from runtime.actor.connections.sockets import byte_size
+from runtime.gateway.close_reasons import sendable_reason
 from runtime.gateway.room import DEFAULT_ROOM, Backlog
-from runtime.protocol.payload import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from runtime.gateway.room import DirectWire
 
 FLUSH_TIMEOUT = 30.0
-# A control frame holds 125 bytes, and two of them are the close code.
-MAX_REASON_BYTES = 123
 
 log = structlog.get_logger("runtime.gateway")
 
@@ -70,10 +68,7 @@ class WebSocketTransport:
         """Queue the close frame; only the first call counts. A reason that no frame can hold is cut, and its lone surrogates replaced."""
         if not self._closing:
             self._closing = True
-            # Here for all: a frame that cannot be made would be a client that is never told, or told of a broken connection.
-            if len(reason) > MAX_REASON_BYTES // 4:
-                reason = reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
-            self._put({"type": "websocket.close", "code": code, "reason": text_of(reason)}, 0)
+            self._put({"type": "websocket.close", "code": code, "reason": sendable_reason(reason)}, 0)
             # A client that stopped reading would hold its socket for ever.
             self._deadline = clock.call_later(FLUSH_TIMEOUT, self._done.set)
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from runtime.errors import make_error
+
 if TYPE_CHECKING:
     from runtime.replies import RawHeaders
+
+SKIP_HEADER = b"x-rivet-skip-ready-wait"
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class RequestHeaders(Mapping[str, str]):
@@ -44,3 +49,15 @@ class RequestHeaders(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"RequestHeaders({self._all()!r})"
+
+
+def skip_from_header(headers: RawHeaders) -> bool:
+    """The skip-ready-wait header of the direct and header forms (WIRE-230, WIRE-231)."""
+    value = headers.get(SKIP_HEADER)
+    if value is None:
+        return False
+    flag = FLAGS.get(value.decode("latin-1"))
+    if flag is None:
+        name = SKIP_HEADER.decode()
+        raise make_error("guard.invalid_header", header=name, detail="expected true, false, 1, or 0.")
+    return flag

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runtime.actor.connections.sockets import SocketState
 from runtime.errors import ActorError, make_error
-from runtime.gateway.client_socket import failure_reason
+from runtime.gateway.close_reasons import failure_reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,7 +15,8 @@ import structlog
 
 from runtime import clock
 from runtime.errors import ActorError, make_error
-from runtime.gateway.client_socket import NO_STATUS, ClientSocket, failure_reason
+from runtime.gateway.client_socket import NO_STATUS, ClientSocket
+from runtime.gateway.close_reasons import failure_reason
 from runtime.gateway.live_actor import is_passing
 from runtime.gateway.outgoing import WebSocketTransport
 from runtime.gateway.rate_limits import NO_RATE_LIMITS, LeakyBucket, RateLimits

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import ActorError
-from runtime.hosting.standalone.listener.gateway_routing import Router, check_actor_id, skip_from_header
+from runtime.hosting.standalone.listener.gateway_routing import Router, check_actor_id
 from runtime.hosting.standalone.namespaces import Namespace
 from runtime.protocol.ids import encode_id, new_id
 
@@ -69,11 +69,3 @@ def test_ids_of_elsewhere_and_ids_that_are_none(text, name):
     with pytest.raises(ActorError) as caught:
         check_actor_id(text)
     assert caught.value.name == name
-
-
-@pytest.mark.parametrize(("value", "skip"), [(None, False), (b"true", True), (b"1", True), (b"false", False), (b"0", False)])
-def test_the_header_that_skips_the_wait(value, skip):
-    assert skip_from_header({} if value is None else {b"x-rivet-skip-ready-wait": value}) is skip
-    with pytest.raises(ActorError) as caught:
-        skip_from_header({b"x-rivet-skip-ready-wait": b"yes"})
-    assert caught.value.name == "guard.invalid_header"

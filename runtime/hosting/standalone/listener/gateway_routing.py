@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
     from runtime.hosting.standalone.namespaces import Namespace, NamespaceBook
     from runtime.hosting.standalone.slot import ActorSlot
-    from runtime.replies import RawHeaders
 
-SKIP_HEADER = b"x-rivet-skip-ready-wait"
-FLAGS = {"true": True, "1": True, "false": False, "0": False}
 LOCAL_LABEL = 1
 MAX_CACHED = 4096
 MAX_CACHED_LENGTH = 256
@@ -115,15 +112,3 @@ def check_actor_id(text: str) -> str:
         raise make_error("datacenter.not_found")
     # Ids are made and kept in lower case.
     return text.lower()
-
-
-def skip_from_header(headers: RawHeaders) -> bool:
-    """The skip-ready-wait header of the direct and header forms (WIRE-230, WIRE-231)."""
-    value = headers.get(SKIP_HEADER)
-    if value is None:
-        return False
-    flag = FLAGS.get(value.decode("latin-1"))
-    if flag is None:
-        name = SKIP_HEADER.decode()
-        raise make_error("guard.invalid_header", header=name, detail="expected true, false, 1, or 0.")
-    return flag

@@ -12,10 +12,11 @@ from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.asgi import HANG_UP, BodyTooLarge, ClientGone, Unsendable, announces_more, connection_of, read_body, send_reply
 from runtime.gateway.http_answers import MAX_BODY
 from runtime.gateway.paths import Kind
+from runtime.gateway.request_headers import skip_from_header
 from runtime.hosting.standalone.listener import cors
 from runtime.hosting.standalone.listener.doors import is_from_here
 from runtime.hosting.standalone.listener.faces import ACTOR_TARGET, GATEWAY, HEALTH_SOCKET, is_gateway, no_route
-from runtime.hosting.standalone.listener.gateway_routing import check_actor_id, skip_from_header
+from runtime.hosting.standalone.listener.gateway_routing import check_actor_id
 from runtime.hosting.standalone.listener.ray_ids import new_ray
 from runtime.hosting.standalone.listener.scopes import address, raw_path, with_query
 from runtime.logs import LimitedLog, shown
