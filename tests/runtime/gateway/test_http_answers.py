@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 from structlog.testing import capture_logs
 
-from runtime.errors import UserError, make_error
+from runtime.errors import ActorError, UserError, make_error
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.http_answers import ActorFace
 from runtime.gateway.live_actor import Live
@@ -133,3 +133,17 @@ async def test_values_of_an_unknown_tag_are_answered_and_not_logged(target):
     with capture_logs() as logs:
         reply = await ask(FakeTask(), "POST", target, b'{"args":[["$Nope",1]],"body":["$Nope",1]}')
     assert (reply.status, json.loads(reply.body)["code"], logs) == (500, "internal_error", [])
+
+
+async def test_a_request_that_passes_on_is_handed_back_when_it_is_refused_in_passing():
+    face, task = ActorFace(HostOptions(), Figures()), FakeTask(answer=make_error("actor.stopping"))
+    request = ActorRequest.of("POST", "/action/add", {}, b'{"args":[]}')
+    request.passes_on = True
+    with pytest.raises(ActorError) as caught:
+        await face.answer(Live(task, OWN), request)
+    assert caught.value is task.answer
+    # What another actor said to this one is an answer, and so is what is no refusal in passing.
+    task.answer.actor = ActorSpecifier("a2", 1, "")
+    assert (await face.answer(Live(task, OWN), request)).status == 500
+    task.answer = make_error("actor.destroying")
+    assert (await face.answer(Live(task, OWN), request)).status == 500

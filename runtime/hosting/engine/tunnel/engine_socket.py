@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from runtime.hosting.engine.protocol.tunnel import ToClient
     from runtime.http import Request
 
-HALF = 0x8000
 STOPPED_REASON = "actor.stopped"
 
 _unhandled = LimitedLog.of_faults(structlog.get_logger(__name__), "client message could not be handled")
@@ -78,7 +77,9 @@ class EngineSocket:
         self._waiting.on_overflow = self._overflow
         self._held = False
         self._sent = 0
-        self._kept: deque[int] = deque()
+        # The gateway keeps the messages; numbers of those that it may not release yet are consecutive, up to the newest.
+        self._newest = 0
+        self._unacknowledged = 0
         self._closed_as: tuple[int, str] | None = None
 
     @property
@@ -103,8 +104,7 @@ class EngineSocket:
         """Take one client message with the gateway's number (ENGINE-140)."""
         if self.state is SocketState.CLOSED:
             return
-        if self.hibernatable:
-            self._kept.append(index)
+        self._count(index)
         sink = self._sink
         if sink is not None and not self._held and not self._inbox:
             self._hand_over(sink, index, data)
@@ -158,9 +158,7 @@ class EngineSocket:
         if regained:
             # What comes from before the gateway noticed that the last generation stopped may have a gap before it, and comes again.
             self._keep_following(watermark)
-            self.acknowledge(watermark)
-        if hibernatable:
-            self._kept = deque(index for index, _ in self._inbox)
+            self._tell(SocketAck(watermark))
         self._deliver()
 
     def hold(self) -> None:
@@ -213,9 +211,11 @@ class EngineSocket:
         """Let the gateway release every message up to `index` (wrapping, cumulative, ENGINE-140)."""
         if not self.hibernatable or self.state is SocketState.CLOSED:
             return
-        while self._kept and (index - self._kept[0]) & 0xFFFF < HALF:
-            self._kept.popleft()
-        self._tell(SocketAck(index))
+        behind = (self._newest - index) & 0xFFFF
+        # Actors acknowledge with each save, and most saves are of no message.
+        if behind < self._unacknowledged:
+            self._unacknowledged = behind
+            self._tell(SocketAck(index))
 
     def hibernate(self) -> None:
         """Detach from a generation whose final save is about to begin. The gateway parks the socket when it sees the stop (ENGINE-144)."""
@@ -232,7 +232,8 @@ class EngineSocket:
 
     def pending_indexes(self) -> list[int]:
         """Received and not yet acknowledged indexes, oldest first (HIB-040)."""
-        return list(self._kept)
+        pending = self._unacknowledged if self.hibernatable else 0
+        return [(self._newest - behind) & 0xFFFF for behind in reversed(range(pending))]
 
     def _tell(self, kind: ToClient) -> None:
         self._link.tunnel(TunnelMessage(MessageId(self.gateway_id, self.request_id, self._sent & 0xFFFF), kind))
@@ -248,15 +249,22 @@ class EngineSocket:
             self._waiting.remove(len(message.data))
             self._tell(message)
 
-    def _keep_following(self, last: int) -> None:
-        following: deque[tuple[int, str | bytes]] = deque()
-        for index, data in self._inbox:
-            if index == (last + 1) & 0xFFFF:
-                last = index
-                following.append((index, data))
+    def _count(self, index: int) -> bool:
+        """Count a message; False for one that does not follow the newest: it came before, or is the actor's to refuse (ENGINE-141)."""
+        follows = index == (self._newest + 1) & 0xFFFF
+        if follows:
+            self._newest = index
+            self._unacknowledged += 1
+        return follows
+
+    def _keep_following(self, watermark: int) -> None:
+        self._newest, self._unacknowledged = watermark, 0
+        waiting, self._inbox = self._inbox, deque()
+        for index, data in waiting:
+            if self._count(index):
+                self._inbox.append((index, data))
             else:
                 self._waiting.remove(byte_size(data))
-        self._inbox = following
 
     def _deliver(self) -> None:
         # Any of the messages may make the sink close the socket, or hold it again.
@@ -286,7 +294,7 @@ class EngineSocket:
     def _finish(self, code: int, reason: str) -> None:
         self.state = SocketState.CLOSED
         self._closed_as = (code, reason)
-        self._kept.clear()
+        self._unacknowledged = 0
         self._clear()
         self._home.discard(self)
 
