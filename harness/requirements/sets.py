@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 FILE = "sets.toml"
-NEVER = frozenset({"reference", "reference-process", "null"})
+NEVER = frozenset({"reference", "reference-process", "null", "engine", "engine-cluster"})
 """Targets that every test decides about from its first day: our own."""
 
 

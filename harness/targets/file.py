@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harness.targets.options import TargetOptions
 
 SUFFIX = ".toml"
+ENGINE = "engine"
+"""The one target of the harness that a file can make several of."""
 
 
 class TargetFile(BaseModel):
@@ -39,6 +41,8 @@ class TargetFile(BaseModel):
     capabilities: tuple[str, ...] = ()
     time_scale: Annotated[float, Field(gt=0)] | None = None
     profile: Literal["peer-2.3", "seed"] = "peer-2.3"
+    nodes: Annotated[int, Field(ge=1)] | None = None
+    envoys: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("capabilities")
     @classmethod
@@ -53,6 +57,12 @@ class TargetFile(BaseModel):
     def _one_place(self) -> TargetFile:
         if sum(one is not None for one in (self.url, self.command, self.entry_point)) != 1:
             raise ValueError("give exactly one of url, command and entry-point")
+        return self
+
+    @model_validator(mode="after")
+    def _engines_only(self) -> TargetFile:
+        if self.entry_point != ENGINE and (self.nodes or self.envoys):
+            raise ValueError(f"nodes and envoys are for entry-point = {ENGINE!r}")
         return self
 
     @property
@@ -95,6 +105,8 @@ def expand(options: TargetOptions, path: Path) -> TargetOptions:
         "capabilities": ",".join(found.capabilities) or None,
         "time_scale": found.time_scale,
         "profile": found.profile,
+        "nodes": found.nodes,
+        "envoys": found.envoys,
     }
     missing = {name: value for name, value in said.items() if getattr(options, name) == getattr(plain, name)}
     return replace(options, spec=found.spec, directory=path.parent, **missing)

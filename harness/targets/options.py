@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """A target as asked for on the command line; everything but `spec` only concerns URL and command targets.
+    """A target as asked for on the command line or in a target file; everything but `spec` only concerns URL and command targets.
 
-    Commands run in `directory`.
+    Commands run in `directory`. `nodes` and `envoys` concern the target `engine`, and come from a file only.
     """
 
     spec: str = "reference"
@@ -25,3 +25,5 @@ class TargetOptions:
     time_scale: float | None = None
     profile: str | None = None
     directory: Path | None = None
+    nodes: int | None = None
+    envoys: int | None = None

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
+from harness.targets.mortal import mortal
 from harness.targets.url import reach
 
 if TYPE_CHECKING:
@@ -37,8 +38,24 @@ LOG_TAIL = 2000
 class TargetProcess:
     """One running target process and its log."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """Nothing is started."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        dies_with_us: bool = False,
+    ) -> None:
+        """Nothing is started.
+
+        Args:
+            command: What is run.
+            cwd: Where it runs.
+            environment: Beside ours.
+            log: What it prints is appended here and stays; without, a file is made for it, and goes with it.
+            dies_with_us: Whether it ends with this process, however that ends (`mortal`).
+        """
         self._command = list(command)
         self._cwd = cwd
         # The whole environment goes on: a runtime finds its toolchain by it.
@@ -46,7 +63,9 @@ class TargetProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._draining: asyncio.Task[None] | None = None
         self._log: Any = None
-        self.log_file: Path | None = None
+        self._own_log = log is None
+        self._dies_with_us = dies_with_us
+        self.log_file: Path | None = log
 
     async def start(self, ready: float = READY) -> Endpoint:
         """Spawn it and wait for the handshake.
@@ -59,11 +78,14 @@ class TargetProcess:
         port = _free_port() if any("{port}" in part for part in self._command) else None
         command = [part.replace("{port}", str(port)) for part in self._command]
         # A file and no pipe: evidence reads it from where the test began, and a target that prints much is never slowed by its reader.
-        self._log = tempfile.NamedTemporaryFile(prefix="conform-target-", suffix=".log", delete=False)  # noqa: SIM115 -- closed by stop
-        self.log_file = Path(self._log.name)
+        if self.log_file is None:
+            self.log_file = log_file()
+        # Appended: several processes may write into one.
+        self._log = self.log_file.open("ab")
+        started = mortal(command, os.getpid()) if self._dies_with_us else command
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *command, cwd=self._cwd, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
+                *started, cwd=self._cwd, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE, stderr=self._log,
             )  # fmt: skip
         except OSError as error:
@@ -138,7 +160,7 @@ class TargetProcess:
             self._draining = None
         if self._log is not None:
             self._log.close()
-        if self.log_file is not None:
+        if self.log_file is not None and self._own_log:
             self.log_file.unlink(missing_ok=True)
 
     async def _drain(self) -> None:
@@ -198,6 +220,13 @@ class CommandTarget:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+
+
+def log_file() -> Path:
+    """A new empty file for what a target prints."""
+    descriptor, name = tempfile.mkstemp(prefix="conform-target-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)
 
 
 def how_it_ended(status: int) -> str:

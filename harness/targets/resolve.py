@@ -16,6 +16,7 @@ from harness.did_you_mean import named
 from harness.errors import UsageError
 from harness.masking import VARIABLE, userinfo
 from harness.targets import file
+from harness.targets.engine import EngineTarget
 from harness.targets.process import CommandTarget
 from harness.targets.reference import NullTarget, ReferenceTarget
 from harness.targets.reference_process import ReferenceProcessTarget
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 # By entry point, so that the owner of a runtime ships the target with it and nobody here has to know of it.
 ENTRY_POINTS = "actor_conformance.targets"
 """The group of entry points with which an installed package offers targets."""
-SPECS = "reference, reference-process, null, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
+SPECS = "reference, reference-process, null, engine, rivetkit, FILE.toml, http://host:port, cmd:COMMAND, module:factory or an entry point"
 """The forms a target can be named in."""
-NAMES = ("reference", "reference-process", "null", "rivetkit")
+NAMES = ("reference", "reference-process", "null", "engine", "rivetkit")
 URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"(localhost|\d+(\.\d+){3}|\[[0-9a-fA-F:.]+\])(:\d+)?(/.*)?|[\w.-]+:\d+(/.*)?")
 # Checked by name and not by inheritance: a target may be any object, and what it lacks is said at once instead of in the first test.
@@ -56,6 +57,8 @@ def resolve(options: TargetOptions) -> Target:
         return NullTarget()
     if options.spec == "reference-process":
         return ReferenceProcessTarget()
+    if options.spec == file.ENGINE:
+        return EngineTarget(name=options.name or file.ENGINE, nodes=options.nodes or 1, envoys=options.envoys or 1)
     if options.spec == "rivetkit":
         return RivetkitTarget()
     if options.spec.startswith("cmd:"):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import harness
 from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
+from harness.targets.cache import cache, made
 from harness.targets.process import TargetProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HOME = Path(str(harness.__file__)).parent.parent / "targets" / "rivetkit"
 OLDEST_NODE = (18, 3)
@@ -92,14 +87,10 @@ def installed() -> Path:
     # Whoever has installed in the checkout works on the target itself, and wants to see what is changed there.
     if (HOME / "node_modules").is_dir():
         return HOME
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actor-conformance"
     files = sorted(path for path in HOME.rglob("*") if path.is_file() and path.relative_to(HOME).parts[0] != "test")
     # Two places: packages are many and change with `package.json` only, the few files of the target change with every fixture.
-    packages = cache / f"rivetkit-packages-{_digest([HOME / 'package.json'])}"
-    place = cache / f"rivetkit-{_digest(files)}"
-    _made(packages, _install)
-    _made(place, lambda made: _copy(made, packages))
-    return place
+    packages = made(cache() / f"rivetkit-packages-{_digest([HOME / 'package.json'])}", _install)
+    return made(cache() / f"rivetkit-{_digest(files)}", lambda fresh: _copy(fresh, packages))
 
 
 def _digest(files: list[Path]) -> str:
@@ -110,39 +101,23 @@ def _digest(files: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _made(place: Path, make: Callable[[Path], None]) -> None:
-    """Make a directory of the cache whole or not at all: two runs may need it at the same moment, and one may be interrupted."""
-    if place.is_dir():
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix="making-") as directory:
-        made = Path(directory) / "made"
-        made.mkdir()
-        make(made)
-        try:
-            made.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-
-
-def _install(made: Path) -> None:
+def _install(fresh: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise TargetError(f"{NEED}; npm was not found")
-    shutil.copy(HOME / "package.json", made)
+    shutil.copy(HOME / "package.json", fresh)
     command = [npm, "install", "--legacy-peer-deps", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
-        outcome = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=INSTALL, check=False)
+        outcome = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL, check=False)
     except subprocess.TimeoutExpired:
-        raise TargetError(f"npm did not install the target's packages within {INSTALL:g} s in {made.parent.parent}") from None
+        raise TargetError(f"npm did not install the target's packages within {INSTALL:g} s in {fresh.parent.parent}") from None
     if outcome.returncode != 0:
-        raise TargetError(f"npm could not install the target's packages in {made.parent.parent}:\n{outcome.stderr.strip()[-2000:]}")
+        raise TargetError(f"npm could not install the target's packages in {fresh.parent.parent}:\n{outcome.stderr.strip()[-2000:]}")
 
 
-def _copy(made: Path, packages: Path) -> None:
-    shutil.copytree(HOME, made, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "test"))
-    (made / "node_modules").symlink_to(packages / "node_modules", target_is_directory=True)
+def _copy(fresh: Path, packages: Path) -> None:
+    shutil.copytree(HOME, fresh, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "test"))
+    (fresh / "node_modules").symlink_to(packages / "node_modules", target_is_directory=True)
 
 
 def _check_node() -> str:
