@@ -6,7 +6,7 @@ neither travels (WIRE section 10).
 
 from runtime.errors.catalogue import CATALOGUE, ErrorSpec
 from runtime.errors.containment import EscapedError, awaited, contained, is_end, raise_contained, said_by
-from runtime.errors.exceptions import ActorError, UserError, forbidden, make_error
+from runtime.errors.exceptions import ActorError, UserError, forbidden, make_error, make_refusal
 from runtime.errors.http_status import gateway_status, http_status
 from runtime.errors.masking import MASKED_MESSAGE, from_wire_error, is_public, to_wire
 
@@ -26,6 +26,7 @@ __all__ = [
     "is_end",
     "is_public",
     "make_error",
+    "make_refusal",
     "raise_contained",
     "said_by",
     "to_wire",

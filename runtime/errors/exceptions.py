@@ -21,7 +21,10 @@ class ActorError(Exception):
         public: Whether the raising code considers it fit for callers; the wire rules decide (WIRE-832, WIRE-833).
         status: HTTP status where no rule of the protocol fixes one.
         actor: The actor it came from, when known.
+        nothing_begun: Whether it refuses work of which nothing was done, so that the work may be asked for elsewhere. Stays in the process.
     """
+
+    nothing_begun = False
 
     def __init__(
         self,
@@ -84,6 +87,13 @@ def make_error(
         metadata = {member: values[member] for member in spec.metadata if member in values} or UNDEFINED
     text = spec.message.format_map(_Fields(fields)) if message is None else message
     return ActorError(spec.group, spec.code, text, metadata, public=spec.public, status=spec.status, actor=actor)
+
+
+def make_refusal(name: str, /) -> ActorError:
+    """An error of the catalogue for work that was not begun; see `ActorError.nothing_begun` and `make_error`."""
+    error = make_error(name)
+    error.nothing_begun = True
+    return error
 
 
 class _Fields(dict[str, Any]):

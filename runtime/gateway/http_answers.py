@@ -114,8 +114,8 @@ class ActorFace:
         except Undecodable as fault:
             return _failure(live, request, fault.error, fault.status)
         except ActorError as error:
-            # One that names an actor came from another that was asked: this one took the request.
-            if request.passes_on and is_passing(error) and error.actor is None:
+            # Code of an actor that was begun may raise the same error: of a second `c.sleep()`, or of another actor that it asked.
+            if request.passes_on and error.nothing_begun and is_passing(error):
                 raise
             return _failure(live, request, error, http_status(error))
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_error, make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Inbox(Generic[T]):
             ActorError: actor.overloaded, or the error the box was closed with.
         """
         if self._closed is not None:
-            raise make_error(self._closed)
+            raise make_refusal(self._closed)
         if len(self._items) >= self.capacity:
             raise self._overloaded(operation)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.lifecycle.states import LifecycleState
 from runtime.actor.ports import StopKind, StopReason
-from runtime.errors import make_error
+from runtime.errors import make_refusal
 from runtime.logs import Allowance, LimitedLog
 
 if TYPE_CHECKING:
@@ -61,16 +61,16 @@ class Refusals:
         state = self._owner.state_name
         if self._owner.destroy_requested and state is not LifecycleState.TERMINATED:
             self._rejections.report(state=str(state))
-            return make_error("actor.destroying")
+            return make_refusal("actor.destroying")
         if state is LifecycleState.LOADING:
             self._parked.report(state=str(state))
-            return make_error("actor.starting")
+            return make_refusal("actor.starting")
         self._rejections.report(state=str(state))
         if state in (LifecycleState.SLEEP_FINALIZE, LifecycleState.DESTROY_GRACE):
-            return make_error("actor.stopping")
+            return make_refusal("actor.stopping")
         # A generation that went to sleep is over, its actor is not: the caller may try the next one.
         reason = self._owner.stop_reason
-        return make_error("actor.stopping" if reason is not None and reason.kind is StopKind.SLEEP else "actor.destroying")
+        return make_refusal("actor.stopping" if reason is not None and reason.kind is StopKind.SLEEP else "actor.destroying")
 
     def of_admitted(self) -> str:
         """The name of the error for who was let in and not served."""

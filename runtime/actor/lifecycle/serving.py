@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.actor.lifecycle.inbox import Inbox
-from runtime.errors import ActorError, make_error
+from runtime.errors import ActorError, make_refusal
 from runtime.logs import LimitedLog, error_fields
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Inboxes:
     def refuse_dispatch(self, name: str) -> None:
         """Fail what is still in the dispatch inbox, and refuse the rest, with this error of the catalogue (SLEEP-072)."""
         for admitted in self.dispatch.close(name):
-            admitted.fail(make_error(name))
+            admitted.fail(make_refusal(name))
 
     def close(self) -> None:
         """The generation is over: no command and no event is taken any more."""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 from structlog.testing import capture_logs
 
-from runtime.errors import ActorError, UserError, make_error
+from runtime.errors import ActorError, UserError, make_error, make_refusal
 from runtime.gateway.actor_request import ActorRequest
 from runtime.gateway.http_answers import ActorFace
 from runtime.gateway.live_actor import Live
@@ -136,14 +136,13 @@ async def test_values_of_an_unknown_tag_are_answered_and_not_logged(target):
 
 
 async def test_a_request_that_passes_on_is_handed_back_when_it_is_refused_in_passing():
-    face, task = ActorFace(HostOptions(), Figures()), FakeTask(answer=make_error("actor.stopping"))
+    face, task = ActorFace(HostOptions(), Figures()), FakeTask(answer=make_refusal("actor.stopping"))
     request = ActorRequest.of("POST", "/action/add", {}, b'{"args":[]}')
     request.passes_on = True
     with pytest.raises(ActorError) as caught:
         await face.answer(Live(task, OWN), request)
     assert caught.value is task.answer
-    # What another actor said to this one is an answer, and so is what is no refusal in passing.
-    task.answer.actor = ActorSpecifier("a2", 1, "")
-    assert (await face.answer(Live(task, OWN), request)).status == 500
-    task.answer = make_error("actor.destroying")
-    assert (await face.answer(Live(task, OWN), request)).status == 500
+    # What code of the actor raises is an answer, and so is what is no refusal in passing.
+    for answer in (make_error("actor.stopping"), make_refusal("actor.destroying")):
+        task.answer = answer
+        assert (await face.answer(Live(task, OWN), request)).status == 500

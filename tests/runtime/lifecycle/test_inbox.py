@@ -47,6 +47,6 @@ def test_a_closed_inbox_is_not_overloaded_but_gone():
     inbox, seen = make(1)
     inbox.try_send("x", lambda: 1)
     assert inbox.close("actor.not_ready") == [1]
-    with caught("actor.not_ready"):
+    with caught("actor.not_ready") as refusal:
         inbox.try_send("x", lambda: 2)
-    assert seen["overloads"] == []
+    assert (seen["overloads"], refusal.error.nothing_begun) == ([], True)

@@ -25,7 +25,8 @@ from tests.runtime.parts import Owner
 async def test_what_newcomers_are_told(state, reason, asked, error):
     stop_reason = None if reason is None else StopReason(reason)
     owner = Owner(state_name=LifecycleState(state), stop_reason=stop_reason, destroy_requested=asked)
-    assert Refusals(owner).error().name == error
+    refusal = Refusals(owner).error()
+    assert (refusal.name, refusal.nothing_begun) == (error, True)
 
 
 @pytest.mark.parametrize(("reason", "name"), [(None, "stopping"), ("lost", "stopping"), ("destroy", "destroying")])
