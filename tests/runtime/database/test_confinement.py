@@ -7,12 +7,15 @@ import pytest
 from runtime.actor.database.confinement import confined
 from runtime.actor.database.connection import connect
 from runtime.actor.database.session import reserved_names_guarded
+from tests.runtime.hosting.engine.fake_pages import FakePages
+from tests.runtime.hosting.engine.support import opened
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(params=["file", "engine"])
+def files(request, tmp_path):
     """A database with a table, and one beside it that nobody may reach."""
-    own, other = connect(str(tmp_path / "own.db"), "OFF"), sqlite3.connect(tmp_path / "other.db")
+    own = connect(str(tmp_path / "own.db"), "OFF") if request.param == "file" else opened(FakePages())
+    other = sqlite3.connect(tmp_path / "other.db")
     other.executescript("CREATE TABLE secret(a); INSERT INTO secret VALUES ('secret')")
     own.executescript("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2); CREATE TABLE _rivet_meta(key, value)")
     yield own, tmp_path

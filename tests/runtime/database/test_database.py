@@ -17,8 +17,10 @@ from tests.runtime.parts import run_virtual
 SCHEMA = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT NOT NULL UNIQUE)"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def owner(request, tmp_path):
+@pytest.fixture(params=["memory", "sqlite", "engine"])
+async def owner(request, tmp_path, at_engine):
+    if request.param == "engine":
+        at_engine()
     storage = SQLiteStorage(tmp_path) if request.param == "sqlite" else None
     owner = await Owner(disk=storage, database=raw_database(lambda db: db.execute(SCHEMA))).start()
     yield owner

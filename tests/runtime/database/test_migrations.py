@@ -127,7 +127,7 @@ JOURNAL = [
 
 
 @pytest.fixture
-async def owner():
+async def owner(either_host):
     owner = await Owner(database=sqlalchemy_database(migrations=JOURNAL, metadata=Base.metadata)).start()
     yield owner
     await owner.database.close()

@@ -15,8 +15,10 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v BLOB)"
 PAGES = 4096
 
 
-@pytest.fixture(params=["disk", "memory"])
-async def owner(request, tmp_path):
+@pytest.fixture(params=["disk", "memory", "engine"])
+async def owner(request, tmp_path, at_engine):
+    if request.param == "engine":
+        at_engine()
     disk = SQLiteStorage(tmp_path) if request.param == "disk" else MemoryStorage()
     owner = await Owner(disk=disk, database=raw_database(lambda db: db.execute(SCHEMA))).start()
     await owner.database.client.execute("INSERT INTO t (v) VALUES ('before')")

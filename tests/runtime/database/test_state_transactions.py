@@ -22,7 +22,7 @@ class Kept(Actor):
 
 
 @pytest.fixture
-async def world():
+async def world(either_host):
     async with World(Kept) as world:
         await world.start()
         yield world

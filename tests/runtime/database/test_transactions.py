@@ -14,7 +14,7 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT NOT NULL 
 
 
 @pytest.fixture
-async def owner():
+async def owner(either_host):
     owner = await Owner(database=raw_database(lambda db: db.execute(SCHEMA))).start()
     yield owner
     await owner.database.close()

@@ -7,7 +7,7 @@ a tenth, on the safe side: between 290 and 320 pages are too many. A database in
 grows.
 
 A connection whose pages do travel counts them itself, to the page, when it sends them: its `refuses_large_commits` says so, and nothing is
-done here. What it raises is the same.
+counted here. What it raises is the same.
 """
 
 from __future__ import annotations
@@ -88,12 +88,13 @@ class PageLimit:
         Raises:
             CommitTooLargeError: Nothing of the transaction is stored.
         """
-        if _refuses(connection):
-            yield
-            return
         # A long text is mostly one with its values inside, which never comes again.
         word = _first_word(sql) if len(sql) <= 2000 else _first_word.__wrapped__(sql)
-        if connection.in_transaction:
+        if word == "vacuum" and _page_count(connection) - _free_count(connection) > MAX_PAGES_OF_A_COMMIT:
+            raise CommitTooLargeError
+        if _refuses(connection):
+            yield
+        elif connection.in_transaction:
             if word in _ENDING:
                 self._check_or_roll_back(connection)
             yield
@@ -108,8 +109,6 @@ class PageLimit:
         else:
             if word in _BEGINNING:
                 self.begin(connection)
-            elif word == "vacuum" and _page_count(connection) - _free_count(connection) > MAX_PAGES_OF_A_COMMIT:
-                raise CommitTooLargeError
             yield
 
     def _commit(self, connection: sqlite3.Connection) -> None:

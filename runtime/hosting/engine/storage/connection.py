@@ -70,6 +70,14 @@ class EngineConnection:
         if self._pages.dead is not None and not sql.upper().startswith("ROLLBACK"):
             raise self._pages.dead
 
+    def undo(self) -> None:
+        """After an error: end a transaction whose pages are gone."""
+        # SQLite does itself, but for one that began with a savepoint: of that the name stays.
+        if self._pages.undone:
+            self._pages.undone = False
+            if self.raw.in_transaction:
+                self.raw.execute("ROLLBACK")
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
@@ -140,6 +148,14 @@ class EngineConnection:
         """Have each step of statements allowed; a callback that raises refuses."""
         self.raw.authorizer = None if callback is None else _authorizer(callback)
 
+    def set_trace_callback(self, callback: Callable[[str], object] | None) -> None:
+        """Tell of each statement that runs."""
+        self.raw.trace_v2(0 if callback is None else apsw.SQLITE_TRACE_STMT, None if callback is None else _tracer(callback))
+
+    def set_progress_handler(self, callback: Callable[[], Any] | None, n: int, /) -> None:
+        """Have a callback asked after each `n` steps of a statement; a true answer interrupts it."""
+        self.raw.set_progress_handler(callback, n)
+
     def create_function(self, name: str, narg: int, func: Callable[..., Any] | None, /, *, deterministic: bool = False) -> None:
         """Make a function of SQL, or remove one."""
         made = None if func is None else _function(func)
@@ -148,6 +164,15 @@ class EngineConnection:
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None, /) -> None:
         """Make an order of text, or remove one."""
         self.raw.create_collation(name, callback)
+
+
+def _tracer(callback: Callable[[str], object]) -> Callable[[dict[str, Any]], None]:
+    def trace(event: dict[str, Any]) -> None:
+        # Comments are for statements of triggers.
+        if not event["sql"].startswith("--"):
+            callback(event["sql"])
+
+    return trace
 
 
 def _authorizer(callback: Callable[..., int]) -> Callable[..., int]:

@@ -42,6 +42,7 @@ class EngineCursor:
         self._rows = _NO_ROWS
         self._ahead: Row | None = None
         self._changing = False
+        self._begun = False
         self._sql = ""
 
     def execute(self, sql: str, parameters: Any = (), /) -> EngineCursor:
@@ -51,15 +52,16 @@ class EngineCursor:
             sqlite3.Error: As `sqlite3` does.
         """
         self._begin(sql)
-        cursor = self._cursor = self.connection.raw.cursor()
-        # The only place where columns can be asked for when there are no rows.
-        cursor.exec_trace = self._before
         try:
+            cursor = self._cursor = self.connection.raw.cursor()
+            # The only place where columns can be asked for when there are no rows.
+            cursor.exec_trace = self._before
             self._rows = cursor.execute(sql, parameters)
         except BaseException as error:
             self._fail(error)
         self._step()
-        self.lastrowid = self.connection.raw.last_insert_rowid()
+        if self._begun:
+            self.lastrowid = self.connection.raw.last_insert_rowid()
         return self
 
     def executemany(self, sql: str, rows: Iterable[Any], /) -> EngineCursor:
@@ -72,9 +74,9 @@ class EngineCursor:
         if not self._changing:
             raise sqlite3.ProgrammingError("executemany() can only execute DML statements.")
         raw = self.connection.raw
-        before = raw.total_changes()
-        self._cursor = raw.cursor()
         try:
+            before = raw.total_changes()
+            self._cursor = raw.cursor()
             for _ in self._cursor.executemany(sql, rows):
                 pass
         except BaseException as error:
@@ -86,8 +88,8 @@ class EngineCursor:
         """Commit what is open, and run all statements of the text."""
         self.connection.commit()
         self._begin("")
-        self._cursor = self.connection.raw.cursor()
         try:
+            self._cursor = self.connection.raw.cursor()
             for _ in self._cursor.execute(sql):
                 pass
         except BaseException as error:
@@ -135,13 +137,16 @@ class EngineCursor:
         if self._cursor is not None:
             self.close()
         self.connection.check(sql)
-        self.description, self._sql = None, sql
+        self.description, self._sql, self._begun = None, sql, False
         self._changing = _CHANGING.match(sql) is not None
         self.rowcount = 0 if self._changing else -1
 
     def _before(self, cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
-        rest = self._sql[len(sql) :]
-        if rest and (blank := _NOTHING.match(rest)) is not None and blank.end() < len(rest):
+        # What follows is blank, which apsw runs, too.
+        if self._begun:
+            return True
+        self._begun = not _is_blank(sql)
+        if not _is_blank(self._sql[len(sql) :]):
             raise sqlite3.ProgrammingError("You can only execute one statement at a time.")
         columns = cursor.get_description()
         if columns:
@@ -164,4 +169,10 @@ class EngineCursor:
     def _fail(self, error: BaseException) -> None:
         # Not left to the collector: an open statement keeps VACUUM and others away.
         self.close()
+        self.connection.undo()
         reraise(error)
+
+
+def _is_blank(sql: str) -> bool:
+    found = _NOTHING.match(sql)
+    return found is not None and found.end() == len(sql)

@@ -38,6 +38,7 @@ class PageFile:
 
     Attributes:
         size: In pages, as SQLite has it now.
+        undone: Whether changes were dropped because they could not be committed; whoever asks sets it back.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PageFile:
         self._committed_size = 0
         self._rolling_back = False
         self.size = 0
+        self.undone = False
 
     @property
     def dead(self) -> FencedError | None:
@@ -156,3 +158,4 @@ class PageFile:
     def _revert(self) -> None:
         self._dirty.clear()
         self.size = self._committed_size
+        self.undone = True

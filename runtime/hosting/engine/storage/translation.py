@@ -34,11 +34,9 @@ _NO_SEQUENCE = "parameters are of unsupported type"
 def reraise(error: BaseException) -> NoReturn:
     """Raise the error that `sqlite3` would have raised, or the error itself."""
     # A file of ours failed: its own error says more than SQLite's code for it.
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, sqlite3.Error):
-            raise cause
-        cause = cause.__cause__
+    own = error.__cause__ if isinstance(error, apsw.IOError) else error
+    if isinstance(own, sqlite3.Error):
+        raise own
     if isinstance(error, apsw.ConnectionClosedError | apsw.CursorClosedError):
         raise sqlite3.ProgrammingError("Cannot operate on a closed database.") from error
     if isinstance(error, apsw.ThreadingViolationError):

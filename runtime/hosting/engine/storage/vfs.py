@@ -1,7 +1,7 @@
-"""SQLite's way to a `PageFile`: a file system with nothing but the open databases in it.
+"""SQLite's way to a `PageFile`: a file system with the open databases in it, before that of the machine.
 
-A journal, a log or another database would be a file of this machine, which the next generation does not find. So what would make one is
-answered and not done, or refused. Temporary files are SQLite's own and go to the machine.
+A journal or a log would be a file of this machine, which the next generation does not find: the pragmas that would make one are answered
+and not done. Temporary files, and databases that user code attaches, are files of the machine as they are for any other database.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.hosting.engine.storage.page_file import PageFile
 
 NAME = "rivet-engine"
+_PREFIX = "/:rivet-engine:/"
 FIXED = {"journal_mode": "memory", "locking_mode": "exclusive", "page_size": str(PAGE)}
 """Pragmas whose values the commit stands on, and what they answer when they are set. SQLite calls the column by that answer, too."""
 
@@ -101,7 +102,7 @@ class EngineVfs(apsw.VFS):
 
     def add(self, pages: PageFile, actor_id: str) -> str:
         """The name under which SQLite can open it."""
-        name = f"/{actor_id}-{next(self._names)}"
+        name = f"{_PREFIX}{actor_id}-{next(self._names)}"
         self._files[name] = EngineFile(pages)
         return name
 
@@ -114,24 +115,26 @@ class EngineVfs(apsw.VFS):
         self._files.pop(name, None)
 
     def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
-        """Open one of the files, or a temporary one."""
+        """Open one of the files, or one of the machine."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        if path is not None and path in self._files:
-            return self._files[path]
-        if path is None:
+        if path is None or not path.startswith(_PREFIX):
             return super().xOpen(name, flags)
-        raise apsw.CantOpenError("unable to open database file")
+        if path not in self._files:
+            raise apsw.CantOpenError("unable to open database file")
+        return self._files[path]
 
     def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802
         """Whether there is such a file."""
-        return pathname in self._files
+        return pathname in self._files if pathname.startswith(_PREFIX) else super().xAccess(pathname, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
-        """Nothing is here that could be deleted."""
+        """Delete; the files of here are never deleted."""
+        if not filename.startswith(_PREFIX):
+            super().xDelete(filename, syncdir)
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802
-        """Names are whole."""
-        return name
+        """Names of here are whole."""
+        return name if name.startswith(_PREFIX) else super().xFullPathname(name)
 
 
 VFS = EngineVfs()
