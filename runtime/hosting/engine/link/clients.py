@@ -43,7 +43,7 @@ class Client:
         actor_id: Whose it is, if that is known.
         socket: Whether it is a WebSocket.
         plain: A WebSocket whose messages the gateway does not keep: closing it loses no more than the client knows to be lost.
-        begun: Whether its answer has begun.
+        begun: Whether some of its answer was given to the socket.
     """
 
     __slots__ = ("actor_id", "begun", "key", "next_index", "plain", "socket")
@@ -82,6 +82,7 @@ class Clients:
 
     def __init__(self) -> None:
         self._open: dict[Key, Client] = {}
+        self._of_actor: dict[str, set[Key]] = {}
         self._given_up: dict[Key, None] = {}
 
     def __len__(self) -> int:
@@ -103,16 +104,16 @@ class Clients:
         if isinstance(kind, (RequestStart, SocketOpen)):
             # The gateway sends a request again under its number (ENGINE-102).
             self._given_up.pop(key, None)
-            self._open[key] = Client(key, kind.actor_id, socket=isinstance(kind, SocketOpen))
+            self._add(Client(key, kind.actor_id, socket=isinstance(kind, SocketOpen)))
         elif isinstance(kind, (Abort, ClientClose)):
-            self._open.pop(key, None)
+            self._remove(key)
 
     def parked(self, actor_id: str, requests: Iterable[ParkedRequest]) -> None:
         """WebSockets that a generation takes over."""
         for request in requests:
             key = request.gateway_id, request.request_id
             self._given_up.pop(key, None)
-            self._open[key] = Client(key, actor_id, socket=True)
+            self._add(Client(key, actor_id, socket=True))
 
     def leaves(self, message: TunnelMessage, client: Client) -> None:
         """Note a message to a client."""
@@ -120,22 +121,35 @@ class Clients:
         client.next_index = (message.message_id.index + 1) % _INDEXES
         if isinstance(kind, SocketOpened):
             client.plain = not kind.can_hibernate
-        elif isinstance(kind, ResponseStart) and kind.stream:
-            client.begun = True
-        elif isinstance(kind, (ResponseStart, Abort)) or _is_end(kind):
-            self._open.pop(client.key, None)
+        elif _is_end(kind):
+            self._remove(client.key)
 
     def give_up(self, client: Client) -> None:
         """End one: what else comes of it is dropped, from both sides."""
-        self._open.pop(client.key, None)
+        self._remove(client.key)
         self._given_up[client.key] = None
         if len(self._given_up) > REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 
     def forget(self, actor_id: str) -> None:
         """A generation of the actor is over: so are its requests."""
-        for key in [key for key, client in self._open.items() if client.actor_id == actor_id]:
+        for key in self._of_actor.pop(actor_id, ()):
             del self._open[key]
+
+    def _add(self, client: Client) -> None:
+        # A request that is sent again may go to another actor by then.
+        self._remove(client.key)
+        self._open[client.key] = client
+        self._of_actor.setdefault(client.actor_id, set()).add(client.key)
+
+    def _remove(self, key: Key) -> None:
+        client = self._open.pop(key, None)
+        if client is None:
+            return
+        keys = self._of_actor[client.actor_id]
+        keys.discard(key)
+        if not keys:
+            del self._of_actor[client.actor_id]
 
 
 def payload(message: TunnelMessage) -> int:
@@ -149,4 +163,11 @@ def payload(message: TunnelMessage) -> int:
 
 
 def _is_end(kind: object) -> bool:
-    return (isinstance(kind, Chunk) and kind.finish) or (isinstance(kind, SocketClose) and not kind.hibernate)
+    match kind:
+        case ResponseStart():
+            return not kind.stream
+        case Chunk():
+            return kind.finish
+        case SocketClose():
+            return not kind.hibernate
+    return isinstance(kind, Abort)

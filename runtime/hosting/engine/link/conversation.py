@@ -152,6 +152,8 @@ class Conversation:
             if isinstance(item, bytes):
                 return item
             if isinstance(item, Letter):
+                if item.client is not None:
+                    item.client.begun = True
                 return item.frame
             if self._requests.still_wanted(item):
                 item.sent = True
@@ -270,7 +272,8 @@ class Conversation:
             self._intents[life] = now + self._settings.intent
         elif isinstance(inner, StateEvent) and isinstance(inner.state, Stopped):
             self._intents.pop(life, None)
-            self._clients.forget(life[0])
+            if self._history.is_newest(life):
+                self._clients.forget(life[0])
         if self.phase is Phase.GREETED:
             # After those that were sent again, and before the ping that lets everything else go.
             self._outbox.put_first(messages.encode(messages.Events((event,))))
@@ -329,7 +332,9 @@ class Conversation:
 
     def _end(self, client: Client, reason: str) -> None:
         """End a request from both sides: neither hears only a part without knowing."""
-        self._outbox.drop_client(client)
+        # Of a WebSocket arrives what can; an answer that has not begun is replaced as a whole.
+        if reason == NO_ROOM or not client.socket:
+            self._outbox.drop_client(client)
         self._clients.give_up(client)
         # Of no client: it must not be left out in its turn.
         self._outbox.put(Letter(messages.encode(client.end_for_gateway(reason)), kept=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ class Handover:
         self._calls: deque[tuple[int, Callable[..., object], tuple[Any, ...]]] = deque()
         self._size = 0
         self._woken = False
+        self._closed = False
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -42,6 +42,8 @@ class Handover:
     def call(self, function: Callable[..., object], *args: Any, size: int = 0) -> None:
         """Call `function(*args)` there; `size` bytes are carried along. From any thread."""
         with self._lock:
+            if self._closed:
+                return
             self._calls.append((size, function, args))
             self._size += size
             wake, self._woken = not self._woken, True
@@ -49,9 +51,14 @@ class Handover:
             self._wake()
 
     def _wake(self) -> None:
-        # A closed loop: the program ends, and nobody hears.
-        with contextlib.suppress(RuntimeError):
+        try:
             self._loop.call_soon_threadsafe(self._turn)
+        # The loop is closed: nobody hears any more, and nothing is to be kept for them.
+        except RuntimeError:
+            with self._lock:
+                self._closed = True
+                self._calls.clear()
+                self._size = 0
 
     def _turn(self) -> None:
         for _ in range(TURN):

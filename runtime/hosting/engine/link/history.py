@@ -49,6 +49,10 @@ class History:
         """Whether a generation that began here has not ended."""
         return any(not reports.ended for reports in self._lives.values())
 
+    def is_newest(self, life: Life) -> bool:
+        """Whether no later generation of the actor began here."""
+        return life[1] >= max(self._generations.get(life[0], ()), default=0)
+
     def add(self, life: Life, inner: Inner, now: float) -> Event:
         """The event that says it."""
         reports = self._reports(life)

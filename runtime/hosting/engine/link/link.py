@@ -13,7 +13,7 @@ from runtime.hosting.engine.link.boottime import boottime
 from runtime.hosting.engine.link.conversation import Conversation
 from runtime.hosting.engine.link.handover import Handover
 from runtime.hosting.engine.link.handshake import Address
-from runtime.hosting.engine.link.settings import Settings
+from runtime.hosting.engine.link.settings import DEFAULT_LIMITS, Settings
 from runtime.hosting.engine.link.thread import SHUT_DOWN, LinkThread
 from runtime.hosting.engine.ports import LinkLostError
 from runtime.hosting.engine.protocol.messages import ActorName, KvPut, Metadata
@@ -135,7 +135,8 @@ class EnvoyLink:
         if self._thread is None or self._to_link is None:
             return
         self._to_link.call(self._thread.close)
-        await asyncio.wrap_future(self._finished)
+        # Shielded, for the thread is to set it whoever loses patience.
+        await asyncio.shield(asyncio.wrap_future(self._finished))
         self._thread.join()
 
     @property
@@ -156,7 +157,7 @@ class EnvoyLink:
     @property
     def limits(self) -> Init:
         """What the engine said last of its limits."""
-        return self._opened.limits
+        return DEFAULT_LIMITS if self._conversation is None else self._conversation.limits
 
     def event(self, life: Life, inner: Inner) -> None:
         """Report something of a generation."""

@@ -71,8 +71,10 @@ class LinkThread:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(self._run())
+        # A fault of ours that nothing follows: who hosts must not believe in a link that is gone.
         except BaseException as error:
             log.error("the link to the engine broke", **error_fields(error))
+            self._conversation.evicted(f"the link broke: {error!r}")
         finally:
             self._finished.set_result(None)
 
