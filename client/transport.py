@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 
 from client.header_text import as_latin1, as_utf8, quoted_url
 from client.limits import WITHOUT_PINGS
+from client.network import HttpTransport
 from client.observe import Exchange, Observer
 from client.web_socket import Socket, WatchedConnection
 from runtime.errors import ActorError, from_wire_error, make_error
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = "RivetKit/0.1.0 (actor-conformance)"
 # A pool with a limit would let a long poll of one actor hold up the calls to all others.
-_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=None)
+UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=None)
 # `/gateway/<id>@<token>/...`: an `@` further on is a part of what the actor sees.
 _TOKEN_IN_PATH = re.compile(r"(?<=/gateway/)([^/@]*)@[^/]*")
 T = TypeVar("T")
@@ -70,14 +71,9 @@ class Transport:
         self._observer = observer
         self._limits = limits
         self._closed = False
-        self._http = httpx.AsyncClient(
-            # Between two bytes, not in all: how long the whole may take, only the actor knows.
-            timeout=httpx.Timeout(connect=limits.connect, read=limits.response, write=limits.write, pool=None),
-            limits=_UNLIMITED,
-            trust_env=False,
-            follow_redirects=False,
-            verify=certificates(),
-        )
+        # Between two bytes, not in all: how long the whole may take, only the actor knows.
+        self._timeout = httpx.Timeout(connect=limits.connect, read=limits.response, write=limits.write, pool=None)
+        self._http = HttpTransport(certificates(), UNLIMITED)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], content: Any = b"", within: float | None = None
@@ -116,17 +112,16 @@ class Transport:
         return make_error("client.timed_out", awaited=awaited, seconds=seconds)
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any, within: float | None) -> httpx.Response:
-        limits = self._limits
-        timeout: Any = httpx.USE_CLIENT_DEFAULT
+        limits, timeout = self._limits, self._timeout
         if within is not None:
             timeout = httpx.Timeout(connect=limits.connect, read=within, write=limits.write, pool=None)
         if self._observer is None:
-            return await self._http.request(method, url, headers=as_utf8(headers), content=content, timeout=timeout)
+            return await self._http.send(method, url, as_utf8(headers), content, timeout)
         loop = asyncio.get_running_loop()
         started = loop.time()
         body = content if isinstance(content, bytes) else b""
         try:
-            response = await self._http.request(method, url, headers=as_utf8(headers), content=content, timeout=timeout)
+            response = await self._http.send(method, url, as_utf8(headers), content, timeout)
         except BaseException as error:
             self._observer.on_exchange(Exchange(method, url, headers, body, started, loop.time(), error=repr(error)))
             raise

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from client import Exchange, SocketFrame
-from client.transport import certificates
+from client.network import HttpTransport
+from client.transport import UNLIMITED, certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,12 +151,12 @@ class OwnFrames:
         self._transcript.on_frame(OwnFrame(**{one.name: getattr(frame, one.name) for one in fields(frame)}))
 
 
-class ObservedTransport(httpx.AsyncHTTPTransport):
+class ObservedTransport(HttpTransport):
     """The transport of the test's raw HTTP client; tells a transcript."""
 
     def __init__(self, transcript: Transcript) -> None:
         """Speaks plain HTTP/1.1 without proxies."""
-        super().__init__(verify=certificates())
+        super().__init__(certificates(), UNLIMITED)
         self._transcript = transcript
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
