@@ -32,6 +32,8 @@ from runtime.http import Request as Request
 from runtime.http import Response as Response
 from runtime.protocol.values import UNDEFINED as UNDEFINED
 from runtime.serving.application import create_app as create_app
+from runtime.serving.engine import EngineAddress as EngineAddress
+from runtime.serving.engine import serve_engine as serve_engine
 from runtime.serving.in_process import InProcessServer as InProcessServer
 from runtime.serving.limits import VIRTUAL_TIME as VIRTUAL_TIME
 from runtime.serving.limits import ServerLimits as ServerLimits

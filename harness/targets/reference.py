@@ -146,3 +146,44 @@ def serve_standard(
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:
         raise TargetError(f"cannot serve on {host}:{port} with storage {storage}: {error}") from error
+
+
+def serve_standard_on_engine(
+    url: str,
+    namespace: str,
+    pool: str,
+    on_ready: Callable[[str, str, str, str | None, str], None],
+    *,
+    token: str | None = None,
+    envoy_key: str | None = None,
+    deployment: int = 1,
+    set_up: bool | None = None,
+) -> None:
+    """Host the standard fixtures on a Rivet Engine until a signal.
+
+    Args:
+        url: where the engine answers.
+        namespace: the namespace.
+        pool: the pool that this process belongs to.
+        on_ready: gets URL, namespace, pool, token and the key of this envoy, once actors are placed here.
+        token: what the engine asks of its callers.
+        envoy_key: what it knows this process by; one is made without.
+        deployment: new actors go to the highest.
+        set_up: make the namespace and configure the pool first; by default for engines on this machine.
+
+    Raises:
+        TargetError: the engine is not there, or refused.
+    """
+    from fixtures import standard_registry
+    from runtime import EngineAddress, HostOptions, serve_engine
+    from runtime.serving.event_loop import run_program
+
+    def ready(address: EngineAddress) -> None:
+        assert address.envoy_key is not None
+        on_ready(address.url, address.namespace, address.pool, address.token, address.envoy_key)
+
+    where = EngineAddress(url, namespace, pool, token, deployment, envoy_key)
+    try:
+        run_program(serve_engine(standard_registry(), where, options=HostOptions(**switches()), set_up=set_up, on_ready=ready))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TargetError(f"cannot host actors on the engine at {url}: {error}") from error

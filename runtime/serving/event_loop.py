@@ -1,20 +1,24 @@
-"""Which event loop a program of ours runs on."""
+"""What a program of ours runs on: its event loop, the signals that end it, and what it says on the way."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib.util
-from typing import TYPE_CHECKING
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Iterator
 
 log = structlog.get_logger(__name__)
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = "Stopping: actors end what they are at. A second signal (Ctrl-C) ends the process at once."
 LEAVING_TIME = 5.0
 """Seconds that cancelled code has to end when the program does."""
 MOST_NAMED = 5
@@ -60,3 +64,36 @@ async def _leave(time: float) -> int:
         names = sorted({getattr(task.get_coro(), "__qualname__", "?") for task in running})
         log.error("tasks ignore that they were cancelled, and are given up", number=len(running), code=names[:MOST_NAMED])
     return len(running)
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets. The second ends the process, whatever its loop is doing: the kernel sees to it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    before: dict[int, Any] = {}
+
+    # Not the loop's own handlers: those wait for their turn, and code that holds the loop is one reason to send a second signal.
+    def first(_number: int, _frame: object) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        loop.call_soon_threadsafe(stop.set)
+        say(STOPPING)
+
+    with contextlib.suppress(ValueError):  # not in the main thread: the program is cancelled instead
+        before = {number: signal.signal(number, first) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        # After a signal the rest is left to the next one: stopping actors takes time, too.
+        if not stop.is_set():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def say(line: str) -> None:
+    """One line on standard error, for who started the program."""
+    # Standard error may be closed, or be none at all in a program with a window.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from runtime.serving.application import create_app
-from runtime.serving.event_loop import run_program
+from runtime.serving.engine import EngineAddress, serve_engine
+from runtime.serving.event_loop import run_program, say, signals
 from runtime.serving.in_process import InProcessServer
 from runtime.serving.limits import DEFAULT_LIMITS, ServerLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from runtime.declaration.registry import Registry
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DEFAULT_PORT = 6420
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STOPPING = "Stopping: actors end what they are at. A second signal (Ctrl-C) ends the process at once."
 
 
 async def serve(
@@ -62,39 +58,14 @@ async def serve(
         ValueError: Test mode for other machines, or an allowed origin or host that is none.
     """
     async with InProcessServer(create_app(registry, storage=storage, options=options), host=host, port=port, limits=limits) as server:
-        with _signals() as stop:
+        with signals() as stop:
             log.info("serving actors", url=server.url, actors=len(registry))
             if server.token is not None and on_token is not None:
                 on_token(server.token)
-            _say(announcement(server.url, len(registry), local=server.is_local, token=None if on_token else server.token))
+            say(announcement(server.url, len(registry), local=server.is_local, token=None if on_token else server.token))
             if on_ready is not None:
                 on_ready(server.url)
             await stop.wait()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """An event that the first SIGINT or SIGTERM sets. The second ends the process, whatever its loop is doing: the kernel sees to it."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    before: dict[int, Any] = {}
-
-    # Not the loop's own handlers: those wait for their turn, and code that holds the loop is one reason to send a second signal.
-    def first(_number: int, _frame: object) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        loop.call_soon_threadsafe(stop.set)
-        _say(STOPPING)
-
-    with contextlib.suppress(ValueError):  # not in the main thread: the program is cancelled instead
-        before = {number: signal.signal(number, first) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        # After a signal the rest is left to the next one: stopping actors takes time, too.
-        if not stop.is_set():
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def announcement(url: str, actors: int, *, local: bool, token: str | None) -> str:
@@ -104,13 +75,6 @@ def announcement(url: str, actors: int, *, local: bool, token: str | None) -> st
         return said + "this machine alone."
     said += "every machine that can reach it. Operators need the token"
     return f"{said} {token} (made for this run)." if token else f"{said} of this server."
-
-
-def _say(line: str) -> None:
-    # Standard error may be closed, or be none at all in a program with a window.
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
 
 
 def run(
@@ -123,9 +87,29 @@ def run(
     limits: ServerLimits = DEFAULT_LIMITS,
     on_ready: Callable[[str], None] | None = None,
     on_token: Callable[[str], None] | None = None,
+    engine: EngineAddress | str | None = None,
+    namespace: str | None = None,
+    pool: str | None = None,
+    token: str | None = None,
 ) -> None:
-    """`serve` for a program that does nothing else; blocks until a signal. Runs on uvloop where it is installed."""
-    program = serve(
-        registry, host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready, on_token=on_token
-    )  # fmt: skip
+    """`serve` for a program that does nothing else; blocks until a signal. Runs on uvloop where it is installed.
+
+    With `engine`, the URL of a Rivet Engine or an `EngineAddress`, it is `serve_engine`: the actors live there, and `namespace`, `pool` and
+    `token` say where. The engine stores and listens, so arguments about that are refused.
+    """
+    place: dict[str, Any] = {
+        name: value for name, value in (("namespace", namespace), ("pool", pool), ("token", token)) if value is not None
+    }
+    if engine is None:
+        if place:
+            raise ValueError(f"`{next(iter(place))}` is about an engine, and there is none")
+        program = serve(
+            registry, host=host, port=port, storage=storage, options=options, limits=limits, on_ready=on_ready, on_token=on_token
+        )  # fmt: skip
+    else:
+        if storage is not None or on_token is not None or (host, port) != ("127.0.0.1", DEFAULT_PORT):
+            raise ValueError("the engine stores and listens: `storage`, `host`, `port` and `on_token` are not for actors on one")
+        address = replace(EngineAddress(engine) if isinstance(engine, str) else engine, **place)
+        ready = None if on_ready is None else lambda found: on_ready(found.url)
+        program = serve_engine(registry, address, options=options, on_ready=ready)
     run_program(program)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from runtime.hosting.engine.protocol.lives import SleepIntent, StopIntent
-from runtime.storage.actor import ActorStorage
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from runtime.hosting.engine.ports import Life
 
 Intent = SleepIntent | StopIntent
-
-
-class GenerationStorage(ActorStorage, Protocol):
-    """Rows and database of one generation, which end with it."""
-
-    async def close(self) -> None:
-        """Let the database go; nothing is written through this object any more."""
 
 
 class GenerationState(StrEnum):
@@ -41,7 +33,6 @@ class Generation:
     Attributes:
         task: The generation itself, once there is one.
         live: How requests reach it; made once, not per request.
-        storage: What it keeps; released here, as the task only uses it.
         order: A stop that the engine ordered while it started, carried out when the start has ended (START-050).
         failure: Why it cannot go on, when that came before it ran.
         held: What it wanted before it ran: the engine takes no intents before (ENGINE section 7).
@@ -55,7 +46,7 @@ class Generation:
 
     __slots__ = (
         "asked", "destroying", "failure", "held", "life", "live", "lost", "mirror", "name", "order", "silent", "state",
-        "stop_reason", "storage", "task",
+        "stop_reason", "task",
     )  # fmt: skip
 
     # `destroying` is made by whoever asks: most are destroyed by an order, or not at all.
@@ -65,7 +56,6 @@ class Generation:
         self.state = GenerationState.STARTING
         self.task: ActorTask | None = None
         self.live: Live | None = None
-        self.storage: GenerationStorage | None = None
         self.order: StopReason | None = None
         self.failure: BaseException | None = None
         self.held: list[Intent] = []

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runtime.declaration.registry import Registry
-    from runtime.hosting.engine.generation import GenerationStorage, Intent
+    from runtime.hosting.engine.generation import Intent
     from runtime.hosting.engine.ports import Life
     from runtime.hosting.engine.protocol.lives import Inner, ParkedRequest, Reason, Start
+    from runtime.storage.actor import ActorStorage
 
 log = structlog.get_logger(__name__)
 
@@ -61,14 +62,14 @@ class EngineHome(HostPort, Protocol):
     def report(self, life: Life, inner: Inner) -> None:
         """Tell the engine something of a generation."""
 
-    def open_storage(self, life: Life, on_dead: Callable[[BaseException], None]) -> GenerationStorage:
+    def open_storage(self, life: Life, on_dead: Callable[[Exception], None]) -> ActorStorage:
         """Where a generation keeps what it keeps. `on_dead` is called on the loop when the engine refuses its writes for good."""
         ...
 
-    async def restore(self, life: Life, parked: Sequence[ParkedRequest]) -> None:
+    def restore(self, life: Life, parked: Sequence[ParkedRequest]) -> None:
         """The gateways keep these WebSockets for the generation that starts."""
 
-    async def end_requests(self, life: Life) -> None:
+    def end_requests(self, life: Life) -> None:
         """The generation is over: let its requests and sockets go (ENGINE-082)."""
 
     async def mirror_token(self, task: ActorTask) -> None:
@@ -191,7 +192,7 @@ class Generations:
 
     async def _start(self, generation: Generation, start: Start) -> None:
         try:
-            task = await self._build(generation, start)
+            task = self._build(generation, start)
             await task.start()
         except BaseException as error:
             # Whatever it is: nobody else tells the engine, which would wait for the whole time that a start may take.
@@ -201,17 +202,17 @@ class Generations:
         else:
             self._started(generation, task)
 
-    async def _build(self, generation: Generation, start: Start) -> ActorTask:
+    def _build(self, generation: Generation, start: Start) -> ActorTask:
         actor_id, number = generation.life
         config = start.config
         definition = declared(self._home.registry, config.name)
         identity = identify(
             actor_id, config.name, config.key, namespace=self._home.namespace, generation=number, input_cbor=config.input
         )  # fmt: skip
-        generation.storage = self._home.open_storage(generation.life, lambda error: self._ended_by_itself(generation, error))
+        storage = self._home.open_storage(generation.life, lambda error: self._ended_by_itself(generation, error))
         if start.parked:
-            await self._home.restore(generation.life, start.parked)
-        task = generation.task = ActorTask(definition, identity, self._home, generation.storage)
+            self._home.restore(generation.life, start.parked)
+        task = generation.task = ActorTask(definition, identity, self._home, storage)
         generation.live = Live(task, actor_headers(actor_id, number, config.key))
         task.on_ended = lambda error: self._ended_by_itself(generation, error)
         return task
@@ -239,7 +240,7 @@ class Generations:
         self._failed_starts.report(
             actor_id=generation.actor_id, name=shown(generation.name), generation=generation.life[1], error=shown(repr(error))
         )  # fmt: skip
-        await self._release(generation)
+        self._release(generation)
         self._over(generation, Stopped(StopCode.ERROR, crash_text(error)))
 
     def _begin_stop(self, generation: Generation, reason: StopReason, failure: BaseException | None = None) -> None:
@@ -250,8 +251,8 @@ class Generations:
     async def _stop(self, generation: Generation, reason: StopReason, failure: BaseException | None) -> None:
         assert generation.task is not None
         error = await stopped(generation.task, reason)
-        unreleased = await self._release(generation)
-        failure = failure or error or unreleased
+        failure = failure or error
+        self._release(generation)
         if generation.destroying is not None:
             await self._heard(generation.destroying)
         if failure is None and generation.lost:
@@ -269,23 +270,11 @@ class Generations:
         except TimeoutError:
             log.warning("the engine has not said that it destroys the actor")
 
-    async def _release(self, generation: Generation) -> Exception | None:
-        """Let go of what a generation that is over held; what went wrong first."""
-        failure: Exception | None = None
+    def _release(self, generation: Generation) -> None:
+        """Let go of what is kept for a generation. Its database it has closed itself (ENGINE-081)."""
         if generation.mirror is not None:
             generation.mirror.cancel()
-        try:
-            await self._home.end_requests(generation.life)
-        except Exception as error:
-            log.exception("requests of a generation could not be ended", actor_id=generation.actor_id)
-            failure = error
-        try:
-            if generation.storage is not None:
-                await generation.storage.close()
-        except Exception as error:
-            log.exception("storage of a generation could not be closed", actor_id=generation.actor_id)
-            failure = failure or error
-        return failure
+        self._home.end_requests(generation.life)
 
     def _over(self, generation: Generation, over: Stopped) -> None:
         generation.state = GenerationState.OVER

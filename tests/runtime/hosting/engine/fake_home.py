@@ -42,14 +42,6 @@ class FakeTask:
             raise make_error("actor.stopping")
 
 
-class FakeStorage:
-    def __init__(self, home, life):
-        self.home, self.life = home, life
-
-    async def close(self):
-        self.home.did("closed", self.life)
-
-
 class FakeHome:
     """Notes in `done`, in order, what generations report and what is released for them."""
 
@@ -76,12 +68,11 @@ class FakeHome:
 
     def open_storage(self, life, on_dead):
         self.dead[life] = on_dead
-        return FakeStorage(self, life)
 
-    async def restore(self, life, parked):
+    def restore(self, life, parked):
         self.restored.append((life, tuple(parked)))
 
-    async def end_requests(self, life):
+    def end_requests(self, life):
         self.did("ended", life)
 
     async def mirror_token(self, task):
