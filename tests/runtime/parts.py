@@ -38,7 +38,7 @@ class Owner(SimpleNamespace):
         self.identity = SimpleNamespace(actor_id="actor1", generation=1)
         self.told, self.signals, self.failing = [], 0, 0
         self.work = WorkTracker(SimpleNamespace(changed=self._signal), self.metrics, self.log)
-        self.batches, self.held = [], None
+        self.batches, self.held, self.joining = [], None, None
         super().__init__(**more)
 
     def _signal(self):
@@ -57,6 +57,13 @@ class Owner(SimpleNamespace):
             self.failing -= 1
             raise StorageFailure("no space left")
         self.batches.append(list(ops))
+
+    async def commit_collected(self, collect):
+        if ops := collect():
+            await self.commit(ops)
+
+    def joinable(self):
+        return self.joining
 
     @property
     def rows(self):

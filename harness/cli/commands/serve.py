@@ -88,8 +88,9 @@ def command(
     Pages of elsewhere and names of elsewhere are let in only when they are allowed: a suite about them needs both as *.
     """
     if engine is not None:
+        asked = token or os.environ.get("RIVET_TOKEN")
         serve_standard_on_engine(
-            engine, namespace, pool, _on_engine, token=token or os.environ.get("RIVET_TOKEN"), envoy_key=envoy_key, deployment=deployment, set_up=setup
+            engine, namespace, pool, _on_engine, token=asked, envoy_key=envoy_key, deployment=deployment, set_up=setup
         )  # fmt: skip
         return
 

@@ -216,6 +216,8 @@ class Context:
     async def save_state(self, *, immediate: bool = False, max_wait: float | None = None) -> None:
         """Request a throttled save, one within `max_wait` seconds, or wait for a durable one (RUN-141..147).
 
+        An immediate one inside a transaction is made by the COMMIT of that, and not waited for (DB-029).
+
         Raises:
             ActorError: actor.state_transaction_conflict: an immediate save inside a transaction that includes state (DB-184).
             Exception: An immediate save could not be written.
@@ -226,7 +228,8 @@ class Context:
         if immediate:
             task.events.check("save_requested")
             task.state_transactions.check_saving()
-            await task.saver.save_now()
+            join = task.joinable()
+            await (task.saver.save_now() if join is None else task.saver.save_with(join))
         else:
             # Refused for want of room: that was logged, and the state's own save comes anyway (RUN-149).
             with contextlib.suppress(ActorError):

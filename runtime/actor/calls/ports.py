@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from client import Client
     from runtime.actor.connections.connection import Conn
+    from runtime.actor.joining import Join
     from runtime.actor.kv import KeyValue
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.lifecycle.inbox import Inbox
@@ -74,6 +75,9 @@ class Saver(Protocol):
     async def save_now(self) -> None:
         """Save, and return when it is durable."""
 
+    async def save_with(self, join: Join) -> None:
+        """Save in the commit of a transaction."""
+
 
 class ClientSource(Protocol):
     """The host, as user code needs it."""
@@ -87,6 +91,10 @@ class ContextOwner(Protocol):
     """One generation of an actor, as its user code sees it."""
 
     vars: Any
+
+    def joinable(self) -> Join | None:
+        """The transaction that what is called from here has to be part of."""
+        ...
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

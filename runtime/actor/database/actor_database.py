@@ -17,6 +17,7 @@ from runtime.actor.database.coordinator import Coordinator, Waiter, fail_future,
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.provider import settle
 from runtime.actor.database.session import DatabaseSession
+from runtime.actor.joining import joinable
 from runtime.errors import ActorError, make_error
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from runtime.actor.database.client import DatabaseClient
     from runtime.actor.database.provider import DatabaseProvider
     from runtime.actor.database.transaction import IncludableState, Transaction
+    from runtime.actor.joining import Join
     from runtime.storage.actor import ActorStorage
 
 MIGRATION_TIMEOUT = 300.0
@@ -121,6 +123,10 @@ class ActorDatabase:
     def keep_rows(self) -> None:
         """The rows of the runtime are in here: they pass the gate by themselves (DB-028)."""
         self._has_rows = True
+
+    def joinable(self) -> Join | None:
+        """The transaction that a call from here has to be part of: the one from whose callback it comes (DB-029)."""
+        return joinable(self._coordinator) if self._has_rows else None
 
     async def put_away(self) -> None:
         """Release the database again; the next who asks opens it anew."""

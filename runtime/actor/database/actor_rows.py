@@ -72,9 +72,16 @@ class ActorRows:
         if self._writer is None:
             await self._storage.commit(ops)
             return
-        check_batch(ops)
+        steps = _checked_steps(ops)
         if ops:
-            await _as_entry(self._writer.write(statements.steps(ops), own=ops[0].table != USER_TABLE), ops[0].table)
+            await _as_entry(self._writer.write(steps, own=ops[0].table != USER_TABLE), ops[0].table)
+
+    async def commit_collected(self, collect: Callable[[], Sequence[Op]]) -> None:
+        """`commit` what `collect` gives when its turn has come: behind a transaction that is newer rows than those of the call."""
+        if self._writer is not None:
+            await self._writer.write_collected(lambda: _checked_steps(collect()))
+        elif ops := collect():
+            await self._storage.commit(ops)
 
     async def get(self, table: str, key: bytes) -> bytes | None:
         """One row's value."""
@@ -178,6 +185,11 @@ def _take_over(connection: sqlite3.Connection, steps: Sequence[Step]) -> Rows:
         # They are deleted in the store next, which a power cut may keep while it loses what is only in this log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return statements.load(connection)
+
+
+def _checked_steps(ops: Sequence[Op]) -> list[Step]:
+    check_batch(ops)
+    return statements.steps(ops)
 
 
 def _movable(row: Put) -> bool:

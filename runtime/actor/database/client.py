@@ -72,10 +72,10 @@ class DatabaseClient:
         """Run `callback(tx)` in one transaction and return its value after COMMIT (DB-145..172).
 
         Everything else on this database waits until it ends. If the callback raises, everything is rolled back and the error goes on
-        unchanged.
+        unchanged. What it calls of the queue, of schedules and `save_state` is part of the transaction, too (DB-029).
 
         Args:
-            callback: Must use `tx`, never `c.db`.
+            callback: Must use `tx`, never `c.db` or `c.kv`.
             timeout: Seconds until the transaction is rolled back; a backstop against deadlock.
             name: For diagnosis, at most 128 bytes.
             include_state: Commit and roll back `c.state` and the state of connections, too (DB-180..187). Nobody else may change state

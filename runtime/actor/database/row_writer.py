@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from runtime import clock
-from runtime.actor.database.coordinator import Waiter, fail_future
+from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
 from runtime.actor.tables.statements import apply
 from runtime.errors import make_error
 from runtime.storage.group_commit import immediate, isolated, settle
@@ -36,11 +36,16 @@ MANUAL_PATIENCE = 5.0
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Steps that are one transaction, and who waits for it; `own` is what user code that gave up does not take back."""
+    """Steps that are one transaction, and who waits for it; `own` is what user code that gave up does not take back.
+
+    Attributes:
+        collect: Gives the steps when the gate lets the batch through, None when they are known.
+    """
 
     steps: Sequence[Step]
     done: asyncio.Future[None]
     own: bool
+    collect: Callable[[], Sequence[Step]] | None = None
     timer: asyncio.TimerHandle | None = None
 
 
@@ -72,10 +77,16 @@ class RowWriter:
             DatabaseClosedError: The database is closed.
             sqlite3.Error: They could not be stored.
         """
-        batch = _Batch(steps, asyncio.get_running_loop().create_future(), own)
-        waiter = Waiter(partial(self._admitted, batch), partial(fail_future, batch.done), own=own)
+        await self._write_batch(_Batch(steps, asyncio.get_running_loop().create_future(), own))
+
+    async def write_collected(self, collect: Callable[[], Sequence[Step]]) -> None:
+        """Apply the steps that `collect` gives when their turn has come, as those of `write` that are `own`."""
+        await self._write_batch(_Batch((), asyncio.get_running_loop().create_future(), True, collect))
+
+    async def _write_batch(self, batch: _Batch) -> None:
+        waiter = Waiter(partial(self._admitted, batch), partial(fail_future, batch.done), own=batch.own)
         self._session.coordinator.admit(waiter)
-        if not own:
+        if not batch.own:
             batch.done.add_done_callback(lambda _: self._session.coordinator.withdraw(waiter))
         await batch.done
 
@@ -101,6 +112,16 @@ class RowWriter:
             self._session.coordinator.withdraw(waiter)
 
     def _admitted(self, batch: _Batch) -> None:
+        if batch.collect is not None:
+            try:
+                batch.steps = batch.collect()
+            except Exception as error:
+                # The gate starts this in the middle of somebody else's release, which must not fail for it.
+                fail_future(batch.done, error)
+                return
+            if not batch.steps:
+                settle_future(batch.done)
+                return
         if batch.own or not batch.done.done():
             self._submit([batch])
 
@@ -112,7 +133,7 @@ class RowWriter:
                 return
             group = self._queued = _Group(batches)
         try:
-            written = self._session.submit_own(partial(self._write, group))
+            written = self._session.submit_own(partial(self._write_group, group))
         except Exception as error:
             self._queued = None
             _settle(group.batches, [error] * len(group.batches))
@@ -142,7 +163,7 @@ class RowWriter:
 
     # On the database's thread.
 
-    def _write(self, group: _Group, connection: sqlite3.Connection) -> list[BaseException | None]:
+    def _write_group(self, group: _Group, connection: sqlite3.Connection) -> list[BaseException | None]:
         with self._lock:
             group.begun = True
         if connection.in_transaction:

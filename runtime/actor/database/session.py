@@ -115,10 +115,14 @@ class DatabaseSession:
             # Nothing after a commit; a transaction that did not even begin ends here.
             included.rolled_back()
 
-    def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
-        """Queue a function of user code on the database's thread, past the gate; it does not run after `fence`."""
+    def check_open(self) -> None:
+        """Raise DatabaseClosedError after `fence`."""
         if self._fenced:
             raise DatabaseClosedError
+
+    def submit(self, function: Callable[[sqlite3.Connection], T], *, control: bool = False) -> asyncio.Future[T]:
+        """Queue a function of user code on the database's thread, past the gate; it does not run after `fence`."""
+        self.check_open()
         return self._database.submit(partial(self._run_user, function), control=control)
 
     def submit_own(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:

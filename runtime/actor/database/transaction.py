@@ -18,6 +18,7 @@ from runtime import clock
 from runtime.actor.database.coordinator import Waiter, fail_future, settle_future
 from runtime.actor.database.ended_generation import DatabaseClosedError
 from runtime.actor.database.submitted import Submitted
+from runtime.actor.joining import INSIDE, Inside, Part
 from runtime.actor.tables import statements
 from runtime.actor.tables.statements import apply
 from runtime.errors import make_error
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from runtime.actor.database.session import DatabaseSession, Row
     from runtime.actor.tables.statements import Step
-    from runtime.storage.base import Op
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ class _State(StrEnum):
     ROLLED_BACK = "rolled back"
 
 
-class IncludedState(Protocol):
-    """State that a transaction commits and rolls back with its SQL. Of the two ends the first counts."""
+class IncludedState(Part, Protocol):
+    """State that a transaction commits and rolls back with its SQL."""
 
     def begin(self) -> None:
         """The transaction has begun: only its code may change state (DB-182)."""
@@ -51,16 +51,6 @@ class IncludedState(Protocol):
     def enter_context(self) -> Callable[[], None]:
         """What runs from here on is its code, until the returned function is called."""
         ...
-
-    def rows(self) -> Sequence[Op]:
-        """What to write in the one COMMIT (DB-180)."""
-        ...
-
-    def committed(self) -> None:
-        """It is durable."""
-
-    def rolled_back(self) -> None:
-        """Bring the state of the beginning back (DB-181)."""
 
 
 class IncludableState(Protocol):
@@ -86,6 +76,8 @@ class Transaction:
         self._began = False
         self._timer: asyncio.TimerHandle | None = None
         self._included = included
+        # In the order in which they are written; state is the last, because what the others do may change it.
+        self._parts: list[Part] = []
         self._steps: Sequence[Step] = ()
         self._admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,29 +116,56 @@ class Transaction:
         await self._begin()
         try:
             # Cancellation, too, rolls back: of a callback that did not come to its end nothing may stay.
-            value = await (callback(self) if self._included is None else self._with_state(callback, self._included))
+            value = await self._inside(callback)
         except BaseException:
             await self._roll_back()
             raise
         await self._commit()
         return value
 
-    async def _with_state(self, callback: Callable[[Transaction], Awaitable[T]], included: IncludedState) -> T:
-        leave = included.enter_context()
+    async def _inside(self, callback: Callable[[Transaction], Awaitable[T]]) -> T:
+        inside = Inside(self._session.coordinator, self._join)
+        token = INSIDE.set(inside)
+        leave = None if self._included is None else self._included.enter_context()
         try:
             value = await callback(self)
         finally:
-            leave()
-        if self._state is _State.OPEN:
+            inside.leave()
+            INSIDE.reset(token)
+            if leave is not None:
+                leave()
+        if self._state is _State.OPEN and (parts := self._all_parts()):
             # In the turn in which the COMMIT is submitted: what changes later is not part of it.
-            self._steps = statements.steps(included.rows())
+            self._steps = statements.steps(op for part in parts for op in part.rows())
         return value
 
+    def _join(self, part: Part) -> None:
+        """Commit and roll back `part` with the rest (DB-029).
+
+        Raises:
+            ActorError: sqlite/transaction_expired, sqlite/transaction_terminal.
+            DatabaseClosedError: The database was closed, and the transaction rolled back with that.
+        """
+        self._check_open()
+        self._session.check_open()
+        self._parts.append(part)
+
+    def _all_parts(self) -> list[Part]:
+        return self._parts if self._included is None else [*self._parts, self._included]
+
     def _refused(self, reason: BaseException) -> None:
-        # After the admission it is the fence: the close rolls back, and what happens to the state must not wait for the callback.
-        if self._admitted.done() and self._included is not None and self._state is _State.OPEN:
-            self._included.rolled_back()
+        # After the admission it is the fence: the close rolls back, and what happens to the parts must not wait for the callback.
+        if self._admitted.done() and self._state is _State.OPEN:
+            self._end_parts(committed=False)
         fail_future(self._admitted, reason)
+
+    def _end_parts(self, *, committed: bool) -> None:
+        parts, self._parts = self._all_parts(), []
+        for part in parts:
+            if committed:
+                part.committed()
+            else:
+                part.rolled_back()
 
     async def _begin(self) -> None:
         self._session.coordinator.admit(self._waiter)
@@ -185,13 +204,16 @@ class Transaction:
         self._ended.exception()
 
     def _submit(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        self._check_open()
+        return self._session.submit(function)
+
+    def _check_open(self) -> None:
         if self._state is _State.EXPIRED:
             raise self._expired()
         if self._state is not _State.OPEN:
             state = str(self._state)
             metadata = {"key": self.key, "state": state}
             raise make_error("sqlite.transaction_terminal", metadata=metadata, key=self.key, state=state)
-        return self._session.submit(function)
 
     def _expire(self) -> None:
         if self._state is _State.OPEN:
@@ -213,11 +235,7 @@ class Transaction:
         self._settle(DatabaseClosedError() if future.cancelled() else future.exception())
 
     def _settle(self, error: BaseException | None) -> None:
-        if self._included is not None:
-            if error is None and self._state is _State.COMMITTED:
-                self._included.committed()
-            else:
-                self._included.rolled_back()
+        self._end_parts(committed=error is None and self._state is _State.COMMITTED)
         if error is None:
             self._ended.set_result(None)
         else:
@@ -242,7 +260,8 @@ class Transaction:
 
     def _commit_job(self, connection: sqlite3.Connection) -> None:
         try:
-            if self._steps:
+            # Code that ended the transaction by hand: COMMIT fails, and nothing may be stored on its own before that.
+            if self._steps and connection.in_transaction:
                 apply(connection, self._steps)
             self._session.run_sql(connection, "COMMIT")
         except BaseException:

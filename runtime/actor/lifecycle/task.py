@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from runtime.actor.connections.connection import Conn
     from runtime.actor.connections.sockets import ActorSocket
     from runtime.actor.database.provider import DatabaseProvider
+    from runtime.actor.joining import Join
     from runtime.actor.observer import Observer, Part
     from runtime.actor.ports import ActorIdentity, HostPort, StopReason
     from runtime.declaration.definition import ActorDefinition
@@ -284,10 +285,22 @@ class ActorTask:
         Raises:
             ActorError: actor.stopping when the generation is over: late code must not reach the next one (SLEEP-055).
         """
+        self._check_alive()
+        await self.storage.commit(ops)
+
+    async def commit_collected(self, collect: Callable[[], Sequence[Op]]) -> None:
+        """As `commit`; the rows are asked for when nothing is in their way any more."""
+        self._check_alive()
+        await self.storage.commit_collected(collect)
+
+    def joinable(self) -> Join | None:
+        """The transaction that the caller has to be part of, None nearly always (DB-029)."""
+        return self.database.joinable()
+
+    def _check_alive(self) -> None:
+        # Refused here, because a storage in this process need not look at generations.
         if self.state_name is LifecycleState.TERMINATED:
             raise make_error("actor.stopping")
-        # Refused here, because a storage in this process need not look at generations.
-        await self.storage.commit(ops)
 
     async def call_hook(self, hook: str, context: object, *args: Any, timeout: float | None, label: str) -> Any:
         """Run a hook if the definition has it, then flush state; `timeout` in seconds.

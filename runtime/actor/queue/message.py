@@ -56,7 +56,8 @@ class CompletableMessage(QueueMessage):
         Raises:
             ActorError: queue.already_completed (QUEUE-055); actor.validation_error.
         """
-        if self._completed:
+        # One that is stored again was completed in a transaction that was rolled back.
+        if self._completed and self._queue.stored(self.id) is None:
             raise make_error("queue.already_completed")
         # Marked before the write, so that a second call meanwhile is refused and does not answer the sender twice.
         self._completed = True
@@ -70,4 +71,4 @@ class CompletableMessage(QueueMessage):
     def completed(self) -> bool:
         """Whether `complete` succeeded or the message is no longer stored."""
         # Another holder may have completed it by its identity, or the inspector cleared the queue: then it holds up nobody (QUEUE-053).
-        return self._completed or self._queue.stored(self.id) is None
+        return self._queue.stored(self.id) is None

@@ -8,13 +8,15 @@ message stays where it is until it is completed, so redelivery after a sleep, a 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
+from runtime.actor.joining import JoinedRows
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
 from runtime.actor.queue.records import META_TABLE, TABLE, StoredMessage, encode_body, load_messages, load_next_id, put_next_id
-from runtime.actor.queue.waiting import abort_wait, wait_until
+from runtime.actor.queue.waiting import abort_wait, end_wait, wait_until
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
 from runtime.protocol.cbor_heads import STORED
@@ -24,8 +26,9 @@ from runtime.protocol.storable import check_storable
 from runtime.protocol.values import UNDEFINED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from runtime.actor.joining import Join
     from runtime.actor.lifecycle.abort import AbortSignal
     from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.declaration.definition import ActorDefinition
@@ -70,6 +73,10 @@ class QueueOwner(Protocol):
     async def commit(self, ops: Sequence[Op]) -> None:
         """Write one durable batch."""
 
+    def joinable(self) -> Join | None:
+        """The transaction that the caller has to be part of (DB-029)."""
+        ...
+
     def changed(self, part: Part) -> None:
         """Tell whoever watches."""
 
@@ -105,7 +112,7 @@ class MessageQueue:
         self._depth_changed()
 
     async def send(self, name: str, body: Any, *, answer: bool = False) -> StoredMessage:
-        """Store a message and wake receivers; returns when it is durable (QUEUE-003).
+        """Store a message and wake receivers; returns when it is durable (QUEUE-003), or at once from within a transaction (DB-029).
 
         `answer` registers the sender for the completion before the message becomes visible (QUEUE-061); fetch it with `answer_of`. A
         cancelled caller does not take the message back.
@@ -113,7 +120,11 @@ class MessageQueue:
         Raises:
             ActorError: queue.message_too_large, queue.full, actor.validation_error (QUEUE-010..014, QUEUE-020).
             Unstorable: Name or body cannot be kept.
+            RuntimeError: `answer` within a transaction, which would wait for its own commit.
         """
+        join = self._owner.joinable()
+        if join is not None and answer:
+            raise RuntimeError("enqueue_and_wait() inside a transaction would wait for its commit: use send() there, or wait behind it")
         check_storable(name)
         declared = self._owner.definition.queues.get(name)
         if declared is not None and declared.body is not None:
@@ -126,8 +137,12 @@ class MessageQueue:
         # Messages on their way to storage take their room already, or a burst of sends would pass the limit together.
         if len(self._messages) + self._sending >= options.max_queue_size:
             raise make_error("queue.full", limit=options.max_queue_size)
+        if join is not None:
+            join(JoinedRows(_rows(message), partial(self._sent, message), self._unsent))
         self._next_id += 1
         self._sending += 1
+        if join is not None:
+            return message
         if answer:
             # Now and not after the write: a receiver may complete the message in the turn in which it becomes visible (QUEUE-061).
             self._answers[message.id] = asyncio.get_running_loop().create_future()
@@ -155,8 +170,13 @@ class MessageQueue:
     async def take(self, messages: Sequence[StoredMessage]) -> None:
         """Remove messages for a plain receiver: invisible at once, durable on return (QUEUE-035).
 
-        A receiver that is cancelled meanwhile has not got them, so they are stored again.
+        A receiver that is cancelled meanwhile has not got them, so they are stored again. From within a transaction it returns at once:
+        they are gone with its commit, and back with its rollback (DB-029).
         """
+        join = self._owner.joinable()
+        if join is not None:
+            self._join_removal(join, messages, lambda: None)
+            return
         # Hidden before the first await: no other receiver may be given the same message while the removal is written.
         removal = self._writes.start(self._remove(self._hide(messages)))
         try:
@@ -181,6 +201,11 @@ class MessageQueue:
         if any(signal.aborted for signal in signals):
             raise make_error("actor.aborted")
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        join = self._owner.joinable()
+        if join is not None:
+            # A message from outside comes behind the transaction: a wait for one ends with it at the latest, and finds out why.
+            end = partial(end_wait, wake)
+            join(JoinedRows((), end, end))
         self._receivers[wake] = names
         removers = [signal.add_listener(lambda: abort_wait(wake)) for signal in signals]
         try:
@@ -204,7 +229,12 @@ class MessageQueue:
         check_storable(response)
         # The sender gets what a caller over the wire would get, and nothing that this actor can still change.
         copy = UNDEFINED if response is UNDEFINED else load_value(blob(response), limits=STORED)
-        if message.id in self._messages:
+        if message.id not in self._messages:
+            return
+        join = self._owner.joinable()
+        if join is not None:
+            self._join_removal(join, [message], lambda: self._answer([message], copy))
+        else:
             await self._writes.finish(self._remove_and_answer(self._hide([message]), copy))
 
     def stored(self, message_id: int) -> StoredMessage | None:
@@ -231,19 +261,24 @@ class MessageQueue:
 
     async def _store(self, message: StoredMessage) -> None:
         try:
-            await self._commit([message.put(), put_next_id(message.id + 1)])
+            await self._commit(_rows(message))
         except BaseException:
             self._answers.pop(message.id, None)
+            self._unsent()
             raise
-        else:
-            self._durable_next_id = max(self._durable_next_id, message.id + 1)
-            self._put_back([message])
-            self._owner.metrics.queue_messages_sent(1)
-        finally:
-            self._sending -= 1
-            if not self._sending:
-                # Nothing is in flight: ids of failed writes were never seen by anybody (QUEUE-003).
-                self._next_id = self._durable_next_id
+        self._sent(message)
+
+    def _sent(self, message: StoredMessage) -> None:
+        self._durable_next_id = max(self._durable_next_id, message.id + 1)
+        self._put_back([message])
+        self._owner.metrics.queue_messages_sent(1)
+        self._unsent()
+
+    def _unsent(self) -> None:
+        self._sending -= 1
+        if not self._sending:
+            # Nothing is in flight: ids of failed writes were never seen by anybody (QUEUE-003).
+            self._next_id = self._durable_next_id
 
     def _hide(self, messages: Sequence[StoredMessage]) -> Sequence[StoredMessage]:
         for message in messages:
@@ -251,17 +286,31 @@ class MessageQueue:
         self._depth_changed()
         return messages
 
+    def _join_removal(self, join: Join, messages: Sequence[StoredMessage], then: Callable[[], None]) -> None:
+        def removed() -> None:
+            self._removed(messages)
+            then()
+
+        join(JoinedRows([message.delete() for message in messages], removed, partial(self._put_back, messages)))
+        self._hide(messages)
+
     async def _remove(self, messages: Sequence[StoredMessage]) -> None:
         try:
             await self._commit([message.delete() for message in messages])
         except BaseException:
             self._put_back(messages)
             raise
+        self._removed(messages)
+
+    def _removed(self, messages: Sequence[StoredMessage]) -> None:
         for message in messages:
             self._owed.pop(message.id, None)
 
     async def _remove_and_answer(self, messages: Sequence[StoredMessage], response: Any) -> None:
         await self._remove(messages)
+        self._answer(messages, response)
+
+    def _answer(self, messages: Sequence[StoredMessage], response: Any) -> None:
         for message in messages:
             waiting = self._answers.pop(message.id, None)
             if waiting is not None and not waiting.done():
@@ -318,3 +367,7 @@ class MessageQueue:
     def _report_depth(self, depth: int) -> None:
         self._owner.metrics.queue_changed(depth - self._reported_depth)
         self._reported_depth = depth
+
+
+def _rows(message: StoredMessage) -> list[Op]:
+    return [message.put(), put_next_id(message.id + 1)]

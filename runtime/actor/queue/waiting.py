@@ -36,6 +36,12 @@ def abort_wait(future: asyncio.Future[Any]) -> None:
         future.set_exception(make_error("actor.aborted"))
 
 
+def end_wait(future: asyncio.Future[Any]) -> None:
+    """End a wait without a reason: who waited looks again."""
+    if not future.done():
+        future.set_result(None)
+
+
 def _time_out(future: asyncio.Future[Any]) -> None:
     # A message, an abort and the deadline may come in one turn of the loop; the first has settled it.
     if not future.done():

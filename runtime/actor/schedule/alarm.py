@@ -58,6 +58,7 @@ class Alarm:
         self._writes = writes
         self._pushed: int | None = None
         self._pushing: asyncio.Task[None] | None = None
+        self._setting = 0
         self.run_wake: int | None = None
 
     def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
@@ -86,11 +87,27 @@ class Alarm:
         try:
             # The alarm first: a crash in between repeats a push at the next start, the other order would lose an alarm.
             await self.tell(upcoming)
-            await self._write([Put(ACTOR_TABLE, ALARM_KEY, cbor.dumps_exact(upcoming))])
+            await self._write([self._row(upcoming)])
         except BaseException:
             # Whether it got through is unknown, also to a push that came meanwhile and went through before.
             self._pushed = UNKNOWN
             raise
+
+    async def announce(self, upcoming: int | None) -> list[Op]:
+        """As `push`, for a transaction that has to write the row: what is returned, once the control plane was told (DB-029)."""
+        # While a push is under way its row may be waiting for that transaction, so whether it got through is not known here.
+        if upcoming == self._pushed and (self._pushing is None or self._pushing.done()):
+            return []
+        self._pushed = upcoming
+        try:
+            await self._writes.finish(self.tell(upcoming))
+        except BaseException:
+            self._pushed = UNKNOWN
+            raise
+        return [self._row(upcoming)]
+
+    def _row(self, upcoming: int | None) -> Op:
+        return Put(ACTOR_TABLE, ALARM_KEY, cbor.dumps_exact(upcoming))
 
     async def tell(self, upcoming: int | None) -> None:
         """Tell the control plane, whatever it was told before."""
@@ -101,21 +118,32 @@ class Alarm:
         if epoch_ms is not None:
             epoch_ms = min(epoch_ms, LATEST_MS)
         before, self.run_wake = self.run_wake, epoch_ms
-        row: Op = Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
+        self._setting += 1
         try:
-            await self._write([row])
+            await self._write([self.run_wake_row(epoch_ms)])
         except Exception:
             # Unless it was set again meanwhile.
             if self.run_wake == epoch_ms:
                 self.run_wake = before
             raise
+        finally:
+            self._setting -= 1
 
-    def take_run_wake(self, now: int) -> list[Op]:
-        """Forget a wake time that has come; the deletion still has to be committed. Empty when none has."""
+    def run_wake_row(self, epoch_ms: int | None) -> Op:
+        """The wake time as a row."""
+        return Delete(ACTOR_TABLE, RUN_WAKE_KEY) if epoch_ms is None else Put(ACTOR_TABLE, RUN_WAKE_KEY, cbor.dumps_exact(epoch_ms))
+
+    def joined_run_wake(self, epoch_ms: int | None) -> None:
+        """A transaction has set the wake time; what others set while it was open comes behind it and stands."""
+        if not self._setting:
+            self.run_wake = epoch_ms
+
+    def take_run_wake(self, now: int) -> int | None:
+        """Forget a wake time that has come, and return it; the deletion still has to be committed. None when none has."""
         if self.run_wake is None or self.run_wake > now:
-            return []
-        self.run_wake = None
-        return [Delete(ACTOR_TABLE, RUN_WAKE_KEY)]
+            return None
+        taken, self.run_wake = self.run_wake, None
+        return taken
 
     def put_back(self, wake: int | None) -> None:
         """A wake time that was taken could not be deleted; a new one that was set meanwhile stands."""

@@ -11,15 +11,17 @@ import math
 import uuid
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from runtime import clock
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
-from runtime.actor.schedule.alarm import Alarm, AlarmOwner
+from runtime.actor.schedule.alarm import Alarm
 from runtime.actor.schedule.cron import LATEST_MS, next_run
-from runtime.actor.schedule.firing import Firing, FiringOwner
+from runtime.actor.schedule.firing import Firing
 from runtime.actor.schedule.history import Forgotten, ScheduleHistory
+from runtime.actor.schedule.hold import Hold
+from runtime.actor.schedule.joined import JoinedChanges
 from runtime.actor.schedule.records import TABLE, Schedule, deletion
 from runtime.actor.writes import Writes
 from runtime.errors import make_error
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-    from runtime.declaration.options import Options
-    from runtime.metrics.registry import ActorMetrics
+    from runtime.actor.schedule.ports import ScheduleOwner
     from runtime.storage.base import Op, Put
 
     Claimed = tuple[Schedule, Schedule | None]  # as it was, and as it stands in the book while the claim is written
@@ -39,49 +40,14 @@ CLAIM_RETRY = 0.1
 CLAIM_RETRY_LONGEST = 10.0
 
 
-class RunHandler(Protocol):
-    """The run handler, as a wake time sees it."""
-
-    @property
-    def active(self) -> bool:
-        """Whether it is at work."""
-        ...
-
-    def ensure_active(self) -> None:
-        """Start it again if it has ended."""
-
-
-class ScheduleOwner(AlarmOwner, FiringOwner, Protocol):
-    """What the schedules ask of their actor."""
-
-    @property
-    def options(self) -> Options:
-        """How many schedules there may be."""
-        ...
-
-    @property
-    def metrics(self) -> ActorMetrics:
-        """Where changes are counted."""
-        ...
-
-    @property
-    def run(self) -> RunHandler:
-        """Who is woken by a wake time."""
-        ...
-
-    def changed(self, part: Part) -> None:
-        """Tell whoever watches."""
-
-
 class ScheduleBook:
     """Every schedule of one generation, its timer and its alarm."""
 
     def __init__(self, owner: ScheduleOwner) -> None:
         self._owner = owner
-        self._items: dict[str, Schedule] = {}
+        self.items: dict[str, Schedule] = {}
         self._creating = 0
         self._unsettled: dict[object, int] = {}
-        self._hold = partial(_Hold, self._unsettled)
         self._claim_failures = 0
         self._claim_again = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -90,6 +56,7 @@ class ScheduleBook:
         self._writes = Writes(owner.log, "schedule")
         self._alarm = Alarm(owner, self._writes)
         self.history = ScheduleHistory(owner)
+        self._joined = JoinedChanges(self, self._alarm)
         self._firing = Firing(owner, self.history, self._drop)
 
     def load(self, rows: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
@@ -102,7 +69,7 @@ class ScheduleBook:
                 reason = make_error("schedule.invalid_schedule_row", schedule_id=key.decode(errors="replace"), reason=str(error))
                 self._owner.log.error("stored schedule is invalid", error=str(reason))
                 continue
-            self._items[item.id] = item
+            self.items[item.id] = item
         self._alarm.load(rows)
         self.history.load(rows)
 
@@ -110,7 +77,7 @@ class ScheduleBook:
         """Dispatch what is overdue and arm the timer; after the startup hooks (TASK-242)."""
         self._suspended = False
         self.fire_due()
-        upcoming = self._next_alarm
+        upcoming = self.next_alarm
         if not self._alarm.is_pushed(upcoming):
             # A crash may have come between a schedule and its alarm.
             self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self.sync_alarm())
@@ -142,23 +109,28 @@ class ScheduleBook:
 
     async def _create(self, item: Schedule) -> None:
         limit = self._owner.options.max_schedules
-        if item.id not in self._items and len(self._items) + self._creating >= limit:
+        known = item.id in self.items or item.id in self._joined.items
+        if not known and len(self.items) + self._creating + self._joined.created >= limit:
             raise make_error("schedule.max_schedules_exceeded", maximum=limit)
         item.check()
         row = item.put()
         # As it will be read back: what the caller does to its arguments later changes nothing (TASK-214).
         item = Schedule.load(row.key, row.value)
+        join = self._owner.joinable()
+        if join is not None:
+            await self._joined.create(join, item, row)
+            return
         # Counted while it is being written, or a burst of creations would pass the limit together (TASK-209).
         self._creating += 1
         await self._writes.finish(self._store(item, row))
 
     async def _store(self, item: Schedule, row: Put) -> None:
         try:
-            with self._hold(item.trigger_at):
+            with self.hold(item.trigger_at):
                 # The alarm first: a crash in between costs a wake for nothing, the other order would leave a schedule that wakes nobody.
                 await self.sync_alarm()
                 await self._owner.commit([row])
-                self._items[item.id] = item
+                self.items[item.id] = item
         except BaseException:
             # An alarm that is too early does no harm; it is put right with the next change at the latest.
             with contextlib.suppress(Exception):
@@ -171,35 +143,47 @@ class ScheduleBook:
 
     def pending(self) -> list[Schedule]:
         """One-shots by trigger time (TASK-208)."""
-        return sorted((item for item in self._items.values() if item.spec is None), key=lambda item: item.trigger_at)
+        return sorted((item for item in self._seen().values() if item.spec is None), key=lambda item: item.trigger_at)
 
     def recurring(self) -> list[Schedule]:
         """Recurring schedules by name."""
-        return sorted((item for item in self._items.values() if item.spec is not None), key=lambda item: item.id)
+        return sorted((item for item in self._seen().values() if item.spec is not None), key=lambda item: item.id)
 
     def find(self, item_id: str, *, recurring: bool) -> Schedule | None:
         """One schedule of that kind."""
-        item = self._items.get(item_id)
+        item = self._seen().get(item_id)
         return item if item is not None and (item.spec is not None) is recurring else None
+
+    def _seen(self) -> Mapping[str, Schedule]:
+        """Every schedule, as the caller sees it: what a transaction has made, its own code sees before the commit."""
+        if self._joined.items and self._owner.joinable() is not None:
+            return self.items | self._joined.items
+        return self.items
 
     async def remove(self, item_id: str, *, recurring: bool) -> bool:
         """Cancel; True once (TASK-208, TASK-304)."""
         if self.find(item_id, recurring=recurring) is None:
             return False
+        join = self._owner.joinable()
+        if join is not None:
+            self._joined.remove(join, item_id)
+            return True
         # Out of the book before the write: whoever cancels second gets False, and the timer can't fire it meanwhile.
-        item = self._items.pop(item_id)
-        await self._writes.finish(self._erase(item, self._hold(item.trigger_at)))
+        item = self.items.pop(item_id)
+        await self._writes.finish(self._erase(item, self.hold(item.trigger_at)))
         return True
 
-    async def _erase(self, item: Schedule, hold: _Hold) -> None:
+    async def _erase(self, item: Schedule, hold: Hold) -> None:
         # A one-shot has no history, and its id is nobody's name.
         gone = self.history.clear(item.id)
         try:
             with hold:
                 await self._owner.commit([deletion(item.id), *gone.ops])
+            # One that a transaction has made while this waited behind it.
+            self.items.pop(item.id, None)
         except BaseException:
             # Not over one of the same name that was made meanwhile.
-            self._items.setdefault(item.id, item)
+            self.items.setdefault(item.id, item)
             self.history.restore(gone)
             raise
         await self.changed()
@@ -213,7 +197,12 @@ class ScheduleBook:
             item = replace(item, last_run_at=known.last_run_at)
         await self._create(item)
         # Not before: a schedule that could not be stored keeps the history of the one that it was to replace.
-        await self._writes.finish(self._forget(self.history.trim(item.id, item.max_history)))
+        gone = self.history.trim(item.id, item.max_history)
+        join = self._owner.joinable()
+        if join is not None:
+            self._joined.forget(join, gone)
+        else:
+            await self._writes.finish(self._forget(gone))
 
     async def _forget(self, gone: Forgotten) -> None:
         """Delete fires durably; they are back when that fails, as they are in storage."""
@@ -228,12 +217,16 @@ class ScheduleBook:
 
     async def set_run_wake(self, epoch_ms: int | None) -> None:
         """Remember when the run handler must be active (RUN-012)."""
-        await self._writes.finish(self._set_run_wake(epoch_ms))
-
-    async def _set_run_wake(self, epoch_ms: int | None) -> None:
         moment = None if epoch_ms is None else min(epoch_ms, LATEST_MS)
+        join = self._owner.joinable()
+        if join is not None:
+            await self._joined.set_run_wake(join, moment)
+        else:
+            await self._writes.finish(self._set_run_wake(moment))
+
+    async def _set_run_wake(self, moment: int | None) -> None:
         try:
-            with self._hold(self._alarm.run_wake, moment):
+            with self.hold(self._alarm.run_wake, moment):
                 # As for a schedule, the alarm goes first.
                 await self.sync_alarm()
                 await self._alarm.set_run_wake(moment)
@@ -244,13 +237,14 @@ class ScheduleBook:
     def next_trigger(self) -> int | None:
         """The earliest trigger of all, epoch milliseconds."""
         # Computed and not kept: there are at most `max_schedules`, and a cached minimum would have to follow every change.
-        triggers = [item.trigger_at for item in self._items.values()]
+        # What the open transaction replaces does not fire before that has ended; the alarm counts it with the writes that are under way.
+        triggers = [item.trigger_at for item in self.items.values() if item.id not in self._joined.items]
         if self._alarm.run_wake is not None:
             triggers.append(self._alarm.run_wake)
         return min(triggers, default=None)
 
     @property
-    def _next_alarm(self) -> int | None:
+    def next_alarm(self) -> int | None:
         """The earliest trigger that storage holds or may hold, what is being written included."""
         triggers = [trigger for trigger in (self.next_trigger, *self._unsettled.values()) if trigger is not None]
         return min(triggers, default=None)
@@ -260,9 +254,17 @@ class ScheduleBook:
         self._arm()
         await self.sync_alarm()
 
+    def hold(self, *triggers: int | None) -> Hold:
+        """Have the alarm come no later than these triggers; `Hold` says how long."""
+        return Hold(self._unsettled, *triggers)
+
+    def settle(self) -> None:
+        """`changed`, by a write of its own."""
+        self._writes.start(self.changed())
+
     async def sync_alarm(self, *, cancel: bool = False) -> None:
         """Push the earliest trigger, or none on `cancel`; skipped when it equals the last pushed value."""
-        await self._alarm.push(None if cancel else self._next_alarm)
+        await self._alarm.push(None if cancel else self.next_alarm)
 
     async def drain(self) -> None:
         """Wait for writes that were started (STOP-016)."""
@@ -289,37 +291,34 @@ class ScheduleBook:
         if self._suspended:
             return
         now = clock.now_ms()
-        due = sorted((item for item in self._items.values() if item.trigger_at <= now), key=lambda item: item.trigger_at)
-        ops: list[Op] = []
+        due = sorted(
+            (item for item in self.items.values() if item.trigger_at <= now and item.id not in self._joined.items),
+            key=lambda item: item.trigger_at,
+        )
         claimed: list[Claimed] = []
         for item in due:
             moved = None
             if item.spec is None:
-                del self._items[item.id]
-                ops.append(deletion(item.id))
+                del self.items[item.id]
             else:
                 # Moved on before its action runs: however long that takes, the cadence stays (TASK-302).
                 moved = replace(item, trigger_at=next_run(item.spec, item.trigger_at, now), last_run_at=now)
-                self._items[item.id] = moved
-                ops.append(moved.put())
+                self.items[item.id] = moved
             claimed.append((item, moved))
-        before = self._alarm.run_wake
-        taken = self._alarm.take_run_wake(now)
-        wake = before if taken else None
-        ops += taken
+        wake = self._alarm.take_run_wake(now)
         # Asked now: one that is at work when its time comes is all that was wanted, also if it ends while this is being written (RUN-012).
         start_run = wake is not None and not self._owner.run.active
-        if ops:
-            hold = self._hold(wake, *(item.trigger_at for item, _ in claimed))
+        if claimed or wake is not None:
+            hold = self.hold(wake, *(item.trigger_at for item, _ in claimed))
             # Counted as work, or the actor could fall asleep between the claim and the action (TASK-211).
-            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._writes.finish(self._claim(ops, claimed, wake, start_run, now, hold)))
+            self._owner.work.spawn(WorkKind.INTERNAL_KEEP_AWAKE, self._writes.finish(self._claim(claimed, wake, start_run, now, hold)))
         self._arm()
 
-    async def _claim(self, ops: list[Op], claimed: list[Claimed], wake: int | None, start_run: bool, now: int, hold: _Hold) -> None:
+    async def _claim(self, claimed: list[Claimed], wake: int | None, start_run: bool, now: int, hold: Hold) -> None:
         """Make the claim durable, then dispatch: a crash in an action loses that fire and never repeats it (TASK-206)."""
         try:
             with hold:
-                await self._owner.commit(ops)
+                await self._owner.commit_collected(partial(self._claim_rows, claimed, wake))
         except Exception as error:
             # What storage still holds would fire once more in the next generation: nothing has fired, and all is tried again.
             self._owner.log.error("schedule claim not durable", error=repr(error))
@@ -336,11 +335,21 @@ class ScheduleBook:
             # The fires are under way whatever becomes of it (TASK-245).
             self._owner.log.error("alarm of the next schedule not pushed", error=repr(error))
 
+    def _claim_rows(self, claimed: list[Claimed], wake: int | None) -> list[Op]:
+        # Asked for when their turn has come: what a transaction has set meanwhile is newer.
+        ops = [self._alarm.run_wake_row(None)] if wake is not None and self._alarm.run_wake is None else []
+        for item, moved in claimed:
+            if moved is None:
+                ops.append(deletion(item.id))
+            elif self.items.get(item.id) is moved:
+                ops.append(moved.put())
+        return ops
+
     def _put_back(self, claimed: list[Claimed], wake: int | None) -> None:
         for item, moved in claimed:
             # Not over one that was made meanwhile, and not one that was deleted.
-            if self._items.get(item.id) is moved:
-                self._items[item.id] = item
+            if self.items.get(item.id) is moved:
+                self.items[item.id] = item
         self._alarm.put_back(wake)
         delay = min(CLAIM_RETRY_LONGEST, CLAIM_RETRY * 2**self._claim_failures)
         self._claim_failures = min(self._claim_failures + 1, 16)
@@ -349,39 +358,18 @@ class ScheduleBook:
 
     async def _drop(self, item: Schedule) -> None:
         """Delete a recurring schedule whose action no longer exists, unless it was replaced meanwhile (TASK-307)."""
-        current = self._items.get(item.id)
+        current = self.items.get(item.id)
         if current is not None and current.action == item.action:
-            del self._items[item.id]
+            del self.items[item.id]
             try:
-                with self._hold(item.trigger_at):
+                with self.hold(item.trigger_at):
                     await self._write([deletion(item.id)])
             except Exception:
                 # Its row is still there, so it is; the next fire finds out again that there is nothing to run.
-                self._items.setdefault(item.id, item)
+                self.items.setdefault(item.id, item)
                 raise
             finally:
                 await self.changed()
-
-
-class _Hold:
-    """The alarm comes no later than these triggers, from when this is made to the end of its block.
-
-    A kill while a write about them is under way may find them in storage.
-    """
-
-    __slots__ = ("_unsettled",)
-
-    def __init__(self, unsettled: dict[object, int], *triggers: int | None) -> None:
-        self._unsettled = unsettled
-        known = [trigger for trigger in triggers if trigger is not None]
-        if known:
-            unsettled[self] = min(known)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._unsettled.pop(self, None)
 
 
 def _milliseconds(value: float) -> int:

@@ -240,6 +240,11 @@ class ActorState:
 
     # Save source.
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the state changed since the last save."""
+        return self._unsaved
+
     def collect(self) -> list[Op]:
         """The state if it changed."""
         if not self._unsaved or not self._owner.definition.has_state:

@@ -7,6 +7,8 @@ together (DB-023), and one throttle bounds the commits of an actor whatever it h
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime import clock
@@ -14,12 +16,20 @@ from runtime import clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runtime.actor.joining import Join
     from runtime.declaration.options import Options
     from runtime.storage.base import Op
+
+    _Waiting = tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]  # a caller, and what it brings along
 
 
 class SaveSource(Protocol):
     """Something with rows to save."""
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there may be some."""
+        ...
 
     def collect(self) -> list[Op]:
         """The rows that changed, serialized now; they count as saved until `settled(False)`."""
@@ -46,6 +56,42 @@ class SavingOwner(Protocol):
     async def commit(self, ops: Sequence[Op]) -> None:
         """Write one durable batch."""
 
+    async def commit_collected(self, collect: Callable[[], Sequence[Op]]) -> None:
+        """Write the batch that `collect` gives when nothing is in its way any more."""
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """What one save has collected; nothing before its turn has come."""
+
+    waiting: list[_Waiting]
+    collected: list[tuple[SaveSource, list[Op]]] = field(default_factory=list)
+    broken: list[tuple[SaveSource, Exception]] = field(default_factory=list)
+    size: int = 0
+
+
+class JoinedSave:
+    """A save in the commit of a transaction that it was asked for in (DB-029): of everything that is unsaved then."""
+
+    def __init__(self, saver: StateSaver, over: Callable[[], None]) -> None:
+        self._saver = saver
+        self._over = over
+
+    def rows(self) -> list[Op]:
+        """Everything that is to be saved; raises when something of it has no stored form."""
+        return self._saver.collect()
+
+    def committed(self) -> None:
+        """It is saved."""
+        self._saver.settle(ok=True)
+        self._over()
+
+    def rolled_back(self) -> None:
+        """It is unsaved, and saved later."""
+        self._saver.settle(ok=False)
+        self._saver.request()
+        self._over()
+
 
 class StateSaver:
     """Collects from its sources and commits everything in one batch (DB-023). One save runs at a time; none overtakes another (RUN-148)."""
@@ -58,11 +104,14 @@ class StateSaver:
         self._last_save = self._loop.time()  # so that the first save of a generation is throttled like any other
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]] = []
+        self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
         # Held by each save, and by a transaction that saves by itself.
         self._turn = asyncio.Lock()
         self._collected: list[SaveSource] = []
+        # Of the save whose rows are collected and not durable yet.
+        self._settling: asyncio.Future[None] | None = None
+        self._joined: JoinedSave | None = None
         self._closed = False
         self._failures = 0
 
@@ -99,6 +148,23 @@ class StateSaver:
         self._waiting.append((waiter, extra))
         self._start()
         await asyncio.shield(waiter)
+
+    async def save_with(self, join: Join) -> None:
+        """Save what is unsaved in the commit of a transaction; returns before that (DB-029).
+
+        Raises:
+            Exception: The transaction has ended.
+        """
+        # A save that is past the gate of transactions is before this one, and its sources can follow one batch at a time.
+        while self._settling is not None:
+            await asyncio.wait({self._settling})
+        if self._joined is None:
+            joined = JoinedSave(self, self._leave)
+            join(joined)
+            self._joined = joined
+
+    def _leave(self) -> None:
+        self._joined = None
 
     async def idle(self) -> None:
         """Wait until no save is running (STOP-016)."""
@@ -172,31 +238,46 @@ class StateSaver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        # One source that can't be serialized keeps no other from being written; the rows that callers brought along belong to a whole save.
-        collected, broken = self._collect()
-        ops = [op for _, rows in collected for op in rows]
-        failure = broken[0][1] if broken else None
-        if failure is None:
-            waiting = [(waiter, extra) for waiter, extra in waiting if self._bring(ops, waiter, extra)]
+        batch = _Batch(waiting)
+        failure: Exception | None = None
         refused: list[SaveSource] = []
         try:
-            if ops:
-                await self._owner.commit(ops)
+            # Behind a transaction the rows are collected late: those that it saves itself must not be overwritten with older ones.
+            if any(source.unsaved for source in self._sources) or any(extra is not tuple for _, extra in waiting):
+                await self._owner.commit_collected(partial(self._rows, batch))
+            failure = batch.broken[0][1] if batch.broken else None
         except Exception as error:
             failure = error
-            refused = await self._one_by_one(collected, len(ops))
-        for source, _ in collected:
+            refused = await self._one_by_one(batch.collected, batch.size)
+        for source, _ in batch.collected:
             source.settled(source not in refused)
-        for source, _ in broken:
+        for source, _ in batch.broken:
             source.settled(False)
+        self._settled()
         if failure is not None:
-            self._failed(failure, waiting)
+            self._failed(failure, batch.waiting)
             return
         self._last_save = self._loop.time()
         self._failures = 0
-        for waiter, _ in waiting:
+        for waiter, _ in batch.waiting:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _rows(self, batch: _Batch) -> list[Op]:
+        """Everything that is to be saved now."""
+        # One source that can't be serialized keeps no other from being written; the rows that callers brought along belong to a whole save.
+        batch.collected, batch.broken = self._collect()
+        ops = [op for _, rows in batch.collected for op in rows]
+        if not batch.broken:
+            batch.waiting = [(waiter, extra) for waiter, extra in batch.waiting if self._bring(ops, waiter, extra)]
+        batch.size = len(ops)
+        self._settling = self._loop.create_future()
+        return ops
+
+    def _settled(self) -> None:
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            settling.set_result(None)
 
     def _collect(self) -> tuple[list[tuple[SaveSource, list[Op]]], list[tuple[SaveSource, Exception]]]:
         """The rows of the sources that have some, and what the others raised."""
@@ -234,7 +315,7 @@ class StateSaver:
             return False
         return True
 
-    def _failed(self, error: Exception, waiting: list[tuple[asyncio.Future[None], Callable[[], Sequence[Op]]]]) -> None:
+    def _failed(self, error: Exception, waiting: list[_Waiting]) -> None:
         self._owner.log.error("actor state save failed", error=repr(error))
         for waiter, _ in waiting:
             if not waiter.done():

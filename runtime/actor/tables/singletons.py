@@ -80,6 +80,10 @@ SINGLETONS = {
     (ACTOR_TABLE, ALARM_KEY): Singleton(*_column("last_pushed_alarm"), _value, cbor.dumps_exact),
     (ACTOR_TABLE, RUN_WAKE_KEY): Singleton(*_column("run_wake"), _value, cbor.dumps_exact),
     (QUEUE_META, NEXT_ID): Singleton(
-        *_column("queue_next_id", "1"), lambda row: (int.from_bytes(row, "big"),), lambda number: int(number).to_bytes(8, "big")
+        # Never back: a send that waits behind a transaction is stored after one of a higher id that was made in it (QUEUE-002).
+        "UPDATE _rivet_runtime SET queue_next_id = max(coalesce(queue_next_id, 1), ?)",
+        *_column("queue_next_id", "1")[1:],
+        lambda row: (int.from_bytes(row, "big"),),
+        lambda number: int(number).to_bytes(8, "big"),
     ),
 }

@@ -14,9 +14,11 @@ class Queue:
         self.messages, self.completed, self.error, self.held = {7: STORED}, [], None, None
 
     async def complete(self, message, response):
+        self.messages.pop(message.id)
         if self.held is not None:
             await self.held.wait()
         if self.error is not None:
+            self.messages[message.id] = message
             raise self.error
         self.completed.append((message.id, response))
 

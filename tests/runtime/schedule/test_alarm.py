@@ -57,9 +57,9 @@ async def test_the_wish_of_the_run_handler_is_durable_until_it_comes():
     await alarm.set_run_wake(100)
     following, owner = build(owner.batches)
     assert following.run_wake == 100
-    assert following.take_run_wake(99) == []
-    [deletion] = following.take_run_wake(100)
-    await owner.commit([deletion])
+    assert following.take_run_wake(99) is None
+    assert following.take_run_wake(100) == 100
+    await owner.commit([following.run_wake_row(None)])
     assert following.run_wake is None
     assert build(owner.batches)[0].run_wake is None
 

@@ -13,6 +13,10 @@ class Source:
     def __init__(self, name):
         self.name, self.dirty, self.outcomes = name, False, []
 
+    @property
+    def unsaved(self):
+        return bool(self.dirty)
+
     def collect(self):
         if isinstance(self.dirty, Exception):
             raise self.dirty

@@ -149,6 +149,11 @@ class ConnStore:
         self._dirty[conn.id] = conn
         self._request_save(within)
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is anything dirty or removed."""
+        return bool(self._dirty or self._removed)
+
     def collect(self) -> list[Op]:
         """The rows of everything dirty and removed; removal wins."""
         batch = self._batch = _Batch(removed=self._removed)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from runtime.http import Request
 
 STOPPED_REASON = "actor.stopped"
+MAX_WAITING = 65_535
+"""Messages of either side that may wait in one socket: empty ones take no room. As many as a gateway keeps (ENGINE-143)."""
 
 _unhandled = LimitedLog.of_faults(structlog.get_logger(__name__), "client message could not be handled")
 
@@ -109,7 +111,7 @@ class EngineSocket:
         if sink is not None and not self._held and not self._inbox:
             self._hand_over(sink, index, data)
             return
-        if self._makes_room(byte_size(data)):
+        if self._makes_room(len(self._inbox), byte_size(data)):
             self._inbox.append((index, data))
 
     def disconnected(self, code: int | None, reason: str | None) -> None:
@@ -183,7 +185,7 @@ class EngineSocket:
         message = SocketMessage(raw, binary)
         if self._opened:
             self._tell(message)
-        elif self._makes_room(len(raw)):
+        elif self._makes_room(len(self._early), len(raw)):
             self._early.append(message)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -281,8 +283,8 @@ class EngineSocket:
             _unhandled.report(actor_id=self.actor_id, exc_info=error)
             self.fail(make_error("core.internal_error"))
 
-    def _makes_room(self, size: int) -> bool:
-        if not self._waiting.has_room(size):
+    def _makes_room(self, number: int, size: int) -> bool:
+        if number >= MAX_WAITING or not self._waiting.has_room(size):
             self._overflow()
             return False
         self._waiting.add(size)

@@ -9,6 +9,7 @@ from runtime.actor.connections.sockets import ActorSocket, SocketState
 from runtime.errors import make_error
 from runtime.gateway.room import Room
 from runtime.hosting.engine.protocol.tunnel import SocketAck, SocketClose, SocketMessage, SocketOpen, SocketOpened
+from runtime.hosting.engine.tunnel import engine_socket
 from runtime.hosting.engine.tunnel.arrivals import upgrade_of
 from runtime.hosting.engine.tunnel.engine_socket import EngineSocket
 from runtime.http import Request
@@ -236,6 +237,15 @@ def test_what_waits_is_bounded(fill):
     fill(parts.socket)
     assert parts.link.kinds()[-1] == SocketClose(1011, "guard.websocket_pending_limit_reached#")
     assert (room.taken, room.behind, parts.socket.pending_indexes()) == (0, set(), [])
+
+
+def test_empty_messages_are_bounded_in_number(monkeypatch):
+    monkeypatch.setattr(engine_socket, "MAX_WAITING", 2)
+    parts = Parts()
+    for index in (1, 2, 3):
+        assert not parts.socket.closed
+        parts.socket.receive(index, "")
+    assert parts.link.kinds()[-1] == SocketClose(1011, "guard.websocket_pending_limit_reached#")
 
 
 def test_when_all_have_too_much_the_one_with_most_goes():

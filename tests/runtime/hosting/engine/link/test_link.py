@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from runtime.hosting.engine.link.settings import Settings
 from runtime.hosting.engine.ports import LinkLostError, RefusedError
 from runtime.hosting.engine.protocol import lives, pages
 from runtime.hosting.engine.protocol.messages import AckCommands, Events, Metadata, PagesRequest, Stopping
-from runtime.hosting.engine.protocol.tunnel import ResponseStart, SocketMessage, TunnelMessage
+from runtime.hosting.engine.protocol.tunnel import RequestStart, ResponseStart, SocketMessage, TunnelMessage
 from tests.runtime.hosting.engine.fake_engine import FakeEngine, NextCommit
 from tests.runtime.hosting.engine.link.recorder import Recorder
 
@@ -58,6 +59,7 @@ async def test_metadata_comes_first_and_the_handshake_says_who_it_is(engine, hea
     assert isinstance(first.message, Metadata)
     assert first.message.metadata == '{"runtime": "x"}'
     assert list(first.message.names) == ["counter"]
+    await engine.until(lambda: engine.farewells)
     assert engine.farewells == [(1000, "envoy.shutdown")]
 
 
@@ -213,3 +215,98 @@ async def test_draining_moves_actors_and_their_last_events_are_written_before_th
     await engine.until(lambda: engine.farewells)
     assert engine.actors["a"].stopped == STOPPED.state
     assert engine.farewells == [(1000, "envoy.shutdown")]
+
+
+async def test_commands_that_are_given_again_are_not_done_again(engine, heard):
+    engine.replays_all = True
+    async with linked(engine, heard) as link:
+        engine.start("a")
+        await engine.until(lambda: heard.of("start"))
+        link.event(("a", 1), RUNNING)
+        engine.drop()
+        await engine.until(lambda: engine.sessions == 2 and link.health.healthy)
+        engine.stop("a")
+        await engine.until(lambda: heard.of("stop"))
+        link.event(("a", 1), STOPPED)
+        engine.drop()
+        await engine.until(lambda: engine.sessions == 3 and link.health.healthy)
+        engine.start("b")
+        await engine.until(lambda: ("start", ("b", 1)) in heard.heard)
+    assert [one[:2] for one in heard.heard] == [("start", ("a", 1)), ("stop", ("a", 1)), ("start", ("b", 1))]
+
+
+async def test_the_end_of_a_generation_reaches_an_engine_that_restarted(engine, heard):
+    async with linked(engine, heard) as link:
+        engine.start("a")
+        await engine.until(lambda: heard.of("start"))
+        link.event(("a", 1), RUNNING)
+        await engine.wait_for_events("a")
+        engine.shut_down()
+        await engine.until(lambda: not link.health.healthy)
+        link.event(("a", 1), STOPPED)
+        engine.listen()
+        await engine.until(lambda: engine.actors["a"].stopped)
+        engine.start("a")
+        await engine.until(lambda: ("start", ("a", 2)) in heard.heard)
+        before = len(engine.events())
+        engine.close()
+        await engine.until(lambda: engine.sessions == 3 and link.health.healthy)
+        assert len(engine.events()) == before
+
+
+async def test_requests_are_refused_while_the_loop_is_blocked_and_too_much_waits(engine, heard):
+    settings = dataclasses.replace(FAST, incoming_bytes=10_000)
+    async with linked(engine, heard, settings) as link:
+        engine.start("a")
+        await engine.until(lambda: heard.of("start"))
+        link.event(("a", 1), RUNNING)
+        requests = [engine.http("a", "POST", "/", body=b"x" * 1000) for _ in range(20)]
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline and not any(engine.messages_of(requests[-1])):
+            time.sleep(0.002)  # noqa: ASYNC251 - this is what is tested
+        assert engine.messages_of(requests[-1])[0].kind.status == 503
+        await engine.until(lambda: [one for one in heard.of("tunnel") if isinstance(one[1].kind, RequestStart)])
+        taken = [one[1] for one in heard.of("tunnel") if isinstance(one[1].kind, RequestStart)]
+        assert 1 <= len(taken) < 20
+        assert engine.sessions == 1
+
+
+async def test_a_link_that_looks_for_its_engine_closes_at_once(engine, heard):
+    async with linked(engine, heard, dataclasses.replace(FAST, backoff=10.0)) as link:
+        engine.shut_down()
+        await engine.until(lambda: not link.health.healthy)
+        waiting = asyncio.create_task(asyncio.to_thread(link.commit_pages, commit()))
+        await asyncio.sleep(0.02)
+        began = time.monotonic()
+        await link.close()
+        assert time.monotonic() - began < 0.5
+        with pytest.raises(LinkLostError):
+            await waiting
+        with pytest.raises(LinkLostError):
+            await link.put("a", b"", b"")
+        link.event(("a", 1), STOPPED)
+        link.tunnel(TunnelMessage(engine.new_request(), SocketMessage(b"", binary=True)))
+
+
+async def test_a_fault_in_the_link_is_one_bad_connection(engine, heard, monkeypatch):
+    async with linked(engine, heard) as link:
+        with monkeypatch.context() as patch:
+            patch.setattr(link._conversation, "receive", lambda *_: 1 // 0)
+            await engine.until(lambda: engine.sessions >= 2)
+        await engine.until(lambda: link.health.healthy)
+        assert not heard.of("evicted")
+
+
+async def test_texts_are_no_messages(engine, heard):
+    async with linked(engine, heard):
+        engine.send_raw("hello")
+        pongs = len(engine.pongs)
+        await engine.until(lambda: len(engine.pongs) > pongs + 1)
+        assert engine.sessions == 1
+
+
+async def test_before_it_is_opened_a_link_knows_the_usual_limits_and_is_ill(heard):
+    link = EnvoyLink("http://127.0.0.1:9", "n", "p", names=[], listener=heard)
+    assert link.limits.envoy_lost_threshold == 15_000
+    assert not link.health.healthy
+    await link.close()
