@@ -76,6 +76,9 @@ class Session:
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
+            # When it ended by a fault of ours, the other side does not know yet.
+            self._socket.transport.abort()
+            await self._socket.wait_closed()
         if self._cut is not None:
             return Farewell(None, self._cut)
         return Farewell(self._socket.close_code, self._socket.close_reason or "")
