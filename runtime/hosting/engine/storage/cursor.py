@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runtime.hosting.engine.storage.translation import reraise
@@ -21,6 +22,8 @@ Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _CHANGING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?:insert|update|delete|replace)\b", re.IGNORECASE | re.DOTALL)
 _NOTHING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
+_CACHED = 2000
+"""Characters of texts that are remembered; a longer one is mostly one with its values inside, which never comes again."""
 _ANSWERS = {answer: name for name, answer in FIXED.items()}
 _NO_ROWS: Iterator[Row] = iter(())
 
@@ -31,9 +34,12 @@ class EngineCursor:
     So a statement that changes something and returns rows is through when its last row was fetched.
     """
 
-    arraysize = 1
+    __slots__ = (
+        "_ahead", "_begun", "_changing", "_cursor", "_rows", "_sql", "arraysize", "connection", "description", "lastrowid", "rowcount"
+    )  # fmt: skip
 
     def __init__(self, connection: EngineConnection) -> None:
+        self.arraysize = 1
         self.connection = connection
         self.description: Description | None = None
         self.lastrowid: int | None = None
@@ -117,7 +123,14 @@ class EngineCursor:
 
     def fetchall(self) -> list[Row]:
         """All rows that are left."""
-        return list(self)
+        if self._ahead is None:
+            return []
+        try:
+            rows = [self._ahead, *self._rows]
+        except BaseException as error:
+            self._fail(error)
+        self._through()
+        return rows
 
     def close(self) -> None:
         """Let the statement go."""
@@ -138,22 +151,19 @@ class EngineCursor:
             self.close()
         self.connection.check(sql)
         self.description, self._sql, self._begun = None, sql, False
-        self._changing = _CHANGING.match(sql) is not None
+        self._changing = _changes(sql) if len(sql) <= _CACHED else _changes.__wrapped__(sql)
         self.rowcount = 0 if self._changing else -1
 
     def _before(self, cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
         # What follows is blank, which apsw runs, too.
         if self._begun:
             return True
-        self._begun = not _is_blank(sql)
-        if not _is_blank(self._sql[len(sql) :]):
+        if len(sql) != len(self._sql) and not _is_blank(self._sql[len(sql) :]):
             raise sqlite3.ProgrammingError("You can only execute one statement at a time.")
         columns = cursor.get_description()
         if columns:
-            names = [column[0] for column in columns]
-            if names[0] in _ANSWERS and sql.lstrip()[:6].lower() == "pragma":
-                names = [_ANSWERS[names[0]]]
-            self.description = tuple((name, None, None, None, None, None, None) for name in names)
+            self.description = _described(columns, sql.lstrip()[:6].lower() == "pragma" if columns[0][0] in _ANSWERS else False)
+        self._begun = bool(columns) or not _is_blank(sql)
         return True
 
     def _step(self) -> None:
@@ -162,15 +172,29 @@ class EngineCursor:
         except BaseException as error:
             self._fail(error)
         if self._ahead is None and self._rows is not _NO_ROWS:
-            self._rows = _NO_ROWS
-            if self._changing:
-                self.rowcount = self.connection.raw.changes()
+            self._through()
+
+    def _through(self) -> None:
+        self._ahead, self._rows = None, _NO_ROWS
+        if self._changing:
+            self.rowcount = self.connection.raw.changes()
 
     def _fail(self, error: BaseException) -> None:
         # Not left to the collector: an open statement keeps VACUUM and others away.
         self.close()
         self.connection.undo()
         reraise(error)
+
+
+@lru_cache(maxsize=256)
+def _changes(sql: str) -> bool:
+    return _CHANGING.match(sql) is not None
+
+
+@lru_cache(maxsize=256)
+def _described(columns: tuple[tuple[str, ...], ...], answer: bool) -> Description:
+    names = [_ANSWERS[column[0]] if answer else column[0] for column in columns]
+    return tuple((name, None, None, None, None, None, None) for name in names)
 
 
 def _is_blank(sql: str) -> bool:
