@@ -65,9 +65,9 @@ class EngineConnection:
             self.raw.execute(f"PRAGMA {pragma}").fetchall()
         VFS.seal(self._name)
 
-    def check(self, sql: str) -> None:
-        """Raise what ended the generation, if something did; what is open can still be rolled back."""
-        if self._pages.dead is not None and not sql.upper().startswith("ROLLBACK"):
+    def check(self) -> None:
+        """Raise what ended the generation, if something did; with it the transaction that was open has ended."""
+        if self._pages.dead is not None:
             raise self._pages.dead
 
     def undo(self) -> None:

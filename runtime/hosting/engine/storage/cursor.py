@@ -149,7 +149,7 @@ class EngineCursor:
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
         if self._cursor is not None:
             self.close()
-        self.connection.check(sql)
+        self.connection.check()
         self.description, self._sql, self._begun = None, sql, False
         self._changing = _changes(sql) if len(sql) <= _CACHED else _changes.__wrapped__(sql)
         self.rowcount = 0 if self._changing else -1

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
 
 BUDGET = 50_000
 """Pages of all databases of a process together: 200 MiB. The engine's own client keeps as many for one database."""
@@ -50,8 +50,8 @@ class PageCache:
             self._pages.move_to_end(number)
         return page
 
-    def put(self, pages: Mapping[int, bytes], keep: Container[int] = ()) -> None:
-        """Take pages in, and drop others except those in `keep`."""
+    def put(self, pages: Mapping[int, bytes]) -> None:
+        """Take pages in, and drop others."""
         before = len(self._pages)
         for number, page in pages.items():
             self._pages[number] = page
@@ -60,7 +60,7 @@ class PageCache:
         surplus = min(self._budget.used - self._budget.limit, len(self._pages) - self._budget.at_least)
         if surplus > 0:
             # Those that were just taken in are at the end, and whoever asked for them reads them next.
-            victims = [number for number in self._pages if number not in keep and number not in pages][:surplus]
+            victims = [number for number in self._pages if number not in pages][:surplus]
             self._drop(victims)
 
     def cut(self, size: int) -> None:

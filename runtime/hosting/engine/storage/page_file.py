@@ -48,7 +48,6 @@ class PageFile:
         self._clean = PageCache(budget)
         self._dirty: dict[int, bytes] = {}
         self._committed_size = 0
-        self._rolling_back = False
         self.size = 0
         self.undone = False
 
@@ -102,11 +101,10 @@ class PageFile:
             CommitTooLargeError: The engine takes no such commit; nothing was written (DB-321, ENGINE-179).
             PagesError: It could not be written, see `RemotePages.commit`.
         """
-        self._rolling_back = False
         # Written while the engine's page was not at hand: after a rollback it may be the same.
         unknown = [number for number in self._dirty if number <= self._committed_size and number not in self._clean]
         if unknown:
-            self._clean.put(self._remote.read(unknown), keep=self._dirty)
+            self._clean.put(self._remote.read(unknown))
             for number in unknown:
                 if self._dirty[number] == self._clean.get(number):
                     del self._dirty[number]
@@ -134,7 +132,7 @@ class PageFile:
         page = self._dirty.get(number) or self._clean.get(number)
         if page is None and number <= self._committed_size:
             wanted = range(number, min(number + PREFETCH, self._committed_size + 1))
-            self._clean.put(self._remote.read([each for each in wanted if each not in self._clean]), keep=self._dirty)
+            self._clean.put(self._remote.read([each for each in wanted if each not in self._clean]))
             page = self._clean.get(number)
         return page or _EMPTY
 
@@ -144,14 +142,13 @@ class PageFile:
 
     def _change(self, number: int, page: bytes) -> None:
         # Never kept twice: what a rollback writes back must not count as a change.
-        if self._clean.get(number) == page and number <= self._committed_size:
+        if self._clean.get(number) == page:
             self._dirty.pop(number, None)
-        elif number in self._dirty or len(self._dirty) < MOST_AHEAD or self._rolling_back:
+        elif number in self._dirty or len(self._dirty) < MOST_AHEAD:
             self._dirty[number] = page
         else:
-            # What SQLite does next is to write the old content back.
+            # What SQLite does next is to write the old content back, which changes nothing.
             self._revert()
-            self._rolling_back = True
             raise CommitTooLargeError
         self.size = max(self.size, number)
 

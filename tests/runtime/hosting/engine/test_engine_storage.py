@@ -3,6 +3,7 @@
 import pytest
 
 from runtime import Actor, ActorError, Options, action, raw_database
+from runtime.actor.database.bootstrap import bootstrap
 from runtime.actor.tables import layout
 from tests.runtime.hosting.engine.support import EngineWorld, opened
 
@@ -105,6 +106,19 @@ async def test_a_first_start_is_one_commit_before_its_hooks():
         assert tables.head is None
         assert all(commit.generation == 1 for commit in world.pages.committed)
         assert len(later) <= 2
+
+
+async def test_a_database_without_rows_gets_them():
+    async with EngineWorld(Plain) as world:
+        world.pages.generations[world.actor_id] = 1
+        connection = opened(world.pages, actor_id=world.actor_id)
+        bootstrap(connection)
+        assert not layout.holds_rows(connection)
+        connection.close()
+        await world.start()
+        await world.call("fill")
+        await world.restart()
+        assert await world.call("look") == FILLED
 
 
 async def test_another_generation_ends_this_one():

@@ -10,6 +10,8 @@ from runtime.actor.database.handles.page_limit import CommitTooLargeError
 from runtime.hosting.engine.protocol.pages import Refused
 from runtime.hosting.engine.storage.errors import FencedError, PagesError
 from runtime.hosting.engine.storage.page_cache import PageBudget, PageCache
+from runtime.hosting.engine.storage.page_file import MOST_AHEAD, PAGE, PageFile
+from runtime.hosting.engine.storage.vfs import VFS
 from tests.runtime.hosting.engine.fake_pages import FakePages
 from tests.runtime.hosting.engine.support import opened
 
@@ -233,7 +235,13 @@ def test_a_fence_ends_the_generation(pages, refused):
     assert durable(pages) == []
 
 
-def test_a_dead_one_still_rolls_back(pages, connection):
+def test_a_commit_of_somebody_else_is_not_taken_for_an_own_one(pages, connection):
+    pages.heads["a"] += 1000
+    with pytest.raises(FencedError, match="head_fence_mismatch"):
+        connection.execute("INSERT INTO t VALUES (1, 1)")
+
+
+def test_a_death_ends_the_open_transaction(pages, connection):
     connection.execute("INSERT INTO t VALUES (1, zeroblob(900000))")
     connection.close()
     again = opened(pages)
@@ -242,8 +250,10 @@ def test_a_dead_one_still_rolls_back(pages, connection):
     pages.generations["a"] = 2
     with pytest.raises(FencedError):
         again.execute("SELECT sum(length(hex(v))) FROM t").fetchall()
-    again.rollback()
     assert not again.in_transaction
+    again.rollback()
+    with pytest.raises(FencedError):
+        again.execute("ROLLBACK")
     again.close()
 
 
@@ -286,6 +296,93 @@ def test_pages_are_read_64_at_a_time_and_kept(pages, connection):
     again.close()
 
 
+def test_a_refused_change_of_all_pages_leaves_them(pages):
+    connection = opened(pages, budget=PageBudget(0, 4))
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+    for number in range(10):
+        connection.execute("INSERT INTO t VALUES (?, zeroblob(?))", (number, 300 * PAGE))
+    connection.execute("PRAGMA cache_size = 10")
+    for sql in ("UPDATE t SET v = randomblob(length(v))", "INSERT INTO t SELECT id + 10, v FROM t"):
+        with pytest.raises(CommitTooLargeError):
+            connection.execute(sql)
+        assert not connection.in_transaction
+        assert connection.execute("SELECT count(*) FROM t WHERE v = zeroblob(?)", (300 * PAGE,)).fetchall() == [(10,)]
+    connection.execute("DELETE FROM t WHERE id = 3")
+    assert durable(pages, "SELECT count(*) FROM t") == [(9,)]
+    connection.close()
+
+
+@pytest.fixture
+def file(pages):
+    """One without SQLite, of ten pages, that keeps two."""
+    file = PageFile(pages, "a", 1, PageBudget(0, 2))
+    file.open()
+    file.write(b"".join(page(number) for number in range(1, 11)), 0)
+    file.sync()
+    return file
+
+
+def page(number):
+    return bytes([number]) * 28 + (10).to_bytes(4, "big") + bytes(PAGE - 32)
+
+
+def test_the_old_content_of_a_page_that_was_dropped_is_no_change(pages, file):
+    file.read(PAGE, 5 * PAGE)
+    file._clean.clear()
+    file.write(page(3), 2 * PAGE)
+    file.sync()
+    assert len(pages.committed) == 1
+    file._clean.clear()
+    file.write(page(3), 2 * PAGE)
+    file.write(page(99), 3 * PAGE)
+    file.sync()
+    assert [[found.number for found in commit.pages] for commit in pages.committed[1:]] == [[4]]
+
+
+def test_parts_of_pages_and_the_end(file):
+    assert file.read(PAGE, 10 * PAGE) == b""
+    assert file.read(16, 24) == page(1)[24:40]
+    assert file.read(2 * PAGE, PAGE) == page(2) + page(3)
+    assert file.read(2 * PAGE, 9 * PAGE) == page(10)
+    file.write(b"xyz", PAGE - 1)
+    assert file.read(4, PAGE - 2) == page(1)[-2:-1] + b"xyz"
+
+
+def test_what_was_cut_off_reads_as_nothing_when_it_is_there_again(pages, file):
+    file.read(PAGE, 6 * PAGE)
+    file.truncate(5 * PAGE)
+    file.sync()
+    file.write(page(9), 8 * PAGE)
+    file.sync()
+    assert (pages.sizes["a"], file.read(PAGE, 6 * PAGE), file.read(PAGE, 8 * PAGE)) == (9, bytes(PAGE), page(9))
+
+
+def test_changes_are_held_within_bounds_and_dropped_as_a_whole(pages, file):
+    with pytest.raises(CommitTooLargeError):
+        for number in range(MOST_AHEAD + 1):
+            file.write(page(1 + number % 250), (20 + number) * PAGE)
+    assert (file.size, file.undone) == (10, True)
+    file.sync()
+    assert len(pages.committed) == 1
+    file.truncate(8 * PAGE)
+    pages.failures["commit"].append(BUSY)
+    with pytest.raises(PagesError):
+        file.sync()
+    assert (file.size, pages.sizes["a"]) == (10, 10)
+
+
+def test_a_closed_one_leaves_nothing(pages):
+    budget, files = PageBudget(), len(VFS._files)
+    connection = opened(pages, budget=budget)
+    connection.execute("CREATE TABLE t (a)")
+    assert budget.used
+    connection.close()
+    pages.failures["get"].append(BUSY)
+    with pytest.raises(PagesError):
+        opened(pages, budget=budget)
+    assert (budget.used, len(VFS._files)) == (0, files)
+
+
 def test_the_budget_is_shared_and_given_back(pages):
     budget = PageBudget(10, 2)
     first, second = PageCache(budget), PageCache(budget)
@@ -293,8 +390,8 @@ def test_the_budget_is_shared_and_given_back(pages):
     assert first.get(0) == b""
     second.put(dict.fromkeys(range(8), b""))
     assert (len(first), len(second), budget.used) == (8, 8, 16)
-    second.put({9: b""}, keep={0})
-    assert (len(second), 0 in second, 9 in second) == (2, True, True)
+    second.put({9: b""})
+    assert (len(second), 7 in second, 9 in second) == (2, True, True)
     first.put({9: b""})
     assert 0 in first
     assert 1 not in first
