@@ -109,16 +109,17 @@ async def _checks(target: Target, endpoint: Endpoint, names: Sequence[str], need
         # Stage by stage; within one, side by side, as most of a check is waiting for the target.
         found: list[Finding] = []
         for stage in stages:
-            found += await asyncio.gather(*(_guarded(what, check) for what, check in stage.items()))
+            found += await asyncio.gather(*(_guarded(what, check, target.time_scale) for what, check in stage.items()))
     return found
 
 
-async def _guarded(what: str, check: _Check) -> Finding:
+async def _guarded(what: str, check: _Check, time_scale: float) -> Finding:
+    limit = PATIENCE * 3 * time_scale
     try:
-        async with asyncio.timeout(PATIENCE * 3):
+        async with asyncio.timeout(limit):
             health, text = await check()
     except TimeoutError:
-        return Finding(what, Health.BAD, f"not done within {PATIENCE * 3:g} s")
+        return Finding(what, Health.BAD, f"not done within {limit:g} s")
     # Whatever it is: one check that fails in a way nobody foresaw must not take the others with it.
     except Exception as error:
         return Finding(what, Health.BAD, f"{type(error).__name__}: {error}")
