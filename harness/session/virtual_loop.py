@@ -80,13 +80,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         pool = executor or self._pool()
         self.jobs += 1
         try:
-            job = pool.submit(func, *args)
+            job: concurrent.futures.Future[Any] = pool.submit(func, *args)
         except BaseException:
             self.jobs -= 1
             raise
-        future = asyncio.wrap_future(job, loop=self)
-        # Added after the callback that completes `future`, so the clock stays until that completion is queued.
-        job.add_done_callback(self._job_done)
+        future: asyncio.Future[Any] = self.create_future()
+        future.add_done_callback(lambda ended: job.cancel() if ended.cancelled() else None)
+
+        def done() -> None:
+            self.jobs -= 1
+            _copy(job, future)
+
+        def tell(_: object) -> None:
+            # The loop may be closed already: then nobody asks for the result any more.
+            with contextlib.suppress(RuntimeError):
+                self.call_soon_threadsafe(done)
+
+        # One message for the result and for the clock, as each wakes the loop through a socket.
+        job.add_done_callback(tell)
         return future
 
     def _pool(self) -> concurrent.futures.Executor:
@@ -95,14 +106,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             pool = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="virtual")
             self._default_executor = pool
         return pool
-
-    def _job_done(self, _: object) -> None:
-        def done() -> None:
-            self.jobs -= 1
-
-        # The loop may be closed already: then nobody asks for the count any more.
-        with contextlib.suppress(RuntimeError):
-            self.call_soon_threadsafe(done)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """As in asyncio; the clock stands still while the connection is being made."""
@@ -120,6 +123,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _start_serving(self, protocol_factory: Any, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         self.loopback.listen(sock)
         super()._start_serving(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+
+
+def _copy(job: concurrent.futures.Future[Any], future: asyncio.Future[Any]) -> None:
+    if future.done():
+        return
+    if job.cancelled():
+        future.cancel()
+    elif (error := job.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(job.result())
 
 
 class _VirtualSelector(selectors.DefaultSelector):
