@@ -14,7 +14,9 @@ from harness.session.heap import Heap
 def session_heap():
     """The session that runs these tests has set its own aside, and there is one heap."""
     frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
     yield
+    gc.unfreeze()
     if frozen:
         gc.freeze()
 
@@ -53,4 +55,17 @@ def test_bringing_back_twice_is_bringing_back_once():
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+    assert gc.get_threshold() == thresholds
+
+
+def test_what_a_fork_server_set_aside_stays_aside():
+    knot = Knot()
+    there = weakref.ref(knot)
+    gc.freeze()
+    del knot
+    heap, thresholds = Heap(), gc.get_threshold()
+    heap.set_aside()
+    heap.bring_back()
+    gc.collect()
+    assert there() is not None
     assert gc.get_threshold() == thresholds

@@ -13,6 +13,7 @@ forks with it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -28,7 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from anyio.lowlevel import checkpoint
 
+from client.transport import certificates
 from harness.run.lanes.arguments import INI, PLUGINS
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ class ForkServer:
             # What cannot be imported says so in the lane, as it would without a server.
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
+        gc.freeze()
         # After the preload, as it is what starts threads: a lock that one of them holds would stay locked in the fork for ever.
         if _threads() > 1:
             _say(report, UNSAFE)
@@ -174,6 +178,9 @@ def _warm_up() -> None:
         contextlib.redirect_stderr(nothing),
     ):
         pytest.main([*plugins, *flags, f"--rootdir={empty}", empty])
+    # What the first request of every lane would load again: the trusted certificates, and what httpcore asks for its locks.
+    certificates()
+    asyncio.run(checkpoint())
 
 
 def main(arguments: Sequence[str]) -> None:
