@@ -9,7 +9,7 @@ that happen to be started within a callback are not its doing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,3 +88,12 @@ def joinable(gate: object) -> Join | None:
     """The transaction behind this gate from whose callback this is called; None from anywhere else."""
     inside = INSIDE.get()
     return None if inside is None else inside.of(gate)
+
+
+def outside() -> Context | None:
+    """A context for what the runtime starts by itself, where that is called from within a callback; None where the one of now will do."""
+    if INSIDE.get() is None:
+        return None
+    context = copy_context()
+    context.run(INSIDE.set, None)
+    return context

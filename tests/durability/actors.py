@@ -196,6 +196,30 @@ class Stored(Plain):
             return
 
     @action
+    async def joined(self, c: Context, n: int) -> None:
+        """Everything that a transaction may contain."""
+        await c.db.transaction(lambda tx: self._joined(c, tx, n))
+
+    @action
+    async def unjoined(self, c: Context, n: int) -> None:
+        async def neither(tx: Any) -> None:
+            await self._joined(c, tx, n)
+            raise LookupError("changed its mind")
+
+        try:
+            await c.db.transaction(neither)
+        except LookupError:
+            return
+
+    async def _joined(self, c: Context, tx: Any, n: int) -> None:
+        await tx.execute("INSERT INTO pairs VALUES (?, 1)", n)
+        await c.queue.send("work", n)
+        await c.schedule.after(400, "fire", n)
+        c.state.saved = n
+        await c.save_state(immediate=True)
+        await tx.execute("INSERT INTO pairs VALUES (?, 2)", n)
+
+    @action
     async def manual(self, c: Context, n: int) -> None:
         await c.db.execute("BEGIN")
         try:

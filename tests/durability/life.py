@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PATIENCE = 100.0
 """Virtual seconds for one step: whoever is answered later hangs."""
 VARIANTS = ("plain", "stored")
+JOINED = 11
+"""The number of what is called inside of a transaction that commits."""
 Register = tuple[Any, ...]
 
 
@@ -184,12 +186,19 @@ def _database() -> list[Step]:
     def pair(kind: str, action: str, n: int, *, kept: int = 2) -> Step:
         return call(kind, "stored", action, n, claims=(sets("pairs", n, to=kept),))
 
+    def joined(action: str, n: int, times: int) -> Step:
+        whole = (sets("pairs", n, to=2 * times), sets("queued", "stored", n, to=times > 0), _fires("stored", n, times))
+        # What a rollback leaves unsaved is saved later.
+        saved = sets("saved", "stored", to=n) if times else Claim(("saved", "stored"), (JOINED, n))
+        return call("calls in a transaction", "stored", action, n, claims=(*whole, saved))
+
     rows = (sets("items", 2, to=1), sets("items", 3, to=1))
     return [
         call("database statement", "stored", "insert", 1, claims=(sets("items", 1, to=1),)),
         call("database statement", "stored", "script", 2, claims=rows),
         pair("database transaction", "pair", 1), pair("database transaction", "undone", 2, kept=0),
         pair("manual transaction", "manual", 3), pair("database transaction", "pair", 4),
+        joined("joined", JOINED, 1), joined("unjoined", JOINED + 1, 0),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from tests.durability.actors import FLOWED, GROUPS, UNDONE
 from tests.durability.commits import WRITES
-from tests.durability.life import VARIANTS, Register, Step
+from tests.durability.life import JOINED, VARIANTS, Register, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,6 +234,10 @@ def _whole(found: dict[str, Any], *, faults: bool) -> Iterator[str]:
         for cron, history in report["crons"].items():
             if len(history) > 2 or any(fire["result"] == "running" for fire in history):
                 yield f"{name} has a history of {cron} that is not: {history}"
+    stored = found["stored k"]
+    parts = {stored["pairs"].count(JOINED) == 2, JOINED in stored["queued"], any(n == JOINED for n, _ in stored["fires"])}
+    if len(parts) > 1:
+        yield f"of a transaction and what was called in it only a part is there: {stored}"
     for name, expected in (("flow", FLOWED), ("storedFlow", FLOWED), ("undo", UNDONE)):
         # A step whose end could not be written runs again, on the state that it has changed (WF-040).
         log = list(dict.fromkeys(found[name])) if faults else found[name]

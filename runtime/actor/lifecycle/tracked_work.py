@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from runtime import clock
+from runtime.actor.joining import outside
 from runtime.errors import said_by
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ GRACE_HOLDERS = (
 """Work that holds grace open (SLEEP-040)."""
 
 
+_STARTED_BY_USERS = (WorkKind.WAIT_UNTIL, WorkKind.KEEP_AWAKE)
 _KEEP_AWAKE = (WorkKind.KEEP_AWAKE, WorkKind.INTERNAL_KEEP_AWAKE)
 
 
@@ -157,7 +159,8 @@ class WorkTracker:
         region = self.region(kind)
         # Counted from here and not from its first step: between the two the actor could find itself idle.
         region.__enter__()
-        child = self._loop.create_task(work, name=name)
+        # Hooks and fires that a callback of a transaction happens to bring about are not its own; what it starts itself is (DB-029).
+        child = self._loop.create_task(work, name=name, context=None if kind in _STARTED_BY_USERS else outside())
         self._children.add(child)
 
         def ended(done: asyncio.Task[Any]) -> None:

@@ -95,6 +95,7 @@ class MessageQueue:
         self._owed: dict[int, StoredMessage] = {}
         self._writes = Writes(owner.log, "queue")
         self._reported_depth = 0
+        self._over = False
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -256,6 +257,7 @@ class MessageQueue:
         await self._writes.drain()
         if self._owed:
             await self._commit([])
+        self._over = True
         # The figure is a sum over all actors of the name, and this one no longer counts (METRIC-024).
         self._report_depth(0)
 
@@ -362,7 +364,9 @@ class MessageQueue:
 
     def _depth_changed(self) -> None:
         self._owner.changed(Part.QUEUE)
-        self._report_depth(len(self._messages))
+        # A transaction whose commit was under way at the end still comes here.
+        if not self._over:
+            self._report_depth(len(self._messages))
 
     def _report_depth(self, depth: int) -> None:
         self._owner.metrics.queue_changed(depth - self._reported_depth)

@@ -6,7 +6,10 @@ import contextlib
 import pytest
 
 from runtime import Actor, ActorError, Options, action, raw_database
+from runtime.actor.database.coordinator import Coordinator
 from runtime.actor.database.ended_generation import DatabaseClosedError
+from runtime.actor.joining import joinable
+from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.protocol.values import UNDEFINED
 from tests.runtime.actor.support import World
 
@@ -299,7 +302,7 @@ class Small(Kept):
     """Little room."""
 
     name = "small"
-    options = Options(max_queue_size=2, max_schedules=2)
+    options = Options(max_queue_size=2, max_schedules=2, sleep_grace_period=0.2)
 
 
 async def test_limits_count_what_a_transaction_makes():
@@ -414,3 +417,34 @@ async def test_entries_wait_behind_the_transaction_as_statements_do(world):
     with pytest.raises(ActorError, match="outer `db`"):
         await c.db.transaction(lambda tx: c.kv.put("k", "v"), timeout=0.05)
     assert await c.kv.get("k") is None
+
+
+async def test_what_a_callback_brings_about_is_not_its_own(world):
+    """A fire whose timer was set within a callback, or a hook, waits behind the transaction like anybody else."""
+    task = world.task
+    c = task.context()
+    spawned = []
+
+    async def send(name):
+        await c.queue.send(name)
+
+    async def work(tx):
+        kinds = (WorkKind.SCHEDULED_ACTION, WorkKind.DISCONNECT_CALLBACK, WorkKind.WAIT_UNTIL)
+        spawned.extend(task.work.spawn(kind, send(kind.label)) for kind in kinds)
+        await asyncio.sleep(0.02)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await c.db.transaction(work)
+    await asyncio.gather(*spawned)
+    assert [message.name for message in task.queue.messages] == ["scheduled_action", "disconnect_callback"]
+
+
+async def test_another_actors_transaction_is_not_joined(world):
+    async def work(tx):
+        assert world.task.joinable() is not None
+        assert joinable(Coordinator()) is None
+        assert await asyncio.to_thread(world.task.joinable) is not None
+
+    await world.task.context().db.transaction(work)
+    assert world.task.joinable() is None
