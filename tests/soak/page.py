@@ -1,4 +1,4 @@
-"""Writes what soak tests showed into `docs/reference/soak.md`; loaded by `tox -e soak` only (`-p tests.soak.page`).
+"""Writes what long tests showed into `docs/reference/soak.md`; loaded by `tox -e soak` and `engine-tests` only (`-p tests.soak.page`).
 
 A test says its figures with `record_property("figures", "...")`. A row of a test that did not run this time stays as it was,
 with its own date and commit, so that one long test can be run alone.
@@ -74,6 +74,9 @@ class Results:
         if report.when != "call" and not report.failed:
             return
         figures = "; ".join(str(value) for name, value in report.user_properties if name == "figures")
+        # A test that says no figures has a place here when it fails.
+        if report.passed and not figures:
+            return
         self.rows.append(
             Row(
                 test=report.nodeid,

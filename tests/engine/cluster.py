@@ -1,0 +1,51 @@
+"""Two engines with one store, and the address that stands for both."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from harness.targets.engine_process import EngineProcess, EngineSettings, free_ports
+from harness.targets.engine_store import SharedStore
+from tests.engine.engines import THRESHOLDS
+from tests.engine.unreliable_network import Relay
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Cluster:
+    """The nodes, and a relay in front that goes to the first of them that takes a connection."""
+
+    def __init__(self, nodes: list[EngineProcess], front: Relay) -> None:
+        self.nodes = nodes
+        self._front = front
+
+    @property
+    def url(self) -> str:
+        """The common address."""
+        return f"http://127.0.0.1:{self._front.port}"
+
+    async def kill(self, node: int) -> None:
+        """SIGKILL for one node."""
+        await self.nodes[node].halt(signal.SIGKILL)
+
+
+@asynccontextmanager
+async def cluster_of_two(program: Path, log: Path) -> AsyncIterator[Cluster]:
+    """Two nodes; everything is ended and removed at the end of the block."""
+    store = SharedStore(log)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.stop)
+        await store.start()
+        leader = free_ports()
+        nodes = []
+        for ports in (leader, None):
+            settings = EngineSettings(pegboard=THRESHOLDS, store=store.blocks, leader=leader)
+            nodes.append(await stack.enter_async_context(EngineProcess(program, settings, ports=ports)))
+        front = Relay(*(node.ports.gateway for node in nodes))
+        await front.start()
+        stack.push_async_callback(front.close)
+        yield Cluster(nodes, front)
