@@ -64,6 +64,11 @@ def test_acknowledgements_are_gathered_and_given_once_with_the_highest_index(com
     assert commands.acknowledge(99.0) is None
 
 
+def test_the_highest_index_is_acknowledged_whatever_comes_last(commands):
+    commands.take([stop(), start()], 0.0)
+    assert commands.acknowledge(1.0).checkpoints == (Checkpoint("a", 1, 2),)
+
+
 def test_what_is_given_again_is_acknowledged_again(commands):
     for now in (0.0, 10.0):
         commands.take([start()], now)

@@ -260,6 +260,14 @@ def test_an_intent_that_is_not_answered_is_no_connection(world):
     assert world.it.overdue(30.0) is None
 
 
+def test_an_intent_has_its_time_anew_over_another_connection(world):
+    world.connect(command(START))
+    world.it.event(LIFE, SLEEP, 0.0)
+    world.it.disconnected(20.0)
+    world.connect(now=29.0)
+    assert world.it.overdue(31.0) is None
+
+
 def test_acknowledged_events_are_not_sent_again(world):
     world.connect()
     for _ in range(3):
@@ -351,6 +359,8 @@ def test_without_a_connection_plain_sockets_are_left_out_first_the_oldest_first(
     with capture_logs():
         for request in (kept, first, second, kept, first):
             world.it.tunnel(say(request, b"x" * 700))
+    # An attempt that failed.
+    world.it.disconnected(1.5)
     closes = [one[1] for one in world.heard.of("tunnel") if isinstance(one[1].kind, ClientClose)]
     assert [close.message_id.key for close in closes] == [first.key]
     sent = [one for one in world.connect(now=2.0) if isinstance(one, TunnelMessage)]
@@ -410,7 +420,8 @@ def test_the_end_of_a_client_always_passes(world):
     socket = world.open_socket(1)
     world.handover.waiting = (10**9, 0)
     world.engine(TunnelMessage(socket, ClientClose(1000, None)))
-    assert isinstance(world.heard.of("tunnel")[-1][1].kind, ClientClose)
+    assert world.heard.of("tunnel")[-1][1].kind == ClientClose(1000, None)
+    assert world.written() == []
 
 
 def test_nothing_is_remembered_of_requests_that_are_over(world):

@@ -52,7 +52,7 @@ def test_an_acknowledged_end_is_the_end(history):
     history.add(LIFE, STOPPED, 0.0)
     assert not history.living
     history.acknowledged([Checkpoint("a", 1, 0)])
-    assert len(history) == 0
+    assert len(history) == len(history._lives) == len(history._generations) == 0
 
 
 def test_a_later_generation_drops_ended_ones_only(history):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import socket
 import time
 
 import pytest
@@ -55,11 +56,11 @@ async def test_metadata_comes_first_and_the_handshake_says_who_it_is(engine, hea
     path, protocols = engine.handshakes[0]
     assert path == "/envoys/connect?protocol_version=6&namespace=default&envoy_key=key-1&version=7&pool_name=pool"
     assert protocols == ["rivet", "rivet_token.secret"]
-    [first, *_] = engine.received
+    await engine.until(lambda: engine.farewells)
+    first = engine.received[0]
     assert isinstance(first.message, Metadata)
     assert first.message.metadata == '{"runtime": "x"}'
     assert list(first.message.names) == ["counter"]
-    await engine.until(lambda: engine.farewells)
     assert engine.farewells == [(1000, "envoy.shutdown")]
 
 
@@ -310,3 +311,41 @@ async def test_before_it_is_opened_a_link_knows_the_usual_limits_and_is_ill(hear
     assert link.limits.envoy_lost_threshold == 15_000
     assert not link.health.healthy
     await link.close()
+
+
+async def test_large_messages_are_written_before_the_end(engine, heard):
+    async with linked(engine, heard) as link:
+        engine.start("a")
+        request = engine.web_socket("a", "/")
+        await engine.until(lambda: heard.of("tunnel"))
+        for _ in range(30):
+            link.tunnel(TunnelMessage(request, SocketMessage(b"x" * 500_000, binary=True)))
+    await engine.until(lambda: engine.farewells)
+    assert len(engine.messages_of(request)) == 30
+
+
+async def test_a_connection_that_held_is_made_again_soon(engine, heard):
+    async with linked(engine, heard, dataclasses.replace(FAST, stable=0.0)) as link:
+        for count in range(2, 6):
+            engine.drop()
+            await engine.until(lambda count=count: engine.sessions == count and link.health.healthy)
+        assert link._thread._backoff._attempt == 1
+
+
+async def test_with_actors_there_is_no_long_wait(engine, heard):
+    engine.init = dataclasses.replace(engine.init, envoy_lost_threshold=200)
+    async with linked(engine, heard, dataclasses.replace(FAST, backoff=10.0)):
+        engine.start("a")
+        await engine.until(lambda: heard.of("start"))
+        engine.drop()
+        await engine.until(lambda: engine.sessions == 2, timeout=1.0)
+        assert not heard.of("lost")
+
+
+async def test_who_does_not_shake_hands_is_left_at_once(heard):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        link = EnvoyLink(f"http://127.0.0.1:{mute.getsockname()[1]}", "n", "p", names=[], listener=heard, settings=FAST)
+        began = time.monotonic()
+        with pytest.raises(NoEngineError):
+            await link.open(0.03)
+        assert time.monotonic() - began < 0.7
