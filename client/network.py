@@ -70,7 +70,7 @@ class _Network(httpcore.AsyncNetworkBackend):
         local = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(host, port, local_addr=local, happy_eyeballs_delay=EYEBALLS)
+                reader, writer = await asyncio.open_connection(host, port, local_addr=local, **_racing())
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
@@ -79,6 +79,11 @@ class _Network(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _racing() -> dict[str, Any]:
+    # Loops of others, uvloop's for one, do not know the argument: they try one address after another.
+    return {"happy_eyeballs_delay": EYEBALLS} if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop) else {}
 
 
 class _Stream(httpcore.AsyncNetworkStream):

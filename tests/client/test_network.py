@@ -110,3 +110,14 @@ async def test_an_answer_that_breaks_off():
         await http.aclose()
         with pytest.raises(httpx.TransportError):
             await sending
+
+
+def test_loops_of_others_connect_as_well():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ask():
+        async with server() as (place, _), transport() as http:
+            return (await http.send("GET", f"http://{place}/", {}, b"", httpx.Timeout(5))).text
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(ask()) == "ok"
