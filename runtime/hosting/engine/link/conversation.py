@@ -4,9 +4,9 @@ The order after a new connection is this. Init: events are sent again. Then the 
 what it gave up meanwhile. Only then comes its first ping, and only then everything else that waited is sent: what a lost generation had
 queued is gone by that time (ENGINE-051).
 
-Decided here: a frame that cannot be read is left out and logged with its tag; the connection stays. It comes from an engine that says
-something this protocol version does not know; over a new connection it would say so again, and one odd command would bring all actors of
-the process to an end.
+Decided here, other than ENGINE-035 has it: a frame that cannot be read is left out and logged with its tag; the connection stays. It
+comes from an engine that says something this protocol version does not know; over a new connection it would say so again, and one odd
+command would bring all actors of the process to an end.
 
 The socket is always read. Were it not while the loop of the host is blocked, no ping would be seen behind what waits, and a process that
 only is slow would lose all its actors. So requests of clients are ended here, one by one, once too much of theirs waits, in both directions
@@ -165,7 +165,7 @@ class Conversation:
         return self.phase is not Phase.OFFLINE and now - self._pings.alive_at > self._lost_threshold
 
     def overdue(self, now: float) -> str | None:
-        """Why the connection is to be given up, if it is: a half-open one says nothing by itself."""
+        """Why the connection is to be given up, if it is: a half-open one says nothing by itself (ENGINE-232)."""
         if self.phase is Phase.OFFLINE:
             return None
         if self.silent(now):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class PingAge:
-    """Judges pings by when they were sent, not by when they were read.
+    """Judges pings by when they were sent, not by when they were read (ENGINE-231).
 
     A process that was stopped for seconds finds old pings in its socket. The quickest ping of a connection tells how the engine's clock
-    stands to ours; what another one took longer is its age (guide: 7 seconds of pause left three of them).
+    stands to ours; what another one took longer is its age. A pause of 7 seconds left three of them.
 
     Args:
         now: Seconds on a clock that runs on while the machine is suspended; that of the connection's beginning.

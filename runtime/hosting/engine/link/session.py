@@ -94,6 +94,7 @@ class Session:
             await self._socket.close(1000, "envoy.shutdown")
 
     async def _read(self) -> None:
+        # Texts are no messages (ENGINE-035).
         async for frame in self._socket:
             now = boottime()
             # After a pause of this process: requests in the socket's buffer are for generations that live elsewhere by now.

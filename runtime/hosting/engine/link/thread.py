@@ -29,10 +29,10 @@ SHUT_DOWN = "this process is shutting down"
 
 
 class LinkThread:
-    """Keeps the conversation going until it is closed or evicted.
+    """Keeps the conversation going until it is closed or evicted (ENGINE-053).
 
     A loop of its own, in a thread of its own: pongs must not wait for code of users on the loop of the host. Without one for 15 seconds the
-    engine closes the connection, and soon after all actors of the process are lost (ENGINE-054, ENGINE-055).
+    engine closes the connection, and soon after all actors of the process are lost (ENGINE-055, ENGINE-231).
 
     Args:
         address: Where to connect.
