@@ -84,10 +84,10 @@ class Generations:
 
     Args:
         home: See `EngineHome`.
-        on_over: Called with the actor's id when a generation is over, before that is reported.
+        on_over: Called with the actor's id when a generation is over, before that is reported, and with whether none follows.
     """
 
-    def __init__(self, home: EngineHome, on_over: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, home: EngineHome, on_over: Callable[[str, bool], None] = lambda *_: None) -> None:
         self._home = home
         self._on_over = on_over
         self._all: dict[Life, Generation] = {}
@@ -284,7 +284,8 @@ class Generations:
             del self._newest[generation.actor_id]
         if not self._all:
             self._empty.set()
-        self._on_over(generation.actor_id)
+        reason = generation.stop_reason
+        self._on_over(generation.actor_id, reason is not None and reason.kind is StopKind.DESTROY)
         # Last of its events, and last of all that happens: the next one may start elsewhere as soon as this is read (ENGINE-081).
         self._report(generation, StateEvent(over))
 

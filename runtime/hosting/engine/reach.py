@@ -35,16 +35,18 @@ class Lately:
     """The actors that lived here and do not any more."""
 
     def __init__(self) -> None:
-        self._met = TwoPeriods[None](LATELY)
+        self._met = TwoPeriods[bool](LATELY)
 
-    def add(self, actor_id: str) -> None:
-        """A generation of it is over."""
+    def add(self, actor_id: str, destroyed: bool = False) -> None:
+        """A generation of it is over; with `destroyed` none follows."""
         self._met.turn(clock.monotonic())
-        self._met.current[actor_id] = None
+        self._met.current[actor_id] = destroyed
 
-    def __contains__(self, actor_id: str) -> bool:
+    def destroyed(self, actor_id: str) -> bool | None:
+        """Whether it was destroyed; None for an actor that did not live here lately."""
         self._met.turn(clock.monotonic())
-        return actor_id in self._met.current or actor_id in self._met.before
+        destroyed = self._met.current.get(actor_id)
+        return self._met.before.get(actor_id) if destroyed is None else destroyed
 
 
 class EngineReach:
@@ -64,9 +66,13 @@ class EngineReach:
         generation = self._generations.newest(actor_id)
         live = None if generation is None else generation.live
         if generation is None or live is None:
-            if generation is not None or actor_id in self._lately:
+            if generation is not None:
                 raise TryAgainError
-            raise make_error("envoy.actor_not_found")
+            destroyed = self._lately.destroyed(actor_id)
+            if destroyed is None:
+                raise make_error("envoy.actor_not_found")
+            # The gateway learns late of a destruction, too: a socket must not be told to come back.
+            raise TryAgainError(make_error("actor.destroying") if destroyed else None)
         if skip_ready_wait:
             return live
         try:

@@ -43,7 +43,7 @@ async def open_socket(reach: Reach, sockets: SocketTable, socket: EngineSocket) 
             sockets.assign(socket, life_of(live))
             await admit_socket(live.task, socket)
     except TryAgainError as error:
-        if error.refusal is None or upgrade.skip_ready_wait:
+        if error.refusal is None:
             socket.turn_away()
         else:
             _refuse(socket, error.refusal)

@@ -54,12 +54,15 @@ async def test_a_stranger_is_not_found(reach):
     assert raised.value.name == "envoy.actor_not_found"
 
 
-async def test_who_lived_here_lately_may_live_elsewhere(table, reach):
+@pytest.mark.parametrize("reason", [Reason.SLEEP_INTENT, Reason.DESTROY])
+async def test_who_lived_here_lately_may_live_elsewhere_unless_it_was_destroyed(table, reach, reason):
     await started(table)
-    table.stop(("a", 1), Reason.SLEEP_INTENT)
+    table.stop(("a", 1), reason)
     await settled()
-    with pytest.raises(TryAgainError):
+    with pytest.raises(TryAgainError) as raised:
         await reach.live("a", skip_ready_wait=True)
+    refusal = raised.value.refusal
+    assert (refusal and refusal.name) == ("actor.destroying" if reason is Reason.DESTROY else None)
 
 
 def test_lately_does_not_last_for_ever():
@@ -67,9 +70,9 @@ def test_lately_does_not_last_for_ever():
         lately = Lately()
         lately.add("a")
         await asyncio.sleep(LATELY - 1)
-        assert "a" in lately
+        assert lately.destroyed("a") is False
         await asyncio.sleep(2 * LATELY)
-        assert "a" not in lately
+        assert lately.destroyed("a") is None
 
     run_virtual(scenario())
 
