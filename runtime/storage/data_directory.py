@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -91,7 +91,23 @@ def check_file(path: Path, newest: int) -> None:
         )  # fmt: skip
 
 
-def check_database(path: Path) -> bool:
+# The files of actors are named by text. A Path has its parts interned: of ids that come and go by the thousand, each would use up a place
+# in the table of all names of the process, which grows when it has none left.
+
+
+def size_of(path: str) -> int | None:
+    """Bytes of a file, None when it is not there.
+
+    Raises:
+        OSError: It cannot be told whether it is.
+    """
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 -- text
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def check_database(path: str) -> bool:
     """Look at the database file of one actor before SQLite opens it, which would begin a new one in place of what was lost.
 
     Returns:
@@ -101,17 +117,17 @@ def check_database(path: Path) -> bool:
         DamagedFileError: It is empty, no database at all, or only its log is left.
         OSError: It cannot be read.
     """
-    if path.exists():
+    if size_of(path) is not None:
         head = _head(path)
         if not head.startswith(_MAGIC):
             raise DamagedFileError(f"{_shown(path)} is {'empty' if not head else 'no SQLite database'}; {REMEDY}")
         return True
-    if (left := path.with_name(f"{path.name}-wal")).exists() and left.stat().st_size:
-        raise DamagedFileError(f"{_shown(path)} is missing, but its log {left.name} is still there; {REMEDY}")
+    if size_of(f"{path}-wal"):
+        raise DamagedFileError(f"{_shown(path)} is missing, but its log {os.path.split(path)[1]}-wal is still there; {REMEDY}")
     return False
 
 
-def create_whole(path: Path, factory: type[sqlite3.Connection], fill: Callable[[sqlite3.Connection], None]) -> None:
+def create_whole(path: str | Path, factory: type[sqlite3.Connection], fill: Callable[[sqlite3.Connection], None]) -> None:
     """Make a SQLite file that has its settings and its tables from the first moment on.
 
     Args:
@@ -119,8 +135,9 @@ def create_whole(path: Path, factory: type[sqlite3.Connection], fill: Callable[[
         factory: What its connection is made of.
         fill: Makes the tables.
     """
-    unfinished = path.with_name(path.name + UNFINISHED)
-    unfinished.unlink(missing_ok=True)
+    unfinished = f"{path}{UNFINISHED}"
+    with suppress(FileNotFoundError):
+        os.unlink(unfinished)  # noqa: PTH108 -- text
     connection = sqlite3.connect(unfinished, isolation_level=None, factory=factory)
     try:
         # No journal: what is cut off here is thrown away. The page size, the encoding and the vacuum are fixed with the first page;
@@ -138,7 +155,7 @@ def create_whole(path: Path, factory: type[sqlite3.Connection], fill: Callable[[
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    unfinished.replace(path)
+    os.replace(unfinished, path)  # noqa: PTH105 -- text
 
 
 def unusable(path: Path, error: OSError | sqlite3.Error) -> Exception:
@@ -149,7 +166,7 @@ def unusable(path: Path, error: OSError | sqlite3.Error) -> Exception:
     return DataDirectoryError(f"{path} cannot be used ({reason}); see that its disk has room and that this process may read and write it")
 
 
-def explained(path: Path, error: sqlite3.Error) -> sqlite3.Error:
+def explained(path: str | Path, error: sqlite3.Error) -> sqlite3.Error:
     """The same error, in words that say what to do when it is damage."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
         return error
@@ -167,13 +184,14 @@ def _release(path: Path) -> str:
         return "(unknown)"
 
 
-def _shown(path: Path) -> str:
+def _shown(path: str | Path) -> str:
     # What an actor fails with is told to whoever asks: not where the directory of its host is.
-    return f"{DATABASES}/{path.name}" if path.parent.name == DATABASES else str(path)
+    folder, name = os.path.split(path)
+    return f"{DATABASES}/{name}" if os.path.split(folder)[1] == DATABASES else str(path)
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _head(path: str | Path) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 -- text
         return file.read(_HEAD_BYTES)
 
 

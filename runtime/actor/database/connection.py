@@ -5,8 +5,8 @@ Why apart: another host keeps the pages elsewhere and connects otherwise, with o
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from pathlib import Path
 
 from runtime.actor.database.handles.carrying import CarryingConnection, carrying
 from runtime.actor.database.handles.page_limit import CACHE_PAGES
@@ -33,10 +33,10 @@ def connect(
     """
     in_memory, kind = path.startswith("file:"), carrying(factory)
     # SQLite would take a file that lost all it had for a new one.
-    if not in_memory and not check_database(Path(path)):
+    if not in_memory and not check_database(path):
         if not create:
-            raise DamagedFileError(f"{Path(path).name} is not there any more; restore it from a backup")
-        create_whole(Path(path), factory, _with_nothing)
+            raise DamagedFileError(f"{os.path.split(path)[1]} is not there any more; restore it from a backup")
+        create_whole(path, factory, _with_nothing)
     connection = sqlite3.connect(path, uri=in_memory, isolation_level=None, check_same_thread=False, factory=kind)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MAX_VARIABLES)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.actor.database.connection import connect
@@ -69,4 +68,4 @@ class GenerationStorage:
         try:
             return await self._databases.open(open_file, prepare, on_disk=not path.startswith("file:"))
         except sqlite3.DatabaseError as error:
-            raise explained(Path(path), error) from error
+            raise explained(path, error) from error

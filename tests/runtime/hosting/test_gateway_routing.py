@@ -57,11 +57,24 @@ async def test_a_query_finds_or_creates():
 
 def test_parsed_paths_are_remembered_in_bounds(monkeypatch):
     monkeypatch.setattr("runtime.hosting.standalone.listener.gateway_routing.MAX_CACHED", 3)
-    router = Router(Actors())
+    actors = Actors()
+    router = Router(actors)
     paths = [f"/gateway/{new_id()}/health".encode() for _ in range(5)]
+    actors.slots = {path.split(b"/")[2].decode(): Slot("") for path in paths}
     routes = [router.parse(path, b"") for path in paths]
     assert router.parse(paths[-1], b"") is routes[-1]
     assert router.parse(paths[0], b"") is not routes[0]
+
+
+def test_ids_of_no_actor_push_nobody_out(monkeypatch):
+    monkeypatch.setattr("runtime.hosting.standalone.listener.gateway_routing.MAX_CACHED", 1)
+    actors = Actors()
+    router = Router(actors)
+    actors.slots["known"] = Slot("known")
+    route = router.parse(b"/gateway/known/health", b"")
+    for number in range(3):
+        router.parse(f"/gateway/made-up-{number}/health".encode(), b"")
+    assert router.parse(b"/gateway/known/health", b"") is route
 
 
 @pytest.mark.parametrize(("text", "name"), [("nonsense", "core.internal_error"), (encode_id(bytes(16), 2), "datacenter.not_found")])

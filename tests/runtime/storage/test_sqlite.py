@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.actor.database.handles.page_limit import PageLimit
 from runtime.actor.database.pool import DatabasePool
 from runtime.hosting.standalone.actor_storage import GenerationStorage
 from runtime.storage.base import Put
 from runtime.storage.data_directory import DataDirectoryError
 from runtime.storage.directory_lock import StorageLockedError
-from runtime.storage.sqlite import SQLiteStorage
+from runtime.storage.sqlite import CACHE_KIB, SQLiteStorage
 from runtime.version import version
 
 if TYPE_CHECKING:
@@ -129,6 +130,27 @@ async def test_every_connection_is_of_the_class_that_was_given(tmp_path: Path) -
     assert await database.submit(lambda connection: isinstance(connection, Watched))
     await database.close()
     await storage.close()
+
+
+async def test_connections_keep_few_pages(storage: SQLiteStorage) -> None:
+    await storage.scan("a", "t")
+    assert [connection.execute("PRAGMA cache_size").fetchone() for connection in storage._connections] == [(-CACHE_KIB,)] * 2
+
+
+async def test_ids_of_actors_are_not_interned(storage: SQLiteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    interned: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or text)
+    host, limit = DatabasePool(1), PageLimit()
+    for _ in range(2):
+        actor = GenerationStorage(storage, "someone", 1, host)
+        database = await actor.open_database(lambda _: None)
+        assert actor.has_database()
+        for step in (limit.begin, limit.check):
+            await database.submit(step)
+        await database.close()
+    await storage.erase("someone")
+    assert not actor.has_database()
+    assert [text for text in interned if "someone" in text] == []
 
 
 async def test_databases_of_actors_are_as_durable_as_rows(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEPT_PER_ACTOR = 1024
 KEPT_TOTAL = 16_384
 """Of all actors: some 8 MB. The actors that published last keep theirs."""
+KEPT_MS = 3600 * 1000
+"""How long one is kept, in milliseconds. Whoever asks does so soon; what nobody asked for must not pile up for as long as a host lives."""
 
 
 class CloseInitiator(StrEnum):
@@ -62,7 +64,7 @@ class CloseAck:
 
 
 class CloseLedger:
-    """The last 1 024 acknowledgements of an actor, 16 384 in all, and who waits for the next. Implements RAWWS-062."""
+    """The last 1 024 acknowledgements of an actor, 16 384 in all, for an hour; and who waits for the next. Implements RAWWS-062."""
 
     def __init__(self) -> None:
         self._acks: OrderedDict[str, OrderedDict[str, CloseAck]] = OrderedDict()
@@ -81,12 +83,21 @@ class CloseLedger:
             self._forget_oldest(ack.actor_id)
         while self._total > KEPT_TOTAL:
             self._forget_oldest(next(iter(self._acks)))
+        self._forget_before(ack.ended_at - KEPT_MS, kept)
         for future in self._waiters.pop((ack.actor_id, ack.conn_id), ()):
             if not future.done():
                 future.set_result(ack)
         # A copy: a listener may end its own subscription.
         for listener in tuple(self._listeners):
             listener(ack)
+
+    def _forget_before(self, moment: int, kept: OrderedDict[str, CloseAck]) -> None:
+        """What ended before, of the actor that published now and of those that published nothing for the longest time."""
+        # There is no timer for it: the next one is the occasion, and it is never old itself.
+        while (first := next(iter(kept.values()))).ended_at < moment:
+            self._forget_oldest(first.actor_id)
+        while (first := next(iter(next(iter(self._acks.values())).values()))).ended_at < moment:
+            self._forget_oldest(first.actor_id)
 
     def _forget_oldest(self, actor_id: str) -> None:
         kept = self._acks[actor_id]

@@ -17,7 +17,6 @@ import re
 import sqlite3
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class PageLimit:
             return
         if self._log:
             try:
-                spilled = Path(self._log).stat().st_mtime_ns != 0
+                spilled = os.stat(self._log).st_mtime_ns != 0  # noqa: PTH116 -- text, see `check_database`
             except OSError:
                 spilled = False
             if spilled:

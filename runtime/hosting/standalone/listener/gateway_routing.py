@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from runtime.hosting.standalone.slot import ActorSlot
 
 LOCAL_LABEL = 1
-MAX_CACHED = 4096
+MAX_CACHED = 1024
+"""Paths; parsing one again takes 2 microseconds, and keeping it 650 bytes."""
 MAX_CACHED_LENGTH = 256
 
 
@@ -67,12 +68,13 @@ class Router:
             route = parse_gateway_path(raw_path, raw_query)
         except QueryFault as fault:
             raise make_error(f"guard.{fault.code}", **fault.fields) from None
-        if isinstance(route, DirectRoute):
+        short = len(raw_path) + len(raw_query) <= MAX_CACHED_LENGTH
+        # Only those of actors that there are: whoever makes up ids must not push them out.
+        if short and isinstance(route, DirectRoute) and route.actor_id in self._addressees.slots:
             if len(self._parsed) >= MAX_CACHED:
                 # Emptied at once: to know the oldest, every hit would have to move its entry.
                 self._parsed.clear()
-            if len(raw_path) + len(raw_query) <= MAX_CACHED_LENGTH:
-                self._parsed[raw_path, raw_query] = route
+            self._parsed[raw_path, raw_query] = route
         return route
 
     async def resolve(self, route: DirectRoute | QueryRoute) -> str:

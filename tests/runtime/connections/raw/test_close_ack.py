@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from runtime.actor.connections.raw.close_ack import KEPT_PER_ACTOR, CloseAck, CloseInitiator, CloseLedger, CloseOutcome
+from runtime.actor.connections.raw.close_ack import KEPT_MS, KEPT_PER_ACTOR, CloseAck, CloseInitiator, CloseLedger, CloseOutcome
 
 
-def make_ack(conn_id: str, actor_id: str = "a") -> CloseAck:
-    return CloseAck(actor_id, 1, conn_id, CloseInitiator.CLIENT, 1000, "", True, 0, 0, CloseOutcome.SETTLED, 1, 2)
+def make_ack(conn_id: str, actor_id: str = "a", ended_at: int = 2) -> CloseAck:
+    return CloseAck(actor_id, 1, conn_id, CloseInitiator.CLIENT, 1000, "", True, 0, 0, CloseOutcome.SETTLED, 1, ended_at)
 
 
 async def test_a_published_acknowledgement_is_returned_at_once() -> None:
@@ -70,3 +70,14 @@ def test_all_actors_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     }  # fmt: skip
     ledger.publish(make_ack("c3", "a5"))
     assert len(ledger.all("a3")) == 2
+
+
+def test_what_ended_long_ago_is_forgotten() -> None:
+    ledger = CloseLedger()
+    for number, actor_id in enumerate("aabc"):
+        ledger.publish(make_ack(str(number), actor_id, ended_at=number))
+    # Just within the hour of the second.
+    ledger.publish(make_ack("late", "c", ended_at=KEPT_MS + 1))
+    assert {actor_id: [ack.conn_id for ack in ledger.all(actor_id)] for actor_id in "abc"} == {"a": ["1"], "b": ["2"], "c": ["3", "late"]}
+    ledger.publish(make_ack("later", "c", ended_at=KEPT_MS + 4))
+    assert {actor_id: [ack.conn_id for ack in ledger.all(actor_id)] for actor_id in "abc"} == {"a": [], "b": [], "c": ["late", "later"]}
