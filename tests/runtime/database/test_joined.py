@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 
 import pytest
 
@@ -448,3 +449,79 @@ async def test_another_actors_transaction_is_not_joined(world):
 
     await world.task.context().db.transaction(work)
     assert world.task.joinable() is None
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_what_is_replaced_does_not_fire_meanwhile(world, commits):
+    task = world.task
+    c = task.context()
+    await c.cron.every(name="x", interval=3600, action="fire", args=["old"])
+    due(task, "x")
+
+    async def work(tx):
+        await c.cron.every(name="x", interval=7200, action="fire", args=["new"])
+        task.schedules.fire_due()
+        await asyncio.sleep(0.02)
+        if not commits:
+            raise KeyError
+
+    with contextlib.suppress(KeyError):
+        await c.db.transaction(work)
+    await task.schedules.drain()
+    await asyncio.sleep(0.01)
+    await task.work.drained()
+    # Late, and only when nothing has replaced it after all.
+    assert c.state["fired"] == ([] if commits else ["old"])
+
+
+def due(task, name):
+    item = task.schedules.items[name]
+    task.schedules.items[name] = dataclasses.replace(item, trigger_at=0)
+
+
+async def test_a_history_comes_back_with_its_schedule(world):
+    task = world.task
+    c = task.context()
+    await c.cron.every(name="x", interval=3600, action="fire", args=["x"])
+    for _ in range(2):
+        due(task, "x")
+        task.schedules.fire_due()
+        await task.work.drained()
+    assert len(await c.cron.history("x")) == 2
+
+    async def shorten(tx):
+        await c.cron.every(name="x", interval=3600, action="fire", args=["x"], max_history=1)
+        assert len(await c.cron.history("x")) == 1
+        await delete(tx)
+
+    async def delete(tx):
+        assert await c.cron.delete("x") is True
+        assert await c.cron.history("x") == []
+        raise KeyError
+
+    for work in (shorten, delete):
+        with pytest.raises(KeyError):
+            await c.db.transaction(work)
+        assert len(await c.cron.history("x")) == 2
+
+
+async def test_a_cancellation_that_waits_is_of_what_was_made_before_it_ran(world):
+    task = world.task
+    c = task.context()
+    await c.cron.every(name="x", interval=3600, action="fire")
+    inside, go = asyncio.Event(), asyncio.Event()
+
+    async def work(tx):
+        inside.set()
+        await go.wait()
+        await c.cron.every(name="x", interval=7200, action="fire")
+
+    transaction = asyncio.ensure_future(c.db.transaction(work))
+    await inside.wait()
+    cancelling = asyncio.ensure_future(c.cron.delete("x"))
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(transaction, cancelling)
+    assert await c.cron.get("x") is None
+    await world.restart()
+    assert await world.task.context().cron.get("x") is None

@@ -146,3 +146,41 @@ async def test_what_a_caller_brought_along_keeps_no_source_from_being_written():
         await saver.save_now(lambda: [Put("t", b"extra", b"")])
     assert (sorted(owner.rows), a.outcomes, b.outcomes) == ([("t", b"a"), ("t", b"b")], [True], [True])
     saver.stop_timer()
+
+
+@virtual
+async def test_saves_in_a_transaction_are_one_and_end_with_it():
+    saver, owner, a, b = build()
+    parts = []
+    for ok in (True, False):
+        a.dirty = True
+        await saver.save_with(parts.append)
+        await saver.save_with(parts.append)
+        b.dirty = True
+        [part] = parts
+        assert (a.outcomes, b.outcomes) == ([], [])
+        assert [op.key for op in part.rows()] == [b"a", b"b"]
+        (part.committed if ok else part.rolled_back)()
+        assert (a.outcomes, b.outcomes) == ([ok], [ok])
+        for source in (a, b):
+            source.outcomes.clear()
+        parts.clear()
+    assert owner.batches == []
+
+
+@virtual
+async def test_a_save_in_a_transaction_comes_behind_one_that_is_being_written():
+    saver, owner, a, _ = build()
+    owner.held = asyncio.Event()
+    a.dirty = True
+    first = asyncio.create_task(saver.save_now())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    parts = []
+    joining = asyncio.create_task(saver.save_with(parts.append))
+    await asyncio.sleep(0.1)
+    assert parts == []
+    owner.held.set()
+    await asyncio.gather(first, joining)
+    assert a.outcomes == [True]
+    assert len(parts) == 1
