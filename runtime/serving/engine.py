@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -66,11 +65,6 @@ class EngineAddress:
             raise ValueError(f"RIVET_ENVOY_VERSION is {version!r}, and no number")
         return cls(**said, version=int(version))
 
-    @classmethod
-    def at(cls, engine: EngineAddress | str) -> EngineAddress:
-        """The address itself, or that of a URL, of which the variables of `of` say the rest."""
-        return engine if isinstance(engine, EngineAddress) else replace(cls.of(os.environ), url=engine)
-
     @property
     def is_local(self) -> bool:
         """Whether the engine runs on this machine (ENGINE-022)."""
@@ -92,7 +86,7 @@ async def serve_engine(
 
     Args:
         registry: The actors to host.
-        engine: Which one, and as whom; of a URL the environment says the rest, see `EngineAddress.of`.
+        engine: Which one, and as whom; a URL is that of an engine with everything else by default.
         options: See `HostOptions`; what is about listening and routing is the engine's business.
         set_up: Make the namespace and configure the pool first. By default that is done for engines on this machine (ENGINE-022).
         on_ready: Called once actors are placed here, with the key that this process has.
@@ -105,7 +99,7 @@ async def serve_engine(
     """
     if not structlog.is_configured():
         logs.configure()
-    address = EngineAddress.at(engine)
+    address = EngineAddress(engine) if isinstance(engine, str) else engine
     host = _host(registry, address, options)
     address = replace(address, envoy_key=host.address.envoy_key)
     try:

@@ -95,8 +95,7 @@ def run(
     """`serve` for a program that does nothing else; blocks until a signal. Runs on uvloop where it is installed.
 
     With `engine`, the URL of a Rivet Engine or an `EngineAddress`, it is `serve_engine`: the actors live there, and `namespace`, `pool` and
-    `token` say where; beside a URL the environment says what is not given, see `EngineAddress.of`. The engine stores and listens, so
-    arguments about that are refused.
+    `token` say where. The engine stores and listens, so arguments about that are refused.
     """
     place: dict[str, Any] = {
         name: value for name, value in (("namespace", namespace), ("pool", pool), ("token", token)) if value is not None
@@ -110,7 +109,7 @@ def run(
     else:
         if storage is not None or on_token is not None or (host, port) != ("127.0.0.1", DEFAULT_PORT):
             raise ValueError("the engine stores and listens: `storage`, `host`, `port` and `on_token` are not for actors on one")
-        address = replace(EngineAddress.at(engine), **place)
+        address = replace(EngineAddress(engine) if isinstance(engine, str) else engine, **place)
         ready = None if on_ready is None else lambda found: on_ready(found.url)
         program = serve_engine(registry, address, options=options, on_ready=ready)
     run_program(program)

@@ -91,4 +91,4 @@ class Burner(Actor):
 REGISTRY = Registry(Journal, Tally, Burner)
 
 if __name__ == "__main__":
-    run(REGISTRY, engine=replace(EngineAddress.at(sys.argv[1]), envoy_key=next(iter(sys.argv[2:]), None)))
+    run(REGISTRY, engine=replace(EngineAddress.of(os.environ), url=sys.argv[1], envoy_key=next(iter(sys.argv[2:]), None)))

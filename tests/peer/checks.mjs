@@ -1,6 +1,7 @@
 // What the scripts of this directory share: the npm package, the server under test, deadlines, and one JSON line per check.
 //
-//   node <area>.mjs '{"modules": <directory with node_modules>, "endpoint": <url>, "encoding": "json" | "cbor" | "bare", "token": <text or null>}'
+//   node <area>.mjs '{"modules": <directory with node_modules>, "endpoint": <url>, "encoding": "json" | "cbor" | "bare",
+//                     "namespace": <text>, "token": <text or null>}'
 import { deepStrictEqual } from "node:assert";
 import { randomUUID } from "node:crypto";
 import { readFile, realpath } from "node:fs/promises";
@@ -25,8 +26,8 @@ export const dependency = (name) => packageRequire(name);
 const { createClient } = await load("./client");
 const clients = [];
 export function newClient(more = {}) {
-	const { endpoint, encoding, token } = given;
-	const client = createClient({ endpoint, encoding, ...(token ? { token } : {}), ...more });
+	const { endpoint, encoding, namespace, token } = given;
+	const client = createClient({ endpoint, encoding, namespace, ...(token ? { token } : {}), ...more });
 	clients.push(client);
 	return client;
 }
@@ -67,7 +68,7 @@ export async function failure(work) {
 
 const rest = async (path, init = {}) => {
 	const headers = given.token ? { authorization: `Bearer ${given.token}` } : {};
-	const response = await fetch(`${given.endpoint}${path}${path.includes("?") ? "&" : "?"}namespace=default`, { ...init, headers });
+	const response = await fetch(`${given.endpoint}${path}${path.includes("?") ? "&" : "?"}namespace=${given.namespace}`, { ...init, headers });
 	ensure(response.status === 200, `${path}: ${response.status} ${response.status === 200 ? "" : await response.text()}`);
 	return response.json();
 };

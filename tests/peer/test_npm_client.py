@@ -1,4 +1,4 @@
-"""The unmodified npm client drives the reference runtime in a process of its own.
+"""The unmodified npm client drives the reference runtime in a process of its own, on its own host and behind a real engine.
 
 Each area is a Node script beside this file that prints one JSON line per check; a check that does not report fails the test, too.
 """
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.errors import TargetError
+from harness.targets.engine import EngineTarget
 from harness.targets.process import TargetProcess
 from tests.peer.script import run_script
 
@@ -151,14 +153,45 @@ async def served(storage: Path, token: str | None) -> AsyncIterator[Endpoint]:
         await process.stop()
 
 
+@asynccontextmanager
+async def on_an_engine() -> AsyncIterator[Endpoint]:
+    """The same actors behind an engine."""
+    target = EngineTarget()
+    try:
+        target.prepare()
+    except TargetError as error:
+        pytest.skip(str(error))
+    try:
+        yield await target.start(target.storages[0])
+    finally:
+        await target.stop()
+
+
 @pytest.mark.timeout(TIMEOUT + 60, func_only=True)
 @pytest.mark.parametrize("area", CHECKS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_npm_client(npm: Npm, tmp_path: Path, encoding: str, area: str) -> None:
     """Every check of the area reports, in order, and is content."""
     async with served(tmp_path, TOKEN if area == "token" else None) as endpoint:
-        given = {"modules": str(npm.modules), "endpoint": endpoint.url, "encoding": encoding, "token": endpoint.token}
-        said = await run_script(npm, area, json.dumps(given), timeout=TIMEOUT)
+        await drive(npm, endpoint, encoding, area)
+
+
+@pytest.mark.timeout(TIMEOUT + 60, func_only=True)
+# Who may ask an engine what is the engine's to decide.
+@pytest.mark.parametrize("area", [area for area in CHECKS if area != "token"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_npm_client_on_an_engine(npm: Npm, encoding: str, area: str) -> None:
+    """The same checks, on the same actors, through the engine's gateway."""
+    async with on_an_engine() as endpoint:
+        await drive(npm, endpoint, encoding, area)
+
+
+async def drive(npm: Npm, endpoint: Endpoint, encoding: str, area: str) -> None:
+    """Run the script of an area, and look whether all of its checks are content."""
+    given = {
+        "modules": str(npm.modules), "endpoint": endpoint.url, "encoding": encoding, "namespace": endpoint.namespace, "token": endpoint.token,
+    }  # fmt: skip
+    said = await run_script(npm, area, json.dumps(given), timeout=TIMEOUT)
     results = [json.loads(line) for line in said.splitlines()]
     failed = "\n\n".join(f"{result['name']}: {result['detail']}" for result in results if not result["ok"])
     assert not failed, failed

@@ -17,13 +17,6 @@ def test_the_environment_says_what_other_runtimes_read() -> None:
     assert EngineAddress.of({"RIVET_TOKEN": ""}) == EngineAddress()
 
 
-def test_a_url_is_completed_by_the_environment_and_an_address_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RIVET_POOL_NAME", "blue")
-    monkeypatch.setenv("RIVET_ENDPOINT", "http://elsewhere:1")
-    assert EngineAddress.at("http://here:1") == EngineAddress("http://here:1", pool="blue")
-    assert EngineAddress.at(EngineAddress("http://here:1")) == EngineAddress("http://here:1")
-
-
 def test_a_version_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="RIVET_ENVOY_VERSION is 'seven'"):
         EngineAddress.of({"RIVET_ENVOY_VERSION": "seven"})
