@@ -72,7 +72,7 @@ class Requests:
     """All HTTP requests under way. Callers are not told apart, as the engine does not say who they are: its gateway counts them.
 
     Args:
-        reach: Finds the generation of a request, or says where to it goes.
+        reach: Finds the generation of a request, or says that another one may have it.
         link: Takes the answers.
         face: Makes them.
         most: How many requests may be under way.
