@@ -189,7 +189,8 @@ async def test_npm_client_on_an_engine(npm: Npm, encoding: str, area: str) -> No
 async def drive(npm: Npm, endpoint: Endpoint, encoding: str, area: str) -> None:
     """Run the script of an area, and look whether all of its checks are content."""
     given = {
-        "modules": str(npm.modules), "endpoint": endpoint.url, "encoding": encoding, "namespace": endpoint.namespace, "token": endpoint.token,
+        "modules": str(npm.modules), "endpoint": endpoint.url, "encoding": encoding,
+        "namespace": endpoint.namespace, "token": endpoint.token,
     }  # fmt: skip
     said = await run_script(npm, area, json.dumps(given), timeout=TIMEOUT)
     results = [json.loads(line) for line in said.splitlines()]
