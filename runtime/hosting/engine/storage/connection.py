@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_ATTACHED = 10
 """As `sqlite3` is built; apsw allows more."""
 PRAGMAS = (
-    "encoding = 'UTF-8'", "locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "synchronous = NORMAL", "temp_store = MEMORY",
+    "encoding = 'UTF-8'", "main.locking_mode = EXCLUSIVE", "main.journal_mode = MEMORY", "synchronous = NORMAL", "temp_store = MEMORY",
     "foreign_keys = ON", f"max_page_count = {MAX_PAGES}", f"cache_size = {CACHE_PAGES}",
 )  # fmt: skip
 """Pages of 4096 bytes are SQLite's own default. ENGINE-184, DB-009, DB-320."""

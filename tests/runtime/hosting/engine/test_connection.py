@@ -3,9 +3,11 @@
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import runtime
 from runtime.actor.database.connection import connect
 from tests.runtime.hosting.engine.fake_pages import FakePages
 from tests.runtime.hosting.engine.support import opened
@@ -267,3 +269,31 @@ def test_what_the_commit_stands_on_cannot_be_changed():
     # The first is that of a database whose size says how many pages there are.
     assert len(pages.asked) == 2
     again.close()
+
+
+def test_an_attached_file_is_one_of_the_machine_and_open_to_others(tmp_path):
+    pages, path = FakePages(), tmp_path / "other.db"
+    connection = opened(pages)
+    connection.execute("CREATE TABLE t (a)")
+    connection.execute("ATTACH ? AS other", (str(path),))
+    connection.execute("CREATE TABLE other.t (a)")
+    connection.execute("BEGIN")
+    connection.execute("INSERT INTO other.t VALUES (1)")
+    connection.execute("INSERT INTO main.t VALUES (2)")
+    connection.execute("COMMIT")
+    beside = sqlite3.connect(path)
+    with beside:
+        beside.execute("INSERT INTO t VALUES (3)")
+    beside.close()
+    assert connection.execute("SELECT a FROM other.t").fetchall() == [(1,), (3,)]
+    assert connection.execute("SELECT a FROM main.t").fetchall() == [(2,)]
+    connection.execute("DETACH other")
+    connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    connection.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.db", "other.db"]
+
+
+def test_apsw_is_loaded_by_this_room_alone():
+    root = Path(runtime.__file__).parent
+    users = [path for path in root.rglob("*.py") if "import apsw" in path.read_text()]
+    assert {path.parent for path in users} == {root / "hosting" / "engine" / "storage"}
