@@ -41,7 +41,7 @@ class QueueApi:
         self._held: list[CompletableMessage] = []
 
     async def send(self, name: str, body: Any = None) -> QueueMessage:
-        """Store a message for this actor itself; returns when it is durable (QUEUE-003).
+        """Store a message for this actor itself; returns when it is durable (QUEUE-003). In a transaction: `c.db.transaction` (DB-029).
 
         Raises:
             ActorError: queue.full, queue.message_too_large, actor.validation_error.
@@ -57,6 +57,7 @@ class QueueApi:
 
         Raises:
             ActorError: queue.timed_out; actor.aborted when `signal` fires; and those of `send`.
+            RuntimeError: Called within a transaction of the database, which would wait for its own commit (DB-029).
         """
         deadline = _deadline(timeout)
         if signal is not None and signal.aborted:

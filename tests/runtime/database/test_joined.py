@@ -320,7 +320,7 @@ async def check_limits(world):
         return await asyncio.gather(*made, return_exceptions=True)
 
     results = await c.db.transaction(work)
-    assert [error.code for error in results if isinstance(error, Exception)] == ["full", "max_schedules_exceeded"]
+    assert [error.code for error in results if isinstance(error, ActorError)] == ["full", "max_schedules_exceeded"]
     assert len(world.task.queue) == 2
     assert len(await c.schedule.list()) == 2
 
