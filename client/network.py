@@ -7,6 +7,7 @@ redirects for every request; together that is more than the request itself.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import select
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from httpcore import SOCKET_OPTION
 
-EYEBALLS = 0.25
-"""Seconds after which the next address of a host is tried beside one that does not answer (RFC 8305)."""
 # What httpx sends for a caller who does not say otherwise.
 _DEFAULTS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "connection": "keep-alive"}
 
@@ -59,6 +58,9 @@ class HttpTransport(httpx.AsyncHTTPTransport):
 class _Network(httpcore.AsyncNetworkBackend):
     """Opens connections."""
 
+    def __init__(self) -> None:
+        self._names = httpcore.AnyIOBackend()
+
     async def connect_tcp(
         self,
         host: str,
@@ -67,10 +69,14 @@ class _Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        # A name may have addresses that lead nowhere. anyio tries the others beside them; asyncio does, too, but loses sockets when the
+        # caller is cancelled, and uvloop does not.
+        if not _is_near(host):
+            return await self._names.connect_tcp(host, port, timeout, local_address, socket_options)
         local = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(host, port, local_addr=local, **_racing())
+                reader, writer = await asyncio.open_connection(host, port, local_addr=local)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
@@ -81,9 +87,15 @@ class _Network(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-def _racing() -> dict[str, Any]:
-    # Loops of others, uvloop's for one, do not know the argument: they try one address after another.
-    return {"happy_eyeballs_delay": EYEBALLS} if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop) else {}
+def _is_near(host: str) -> bool:
+    """Whether there is nothing to choose from: an address, or this machine, which refuses at once."""
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Stream(httpcore.AsyncNetworkStream):

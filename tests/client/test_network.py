@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import socket
 import ssl
+import sys
 
 import httpx
 import pytest
@@ -121,3 +124,33 @@ def test_loops_of_others_connect_as_well():
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(ask()) == "ok"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_no_socket_is_lost_when_a_caller_gives_up(host, monkeypatch):
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    async with server() as (place, _), transport() as http:
+        for turns in range(12):
+            sending = asyncio.ensure_future(http.send("GET", f"http://{host}:{place.partition(':')[2]}/", {}, b"", httpx.Timeout(5)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.wait({sending})
+        # A name is looked up by a thread, and what began with it may end after its caller.
+        await asyncio.sleep(0.05)
+    gc.collect()
+    assert [str(one.exc_value) for one in lost] == []
+
+
+async def test_a_name_is_looked_up(monkeypatch):
+    async def look_up(host, port, **_):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    asked = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    async with server() as (place, said), transport() as http:
+        assert (await http.send("GET", f"http://far.test:{place.partition(':')[2]}/", {}, b"", httpx.Timeout(5))).text == "ok"
+    assert b"far.test" in bytes(said[0])
+    assert b"far.test" in [host.encode() if isinstance(host, str) else host for host in asked]
