@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BOUNDED = {
     # Python's sqlite3 keeps references to the last 200 cursors of each connection.
     "weakref.ReferenceType": 200 * 8,
+    # Python keeps the parts of the last URLs.
+    "urllib.parse.SplitResult": 128,
     # Of paths that were asked for.
     "runtime.protocol.gateway_url.DirectRoute": MAX_CACHED,
 }
