@@ -40,7 +40,7 @@ class Generation:
         stop_reason: Why it is being stopped.
         lost: The engine gave it up, so what becomes of it is an error whatever happened here.
         silent: Nothing of it is reported: another process took this envoy's place (ENGINE-052).
-        destroying: Set when the engine knows that the actor is to be destroyed, which no intent could say; None if nobody asked for that.
+        destroying: Set when the engine has destroyed the actor or says so, where no intent could ask for it; None if nobody asked.
         mirror: The task that copies its inspector token.
     """
 

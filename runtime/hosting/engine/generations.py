@@ -10,6 +10,7 @@ come at the wrong moment are remembered in the generation: a stop during its sta
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DESTROY_HEARD = 5.0
-"""Seconds that the report of a generation's end waits for the engine to know that its actor is to be destroyed."""
+DESTROY_AHEAD = 0.25
+"""Seconds by which the request to destroy an actor goes ahead of the report that its generation is over. The engine takes it meanwhile,
+and answers when it has that report."""
 ABANDONED = 5.0
 """Seconds that generations which nobody stopped in time get when this process ends."""
 
@@ -264,11 +266,9 @@ class Generations:
     @staticmethod
     async def _heard(destroying: asyncio.Event) -> None:
         """Do not let the end of a sleep overtake the order to destroy: a request would start the actor once more in between."""
-        try:
-            async with asyncio.timeout(DESTROY_HEARD):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DESTROY_AHEAD):
                 await destroying.wait()
-        except TimeoutError:
-            log.warning("the engine has not said that it destroys the actor")
 
     def _release(self, generation: Generation) -> None:
         """Let go of what is kept for a generation. Its database it has closed itself (ENGINE-081)."""

@@ -177,7 +177,7 @@ def test_an_engine_that_does_not_answer_the_destroy_holds_nobody_up(home):
         table = await running(home)
         table.stop(("a", 1), Reason.SLEEP_INTENT)
         table.ask_destroy(("a", 1))
-        await asyncio.sleep(module.DESTROY_HEARD + 1)
+        await asyncio.sleep(module.DESTROY_AHEAD + 0.1)
         assert home.of(1)[-1] == "Stopped"
         await table.close()
 
