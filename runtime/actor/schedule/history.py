@@ -21,7 +21,7 @@ from runtime.protocol.payload import error_document
 from runtime.storage.base import Delete, Op, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runtime.actor.lifecycle.tracked_work import WorkTracker
     from runtime.actor.schedule.records import Schedule
@@ -86,6 +86,9 @@ class HistoryOwner(Protocol):
 
     async def commit(self, ops: Sequence[Op]) -> None:
         """Write one durable batch."""
+
+    async def commit_collected(self, collect: Callable[[], Sequence[Op]]) -> None:
+        """Write the batch that `collect` gives when nothing is in its way any more."""
 
 
 class ScheduleHistory:
@@ -165,10 +168,14 @@ class ScheduleHistory:
         # A row that was deleted meanwhile must not come back.
         late = [row for number, row in owed.items() if number in self._fires]
         try:
-            await self._owner.commit([*late, *ops])
+            await self._owner.commit_collected(lambda: [row for row in (*late, *ops) if not self._is_forgotten(row)])
         except BaseException:
             self._owed = owed | self._owed
             raise
+
+    def _is_forgotten(self, row: Op) -> bool:
+        # Asked when its turn has come: a transaction that it waited for may have deleted the schedule.
+        return isinstance(row, Put) and int.from_bytes(row.key, "big") not in self._fires
 
     async def _repair(self, rows: Sequence[Op]) -> None:
         try:

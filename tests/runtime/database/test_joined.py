@@ -525,3 +525,20 @@ async def test_a_cancellation_that_waits_is_of_what_was_made_before_it_ran(world
     assert await c.cron.get("x") is None
     await world.restart()
     assert await world.task.context().cron.get("x") is None
+
+
+async def test_a_fire_that_ends_meanwhile_leaves_no_row_of_a_schedule_that_is_gone(world):
+    task = world.task
+    c = task.context()
+    await c.cron.every(name="x", interval=3600, action="fire", args=["x"])
+    fire = await task.schedules.history.started(task.schedules.items["x"], 0, 0)
+
+    async def work(tx):
+        ends.append(asyncio.create_task(task.schedules.history.finished(fire, None)))
+        await asyncio.sleep(0.02)
+        assert await c.cron.delete("x") is True
+
+    ends = []
+    await c.db.transaction(work)
+    await asyncio.gather(*ends)
+    assert await c.db.execute("SELECT * FROM _rivet_schedule_history") == []
