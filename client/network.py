@@ -59,7 +59,8 @@ class _Network(httpcore.AsyncNetworkBackend):
     """Opens connections."""
 
     def __init__(self) -> None:
-        self._names = httpcore.AnyIOBackend()
+        # As any: without anyio, which httpx brings, httpcore has another class by that name.
+        self._names: Any = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
