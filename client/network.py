@@ -73,7 +73,8 @@ class _Network(httpcore.AsyncNetworkBackend):
         # A name may have addresses that lead nowhere. anyio tries the others beside them; asyncio does, too, but loses sockets when the
         # caller is cancelled, and uvloop does not.
         if not _is_near(host):
-            return await self._names.connect_tcp(host, port, timeout, local_address, socket_options)
+            found: httpcore.AsyncNetworkStream = await self._names.connect_tcp(host, port, timeout, local_address, socket_options)
+            return found
         local = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
