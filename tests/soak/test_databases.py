@@ -16,9 +16,10 @@ from runtime.hosting.standalone.host import StandaloneHost
 from runtime.hosting.standalone.slot import SlotState
 from runtime.storage.sqlite import SQLiteStorage
 from tests.serving.memory import resident
+from tests.soak.mixed_life import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from runtime.hosting.standalone.slot import ActorSlot
     from tests.soak import Record
@@ -70,9 +71,17 @@ class Watch:
         return (time.monotonic() - began) / done
 
 
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Nothing is logged: ten thousand lines, some with a traceback, take longer than what they tell of."""
+    with silent():
+        yield
+
+
 @pytest.mark.parametrize(
     ("actors", "threads", "files"), [(30, 2, 30), pytest.param(10_000, 32, 3000, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])]
 )
+@pytest.mark.usefixtures("quiet")
 async def test_awake_actors_share_threads_and_files(tmp_path: Path, actors: int, threads: int, files: int, record_property: Record) -> None:
     """Each writes, sleeps and wakes, and at the end of each all are awake (DB-300, DB-305)."""
     options = HostOptions(rate_limits=NO_RATE_LIMITS, database_threads=threads, database_files=files)
