@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TargetError
+from harness.targets.child import answers, end, how_it_ended
 from harness.targets.mortal import mortal
-from harness.targets.process import how_it_ended
-from harness.targets.url import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,19 +165,10 @@ class EngineProcess:
                 *mortal([str(self._program), "start", "--config", str(self._config)], os.getpid()),
                 env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        ended = asyncio.ensure_future(self._process.wait())
-        healthy = asyncio.ensure_future(reach(self.url, HEALTHY))
         try:
-            await asyncio.wait({ended, healthy}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                raise TargetError(f"it ended {how_it_ended(ended.result())} before it was healthy")
-            await healthy
+            await answers(self._process, self.url, HEALTHY)
         except TargetError as error:
             raise TargetError(f"the engine {self._program}: {error}{self._tail()}") from error
-        finally:
-            for task in (ended, healthy):
-                task.cancel()
-            await asyncio.gather(ended, healthy, return_exceptions=True)
 
     async def ended(self) -> str:
         """Wait until it ends without having been told to; how it ended, and the end of what it printed."""
@@ -188,16 +178,8 @@ class EngineProcess:
     async def halt(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, by force after 3 s; its data stays."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(how)
-        try:
-            async with asyncio.timeout(STOP):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            await end(process, how, STOP)
 
     async def close(self) -> None:
         """End it and remove its data."""

@@ -6,7 +6,6 @@ PostgreSQL alone is a store for one engine: a second one waits for the lease of 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TargetError
+from harness.targets.child import end
 from harness.targets.mortal import mortal
 
 if TYPE_CHECKING:
@@ -87,15 +87,7 @@ class SharedStore:
     async def stop(self) -> None:
         """Stop both, by force when they do not want to, and remove their data."""
         for process, how in reversed(self._servers):
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(how)
-                try:
-                    async with asyncio.timeout(STOP):
-                        await process.wait()
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+            await end(process, how, STOP)
         self._servers.clear()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)

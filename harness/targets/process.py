@@ -8,7 +8,6 @@ port, and the target is up when `GET /health` answers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shlex
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import TargetError
 from harness.targets.base import Endpoint, TimeMode
+from harness.targets.child import answers, end, how_it_ended
 from harness.targets.mortal import mortal
-from harness.targets.url import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,35 +124,18 @@ class TargetProcess:
     async def _by_port(self, command: list[str], port: int, ready: float) -> Endpoint:
         assert self._process is not None
         url = f"http://127.0.0.1:{port}"
-        # Both at once, as a command that ends with an error in its first second would else be waited for until `ready` has passed.
-        ended = asyncio.ensure_future(self._process.wait())
-        reached = asyncio.ensure_future(reach(url, ready))
         try:
-            await asyncio.wait({ended, reached}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                raise TargetError(f"it ended {how_it_ended(ended.result())} before it was ready")
-            await reached
+            await answers(self._process, url, ready)
         except TargetError as error:
             raise TargetError(f"{shlex.join(command)}: {error}{self._tail()}") from error
-        finally:
-            for task in (ended, reached):
-                task.cancel()
-            await asyncio.gather(ended, reached, return_exceptions=True)
         return Endpoint(url)
 
     async def stop(self) -> None:
         """End it, by force when it does not want to; its log is deleted."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                # Asked first: a runtime that is killed leaves its own children, such as an engine, behind.
-                process.terminate()
-            try:
-                async with asyncio.timeout(STOP):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        if process is not None:
+            # Asked first: a runtime that is killed leaves its own children, such as an engine, behind.
+            await end(process, signal.SIGTERM, STOP)
         # After the process: what it still says while it ends belongs into the log, and nobody else reads the pipe.
         if self._draining is not None:
             await self._draining
@@ -227,11 +209,6 @@ def log_file() -> Path:
     descriptor, name = tempfile.mkstemp(prefix="conform-target-", suffix=".log")
     os.close(descriptor)
     return Path(name)
-
-
-def how_it_ended(status: int) -> str:
-    """An exit status of asyncio or subprocess in words."""
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
 def _free_port() -> int:

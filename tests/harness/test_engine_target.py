@@ -276,7 +276,7 @@ async def test_it_starts_and_stops_and_leaves_nothing(program, tmp_path):
 async def test_an_engine_that_does_not_come_up_says_why(program, tmp_path, monkeypatch):
     monkeypatch.setenv("ENGINE_TEST", "broken")
     target = EngineTarget()
-    with pytest.raises(TargetError, match=r"(?s)it ended with status 1 before it was healthy; its log ends with:.*unknown field `zork`"):
+    with pytest.raises(TargetError, match=r"(?s)it ended with status 1 before it was ready; its log ends with:.*unknown field `zork`"):
         await target.start("engine")
     await target.stop()
     assert [path.name for path in tmp_path.iterdir()] == ["rivet-engine"]

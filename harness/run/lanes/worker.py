@@ -21,7 +21,7 @@ from harness.run.lanes.lane import Lane, LaneOutcome
 from harness.run.lanes.launch import Lost, Order, end, launch
 from harness.run.stop import Stop
 from harness.targets import resolve
-from harness.targets.process import how_it_ended
+from harness.targets.child import how_it_ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
