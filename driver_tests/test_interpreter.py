@@ -363,7 +363,7 @@ async def test_raw(conform, eventually):
 
 @any_encoding
 @requirement("START-014", "TASK-020")
-async def test_latches(conform, clock):
+async def test_latches(conform, clock, eventually):
     """A start stops at its latch, the call waits for it, and both go on when the latch is released."""
     actor = made(conform, onWake=[latch("in start")])
     called = conform.spawn(play(actor, op("value", value="served")))
@@ -377,7 +377,8 @@ async def test_latches(conform, clock):
     both = conform.spawn(play(actor, op("all", do=[[latch("many"), trace("a")], [latch("many"), trace("b")]])))
     await conform.latch("many").arrived(count=2)
     await conform.latch("many").release(1)
-    await clock.sleep(0.1)
+    await eventually(lambda: labels(conform), until=len, what="the first to go on")
+    await clock.sleep(0.1)  # The other one must not.
     assert len(await labels(conform)) == 1 and not both.done()
     await conform.latch("many").release(1)
     await both
