@@ -42,7 +42,9 @@ class EngineTarget:
     # Engine and envoy are two processes beside the tests; on two cores they are that much slower than one.
     time_scale = 3.0
 
-    def __init__(self, *, name: str = "engine", nodes: int = 1, envoys: int = 1, pegboard: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, name: str = "engine", nodes: int = 1, envoys: int = 1, pegboard: Mapping[str, Any] | None = None, test_mode: bool = True
+    ) -> None:
         """Nothing is started.
 
         Args:
@@ -50,8 +52,10 @@ class EngineTarget:
             nodes: How many engines; from two on they share PostgreSQL and NATS.
             envoys: How many processes host the fixtures. With two, what is observed through metrics is told for one of them only.
             pegboard: Settings of the engines, see `EngineSettings`.
+            test_mode: Whether all actors have the one inspector token and answer probes, as the corpus expects.
         """
         self.name = name
+        self._test_mode = test_mode
         self._nodes = nodes
         self._envoys = envoys
         self._pegboard = dict(pegboard or {})
@@ -108,7 +112,7 @@ class EngineTarget:
 
     async def _start_envoy(self, url: str, log: Path) -> Endpoint:
         command = [*SERVE, "--engine", url, "--namespace", NAMESPACE, "--pool", POOL, "--token", TOKEN]
-        environment = {"_RIVET_TEST_INSPECTOR_TOKEN": "token", "VITEST": "1"}
+        environment = {"_RIVET_TEST_INSPECTOR_TOKEN": "token", "VITEST": "1"} if self._test_mode else {}
         envoy = TargetProcess(command, environment=environment, log=log, dies_with_us=True)
         self._running.push_async_callback(envoy.stop)
         endpoint = await envoy.start()

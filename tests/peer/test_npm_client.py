@@ -156,7 +156,7 @@ async def served(storage: Path, token: str | None) -> AsyncIterator[Endpoint]:
 @asynccontextmanager
 async def on_an_engine() -> AsyncIterator[Endpoint]:
     """The same actors behind an engine."""
-    target = EngineTarget()
+    target = EngineTarget(test_mode=False)
     try:
         target.prepare()
     except TargetError as error:
