@@ -92,8 +92,9 @@ async def test_a_process_with_the_key_of_another_takes_its_place(engine: Engine)
     """Two processes that the engine takes for one: the older one ends by itself and says why (ENGINE-052)."""
     async with envoy(engine.url, key="the-same") as older, envoy(engine.url, key="the-same", listed=False):
         code = await asyncio.wait_for(older.ended(), 20)
+        said = older.said()
     assert code not in (0, -signal.SIGKILL)
-    assert "evict" in older.said().lower()
+    assert "evict" in said.lower()
 
 
 async def test_newcomers_share_what_is_created_after_they_came(engine: Engine) -> None:

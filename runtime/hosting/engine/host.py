@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from client import Client
+from runtime import clock
 from runtime.actor.connections.raw.close_ack import CloseLedger
 from runtime.actor.database.pool import DatabasePool
 from runtime.gateway.http_answers import ActorFace
@@ -43,9 +44,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DRAIN = 30.0
-"""Seconds at most until the engine must have moved every actor elsewhere when this process ends (ENGINE-201)."""
+"""Seconds at most until the engine must have moved every actor elsewhere when this process ends (ENGINE-201, ENGINE-245)."""
 DRAIN_UNHEARD = 5.0
 """The same while there is no engine to be heard."""
+SAID_AGAIN = 5.0
+"""Seconds until the engine is asked once more to move what is left."""
+LINGER = 1.0
+"""Seconds from the last report to the end of the connection. The engine stores a report when it comes to it, and drops with the connection
+what it has not come to: an actor whose end it does not know is nobody's for as long as a stop may take (ENGINE-245)."""
 LOST = "actor lost: there was no connection to the engine for too long"
 
 
@@ -134,7 +140,7 @@ class EngineHost:
         raise EvictedError(f"another process connected to the engine as envoy {self.address.envoy_key}: {reason}")
 
     async def close(self) -> None:
-        """Have the engine move every actor elsewhere, then leave (ENGINE-200); what is not moved in time is given up (ENGINE-201)."""
+        """Have the engine move every actor elsewhere, then leave (ENGINE-200); what is not moved in time is given up (ENGINE-201, ENGINE-245)."""
         if self._evicted is None:
             return
         if not self._evicted.done() and not await self._drain():
@@ -152,10 +158,17 @@ class EngineHost:
         await self._databases.close()
 
     async def _drain(self) -> bool:
-        self._link.stopping()
         heard = self._link.health.healthy
-        within = min(DRAIN if heard else DRAIN_UNHEARD, self._link.limits.actor_stop_threshold / 1000)
-        return await self.generations.drained(within)
+        left = min(DRAIN if heard else DRAIN_UNHEARD, self._link.limits.actor_stop_threshold / 1000)
+        drained = False
+        while not drained and left > 0:
+            # Said again, as an engine may miss an actor that it was about to place when it heard it first.
+            self._link.stopping()
+            drained = await self.generations.drained(min(left, SAID_AGAIN))
+            left -= SAID_AGAIN
+        if heard:
+            await clock.sleep(LINGER)
+        return drained
 
     # LinkListener: what the engine orders.
 

@@ -67,6 +67,12 @@ def quiet():
         yield
 
 
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch):
+    """Each of these tests ends with a farewell."""
+    monkeypatch.setattr(module, "LINGER", 0.01)
+
+
 @pytest.fixture
 def engine():
     with FakeEngine(ping_every=0.03) as engine:
@@ -205,6 +211,31 @@ async def test_a_close_moves_every_actor_elsewhere_before_it_leaves(engine):
     assert states(engine) == states(engine, "b") == [Running(), Stopped(StopCode.OK)]
     await engine.until(lambda: engine.farewells)
     assert engine.farewells[-1] == (1000, "envoy.shutdown")
+
+
+async def test_an_engine_that_misses_what_it_was_asked_is_asked_again(engine, monkeypatch):
+    monkeypatch.setattr(module, "SAID_AGAIN", 0.05)
+    engine.obeys = False
+    async with hosting(engine) as host:
+        await running(engine)
+        closing = asyncio.create_task(host.close())
+        await engine.wait_for(Stopping)
+        engine.obeys = True
+        await closing
+    assert len(engine.of(Stopping)) > 1
+    assert states(engine) == [Running(), Stopped(StopCode.OK)]
+
+
+async def test_the_connection_outlives_the_last_report(engine, monkeypatch):
+    """An engine drops with a connection what it has read and not stored: the end of an actor, say, which it then waits for in vain."""
+    monkeypatch.setattr(module, "LINGER", 0.3)
+    async with hosting(engine) as host:
+        await running(engine)
+        closing = asyncio.create_task(host.close())
+        await engine.until(lambda: len(states(engine)) == 2)
+        await asyncio.sleep(0.1)
+        assert not engine.farewells
+        await closing
 
 
 async def test_a_close_that_the_engine_does_not_answer_is_bounded(engine, monkeypatch):
