@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.targets.engine_process import EngineProcess, EngineSettings, free_ports
@@ -40,12 +41,11 @@ async def cluster_of_two(program: Path, log: Path) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.stop)
         await store.start()
-        leader = free_ports()
-        nodes = []
-        for ports in (leader, None):
-            settings = EngineSettings(pegboard=THRESHOLDS, store=store.blocks, leader=leader)
-            nodes.append(await stack.enter_async_context(EngineProcess(program, settings, ports=ports)))
-        front = Relay(*(node.ports.gateway for node in nodes))
+        ports = [free_ports(), free_ports()]
+        front = Relay(*(one.gateway for one in ports))
         await front.start()
         stack.push_async_callback(front.close)
+        # The datacenter is known by the address that outlives each of its nodes.
+        settings = EngineSettings(pegboard=THRESHOLDS, store=store.blocks, leader=replace(ports[0], gateway=front.port))
+        nodes = [await stack.enter_async_context(EngineProcess(program, settings, ports=one)) for one in ports]
         yield Cluster(nodes, front)
