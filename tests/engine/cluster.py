@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.targets.engine_process import EngineProcess, EngineSettings, free_ports
 from harness.targets.engine_store import SharedStore
-from tests.engine.engines import THRESHOLDS
+from tests.engine.engines import PATIENT
 from tests.engine.unreliable_network import Relay
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ async def cluster_of_two(program: Path, log: Path) -> AsyncIterator[Cluster]:
         front = Relay(*(one.gateway for one in ports))
         await front.start()
         stack.push_async_callback(front.close)
+        # For 10 s after the loss of the leader nothing is written, the signs of life of envoys included.
         # The datacenter is known by the address that outlives each of its nodes.
-        settings = EngineSettings(pegboard=THRESHOLDS, store=store.blocks, leader=replace(ports[0], gateway=front.port))
+        settings = EngineSettings(pegboard=PATIENT, store=store.blocks, leader=replace(ports[0], gateway=front.port))
         nodes = [await stack.enter_async_context(EngineProcess(program, settings, ports=one)) for one in ports]
         yield Cluster(nodes, front)

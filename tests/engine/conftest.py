@@ -11,7 +11,7 @@ from harness.errors import TargetError
 from harness.targets.engine_binary import engine_binary
 from harness.targets.engine_store import database_programs, message_program
 from tests.engine.cluster import cluster_of_two
-from tests.engine.engines import Engine
+from tests.engine.engines import PATIENT, Engine
 from tests.engine.envoys import prepare
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def program() -> Path:
 async def engine(program: Path) -> AsyncIterator[Engine]:
     """One engine with short thresholds and a pool that is set up."""
     async with Engine(program) as running:
+        await prepare(running.url)
+        yield running
+
+
+@pytest_asyncio.fixture
+async def patient_engine(program: Path) -> AsyncIterator[Engine]:
+    """One engine with the thresholds that it has by default."""
+    async with Engine(program, PATIENT) as running:
         await prepare(running.url)
         yield running
 

@@ -24,16 +24,16 @@ RESTARTS = 3
 
 
 @pytest.mark.parametrize("kill", [True, False], ids=["killed", "ended"])
-async def test_an_engine_that_restarts_loses_nothing(engine: Engine, kill: bool, record_property: Record) -> None:
+async def test_an_engine_that_restarts_loses_nothing(patient_engine: Engine, kill: bool, record_property: Record) -> None:
     """The same data directory, a new process: what was acknowledged is there, and actors answer again."""
-    async with envoy(engine.url), client_of(engine.url) as client:
+    async with envoy(patient_engine.url), client_of(patient_engine.url) as client:
         async with writing(client, ACTORS) as writers:
             longest = 0.0
             for _ in range(RESTARTS):
                 # Somewhere in the middle of commits, and each time elsewhere.
                 await asyncio.sleep(0.7)
                 began = time.monotonic()
-                await engine.restart(kill=kill)
+                await patient_engine.restart(kill=kill)
                 await writers.all_answered(time.monotonic(), limit=90)
                 longest = max(longest, writers.recovery(began))
         found = await writers.check()

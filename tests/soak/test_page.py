@@ -32,7 +32,12 @@ def test_every_soak_test_is_in_the_table_and_every_named_test_exists():
     for test in _named(text):
         path, _, name = test.partition("::")
         assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{test} does not exist"
-    assert {row.test for row in rows(text)} <= soak
+    # `tox -e engine-tests` writes its rows here, too.
+    behind_an_engine = {row.test for row in rows(text) if row.test.startswith("tests/engine/")}
+    assert {row.test for row in rows(text)} - behind_an_engine <= soak
+    for test in behind_an_engine:
+        path, _, name = test.partition("[")[0].partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(), f"{test} does not exist"
 
 
 def test_results_replace_those_of_the_same_test_and_keep_the_others():
