@@ -140,7 +140,7 @@ class EngineHost:
         raise EvictedError(f"another process connected to the engine as envoy {self.address.envoy_key}: {reason}")
 
     async def close(self) -> None:
-        """Have the engine move every actor elsewhere, then leave (ENGINE-200); what is not moved in time is given up (ENGINE-201, ENGINE-245)."""
+        """Have the engine move every actor elsewhere, then leave (ENGINE-200); what is not moved in time is given up (ENGINE-201)."""
         if self._evicted is None:
             return
         if not self._evicted.done() and not await self._drain():
