@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from runtime.actor.connections.sockets import SocketState
+from runtime.actor.connections.sockets import STOPPED_REASON, SocketState
 from runtime.errors import ActorError, make_error
 from runtime.gateway.close_reasons import failure_reason
 
@@ -54,7 +54,7 @@ class SocketTable:
         for socket in list(self._sockets.get(actor_id, {}).values()):
             # Who is still opening gets its error from the reach, with the ray of its own request.
             if socket.state is not SocketState.OPENING:
-                socket.close(1000, "actor.stopped")
+                socket.close(1000, STOPPED_REASON)
 
     def wake(self, actor_id: str) -> None:
         """Start the actor in the background; at most one wake per actor is under way."""

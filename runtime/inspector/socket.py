@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from runtime.actor.connections.sockets import byte_size
+from runtime.actor.connections.sockets import STOPPED_REASON, byte_size
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.errors import ActorError, said_by
 from runtime.inspector import messages as m
@@ -39,7 +39,7 @@ INVALID_VERSION = 1002, "inspector.invalid_protocol_version"
 UNAUTHORIZED = 1008, "inspector.unauthorized"
 INIT_ERROR = 1011, "inspector.init_error"
 FAILED = 1011, "core.internal_error"
-STOPPED = 1000, "actor.stopped"
+STOPPED = 1000, STOPPED_REASON
 
 
 def is_inspector(upgrade: Upgrade) -> bool:

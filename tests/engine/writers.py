@@ -87,8 +87,7 @@ class Writers:
     async def all_answered(self, since: float, limit: float) -> None:
         """Wait until every writer got an answer to a call that began after `since`."""
         end = time.monotonic() + limit
-        while not all(any(at - took > since for at, took in book.times) for book in self.books):
-            waiting = [book.handle for book in self.books if not any(at - took > since for at, took in book.times)]
+        while waiting := [book for book in self.books if not any(at - took > since for at, took in book.times)]:
             assert time.monotonic() < end, (
                 f"{len(waiting)} of {len(self.books)} actors did not answer within {limit:g} seconds: {self.failures[-3:]}"
             )

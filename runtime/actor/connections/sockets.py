@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from runtime.errors import ActorError
     from runtime.http import Request
 
+STOPPED_REASON = "actor.stopped"
+"""With which clients are closed, by 1000, whose generation is over; they connect again on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:

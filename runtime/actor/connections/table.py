@@ -32,6 +32,7 @@ from runtime.actor.connections.raw.close_ack import CloseInitiator
 from runtime.actor.connections.raw.link import RawLink
 from runtime.actor.connections.restore import Restore
 from runtime.actor.connections.setup import Setup
+from runtime.actor.connections.sockets import STOPPED_REASON
 from runtime.actor.connections.transient import Transient
 from runtime.actor.lifecycle.tracked_work import WorkKind
 from runtime.actor.observer import Part
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from runtime.http import Request
     from runtime.metrics.registry import ActorMetrics
 
-STOPPED_REASON = "actor.stopped"
 WEBSOCKET_LIFETIME = "websocket_lifetime"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from runtime.actor.connections.sockets import SocketState, byte_size
+from runtime.actor.connections.sockets import STOPPED_REASON, SocketState, byte_size
 from runtime.errors import make_error
 from runtime.gateway.close_reasons import failure_reason, sendable_reason
 from runtime.gateway.live_actor import is_passing
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from runtime.hosting.engine.protocol.tunnel import ToClient
     from runtime.http import Request
 
-STOPPED_REASON = "actor.stopped"
 MAX_WAITING = 65_535
 """Messages of either side that may wait in one socket: empty ones take no room. As many as a gateway keeps (ENGINE-143)."""
 
